@@ -1,0 +1,151 @@
+"""Names and sentences that every output shares: safe to print, short enough, the same everywhere."""
+
+from __future__ import annotations
+
+import shlex
+import unicodedata
+
+from leakhunt.findings import Finding, Findings, Holder
+from leakhunt.render import units
+
+KIND_MEANS = {
+    "python-leak": "reachable objects pile up in a holder that only grows",
+    "refcount-leak": "alive with no referrer anywhere: a C extension kept a reference",
+    "uncollectable": "the collector gave up on these and keeps them in gc.garbage",
+    "delayed-finalizer": "garbage that waits for a collection that comes late or never",
+    "resurrected": "a finalizer put the objects back among the living",
+    "native-growth": "the process grows and its Python objects do not explain it",
+    "fragmentation": "the process grows while the allocator holds the memory free",
+}
+
+VERDICT_WORDS = {"leak": "LEAK", "healthy": "HEALTHY", "inconclusive": "INCONCLUSIVE"}
+
+_UNSAFE = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
+
+
+def printable(text: str) -> str:
+    """`text` with control, bidirectional-override and surrogate characters spelled as escapes.
+
+    Names come from the target, and a class may be called anything: no name moves the cursor or turns the line.
+
+    >>> printable("a\\x1b[31m\\u202eb")
+    'a\\\\x1b[31m\\\\u202eb'
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(_escape(c) if unicodedata.category(c) in _UNSAFE else c for c in text)
+
+
+def _escape(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
+
+
+def shorten(text: str, limit: int) -> str:
+    """The middle replaced by "…", for in a dotted name both ends tell something.
+
+    >>> shorten("package.module.Class", 11)
+    'packa…Class'
+    """
+    if len(text) <= limit:
+        return text
+    tail = limit // 2
+    return f"{text[: limit - tail - 1]}…{text[len(text) - tail :]}"
+
+
+def name(text: str, limit: int = 120) -> str:
+    """A name from the target, safe to print and at most `limit` long."""
+    return shorten(printable(text), limit)
+
+
+def sentence(text: str) -> str:
+    """A sentence that may quote names from the target, safe to print; cut where no one would read on."""
+    return shorten(printable(text), 600)
+
+
+def quote(text: str) -> str:
+    """An argument that a shell takes back whole, and that is safe to print."""
+    return shlex.quote(name(text, 1000))
+
+
+def short_type(dotted: str, limit: int = 36) -> str:
+    """The last parts of a dotted name, as many as fit; a builtin without its module.
+
+    >>> short_type("builtins.dict"), short_type("a_long_package_name.of_modules.Class", 20)
+    ('dict', 'of_modules.Class')
+    """
+    shown = printable(dotted).removeprefix("builtins.")
+    while len(shown) > limit and "." in shown:
+        shown = shown.split(".", 1)[1]
+    return shorten(shown, limit)
+
+
+def place(file: str | None, line: int | None) -> str:
+    """
+    >>> place("shop/db.py", 40), place(None, None)
+    ('shop/db.py:40', '')
+    """
+    if not file:
+        return ""
+    return name(file if line is None else f"{file}:{line}")
+
+
+def holder_place(holder: Holder | None) -> str:
+    return place(holder.file, holder.line) if holder else ""
+
+
+def confidence(share: float) -> str:
+    """
+    >>> confidence(0.98), confidence(0.3)
+    ('almost certain, 98%', 'a suspicion, 30%')
+    """
+    steps = ((0.95, "almost certain"), (0.8, "very likely"), (0.6, "likely"), (0.4, "possible"))
+    word = next((word for least, word in steps if share >= least), "a suspicion")
+    return f"{word}, {units.percent(share)}"
+
+
+def growth(finding: Finding) -> str:
+    """
+    >>> growth(Finding("python-leak", "T"))
+    'no steady rate'
+    """
+    rates = []
+    if finding.growth.per_minute:
+        rates.append(units.plus(units.per_minute(finding.growth.per_minute)))
+    if finding.growth.bytes_per_minute:
+        rates.append(units.plus(units.size_per_minute(finding.growth.bytes_per_minute)))
+    return ", ".join(rates) or "no steady rate"
+
+
+def verdict_sentence(findings: Findings) -> str:
+    """The analysis' own summary, or the best that can be said from the first finding."""
+    if findings.summary:
+        return sentence(findings.summary)
+    if findings.verdict == "leak" and findings.findings:
+        first = findings.findings[0]
+        held = f", held by {name(first.holder.owner)}" if first.holder else ""
+        return f"{name(first.type)} grows ({growth(first)}){held}."
+    if findings.verdict == "healthy":
+        return "Nothing grows without end."
+    return "Too little was seen to tell a leak from a warm-up."
+
+
+def run_line(findings: Findings) -> str:
+    """What was watched, for how long, and how it ended."""
+    run = findings.run
+    words = [
+        sentence(shlex.join(run.command)) or "(attached)",
+        f"{units.plural(run.snapshots, 'snapshot')} in {units.duration(run.seconds)}",
+        f"Python {run.python}" if run.python else "",
+        f"exit status {run.exit_status}" if run.exit_status else "",
+    ]
+    return " · ".join(word for word in words if word)
+
+
+def next_command(findings: Findings, finding: Finding) -> str:
+    """What to type to see more of one finding; empty when the run was kept nowhere."""
+    if not findings.run.path:
+        return ""
+    run, type_name = quote(findings.run.path), quote(finding.type)
+    if finding.kind in ("native-growth", "fragmentation"):
+        return f"leakhunt plot {run} -o growth.png"
+    return f"leakhunt backrefs {run} --type {type_name} -o graph.svg"
