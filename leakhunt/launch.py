@@ -1,0 +1,232 @@
+"""Runs a program with the agent inside and leaves no other trace: a parent that waits, forwards and reaps.
+
+The program inherits stdin, stdout, stderr, the terminal, the process group, and the signal mask and dispositions that
+leakhunt was given. What happens to leakhunt happens to the program: a signal is passed on once, a stop stops both, the
+end of one is the end of the other. Serves as PID 1 of a container, too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import signal
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from leakhunt.command import AgentOptions, armed_environment, become, find_program, refusal
+from leakhunt.witness import Witness
+
+# A fault of leakhunt's own must not be held back, and two signals cannot be.
+_NOT_WATCHED = {
+    signal.SIGKILL, signal.SIGSTOP, signal.SIGSEGV, signal.SIGBUS,
+    signal.SIGFPE, signal.SIGILL, signal.SIGTRAP, signal.SIGSYS,
+}  # fmt: skip
+_WATCHED = frozenset(signal.valid_signals() - _NOT_WATCHED)
+_JOB_CONTROL_STOPS = {signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU}
+_SI_KERNEL = 0x80
+
+
+@dataclass(frozen=True)
+class ExitStatus:
+    """How a program ended: with `code`, or by `signal` (then `code` is None)."""
+
+    code: int | None = None
+    signal: int | None = None
+
+    @property
+    def number(self) -> int:
+        """What a shell shows as `$?`."""
+        return 128 + self.signal if self.signal is not None else self.code or 0
+
+
+def launch(command: Sequence[str], run_folder: Path, options: AgentOptions, exec_: bool = False) -> ExitStatus:
+    """Run the command and wait for its end; with `exec_` become it instead and never return.
+
+    For a process with one thread that does nothing else: it lets go of its own stdin and stdout and of all inherited
+    descriptors, so that pipes close when the program closes them.
+
+    Raises:
+        UsageError: the command cannot be run.
+    """
+    program = find_program(command[0])
+    environment = armed_environment(os.environ, run_folder, options)
+    if exec_:
+        try:
+            become(program, command, environment, signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+        except OSError as error:
+            raise refusal(command[0], error.errno) from error
+    _occupy_closed_streams()
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)
+    try:
+        return _run(program, command, environment, mask)
+    finally:
+        while signal.sigtimedwait(_WATCHED, 0):
+            pass  # what was meant for the program
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def end_like(status: ExitStatus) -> NoReturn:
+    """End this process the way the program ended, so that a shell or a service manager sees no difference."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, AttributeError):  # gone, or closed from the start
+            stream.flush()
+    if status.signal is not None:
+        # A limit of 1 byte prevents the core file and, unlike 0, the pipe to a crash handler: the program left its own.
+        with contextlib.suppress(ValueError, OSError):
+            hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
+            resource.setrlimit(resource.RLIMIT_CORE, (1 if hard else 0, hard))
+        with contextlib.suppress(OSError):
+            signal.signal(status.signal, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {status.signal})
+        os.kill(os.getpid(), status.signal)
+    # PID 1 of a container survives its own signal.
+    os._exit(status.number)
+
+
+def _run(program: str, command: Sequence[str], environment: Mapping[str, str], mask: Iterable[int]) -> ExitStatus:
+    """Start the program behind a gate that opens when everything is in place to watch it."""
+    ignored_children = signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, it would take the exit status away
+    gate_read, gate = os.pipe()
+    refused, refused_write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        with contextlib.suppress(BaseException):
+            if ignored_children:
+                signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+            os.close(gate)
+            _become_when_told(gate_read, refused_write, program, command, environment, mask)
+        os._exit(127)
+    os.close(gate_read)
+    os.close(refused_write)
+    _let_go_of_streams()
+    supervisor = _Supervisor(pid)
+    try:
+        supervisor.forward_early_signals()
+        os.write(gate, b"!")
+        os.close(gate)
+        if number := os.read(refused, 16):
+            os.waitpid(pid, 0)
+            raise refusal(command[0], int(number))
+        os.close(refused)
+        return supervisor.wait()
+    finally:
+        supervisor.dismiss_witness()
+
+
+def _become_when_told(
+    gate: int, refused: int, program: str, command: Sequence[str], environment: Mapping[str, str], mask: Iterable[int]
+) -> None:
+    """In the child: wait at the gate, then exec, or tell the parent the kernel's error number."""
+    if not os.read(gate, 1):
+        return
+    environment = dict(environment)
+    if environment.get("LISTEN_PID") == str(os.getppid()):  # systemd's sockets are for the program
+        environment["LISTEN_PID"] = str(os.getpid())
+    try:
+        become(program, command, environment, mask)
+    except OSError as error:
+        os.write(refused, str(error.errno).encode())
+
+
+class _Supervisor:
+    """Passes on what happens to leakhunt, with all signals blocked and taken one by one."""
+
+    def __init__(self, program: int) -> None:
+        self._program = program
+        self._asked_to_stop = False
+        self._witness: Witness | None = None
+        with contextlib.suppress(OSError, AttributeError):  # an old kernel or a strict sandbox has no pidfd
+            self._witness = Witness(program, _WATCHED)
+
+    def forward_early_signals(self) -> None:
+        """Pass on what came before the program could have seen it; a double is merged, as it still blocks them."""
+        while info := signal.sigtimedwait(_WATCHED - {signal.SIGCHLD}, 0):
+            os.kill(self._program, info.si_signo)
+            self._reached_group(info)
+
+    def wait(self) -> ExitStatus:
+        while True:
+            info = signal.sigwaitinfo(_WATCHED)
+            if info.si_signo == signal.SIGCHLD:
+                if (status := self._reap()) is not None:
+                    return status
+            else:
+                self._forward(info)
+
+    def dismiss_witness(self) -> None:
+        if self._witness is not None:
+            self._witness.dismiss()
+
+    def _forward(self, info: signal.struct_siginfo) -> None:
+        if info.si_signo == signal.SIGTSTP:
+            self._asked_to_stop = True
+        if self._witness is not None and info.si_pid == self._witness.pid:
+            return
+        if not self._reached_group(info):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(self._program, info.si_signo)
+
+    def _reached_group(self, info: signal.struct_siginfo) -> bool:
+        """Whether the signal went to the whole group, and so to the program, without us."""
+        number = info.si_signo
+        saw = None
+        if self._witness is not None:
+            self._witness.settle()
+            while signal.sigtimedwait({number}, 0):
+                pass  # the same again while this one is under way counts once, as for any process
+            saw = self._witness.saw(number)
+        if saw is None:
+            # Without a witness: the kernel sends from the terminal to the group, but a hangup to the session leader.
+            return info.si_code == _SI_KERNEL and number != signal.SIGHUP
+        return saw
+
+    def _reap(self) -> ExitStatus | None:
+        """Collect every child that ended, orphans given to PID 1 as well; the status when it was the program."""
+        while True:
+            pid, status = os.waitpid(-1, os.WNOHANG | os.WUNTRACED)
+            if pid == 0:
+                return None
+            if pid != self._program:
+                continue
+            if not os.WIFSTOPPED(status):
+                return _exit_status(status)
+            self._stop_too(os.WSTOPSIG(status))
+
+    def _stop_too(self, number: int) -> None:
+        """Stop with the program where a shell waits for it; a bare SIGSTOP from elsewhere concerns the program only."""
+        if number not in _JOB_CONTROL_STOPS and not self._asked_to_stop:
+            return
+        self._asked_to_stop = False
+        if self._witness is not None:
+            self._witness.wake_me()
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def _exit_status(status: int) -> ExitStatus:
+    if os.WIFSIGNALED(status):
+        return ExitStatus(signal=os.WTERMSIG(status))
+    return ExitStatus(code=os.WEXITSTATUS(status))
+
+
+def _occupy_closed_streams() -> None:
+    """Keep pipes of ours off descriptors 0-2; the program still finds those closed, for these close on exec."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(descriptor)
+
+
+def _let_go_of_streams() -> None:
+    """Close what was inherited, except stderr, where the report goes. Python's own descriptors are not inheritable."""
+    null = os.open(os.devnull, os.O_RDWR)
+    for descriptor in map(int, os.listdir("/proc/self/fd")):
+        with contextlib.suppress(OSError):
+            if descriptor < 2:
+                os.dup2(null, descriptor, inheritable=False)
+            elif descriptor > 2 and os.get_inheritable(descriptor):
+                os.close(descriptor)
+    os.close(null)

@@ -1,0 +1,237 @@
+"""The run folder: what one `leakhunt run` or `attach` leaves on disk, made by one process and read by any.
+
+    RUN/run.json            command, host, versions, times, options
+    RUN/pid-4711.0/         one process that ran Python; .1 when the same pid came back
+        process             lines "key<TAB>value" about it, by the agent
+        000001.leak …       its snapshots in order, each whole or absent
+        problems            what the agent lost and why, padded with spaces
+
+The agent writes the process folders, and anything may be killed at any moment: reading takes what is there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from leakhunt import __version__
+from leakhunt.errors import RunError, UsageError
+
+SCHEMA = 1
+DESCRIPTION = "run.json"
+
+_PROCESS_NAME = re.compile(r"pid-(\d+)\.(\d+)")
+_SNAPSHOT_NAME = re.compile(r"(\d+)\.leak")
+_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
+_ESCAPED = {"t": "\t", "n": "\n", "\\": "\\"}
+
+
+@dataclass(frozen=True)
+class ProcessFolder:
+    """One process of a run; `info` holds the keys of its `process` file, all values as text."""
+
+    path: Path
+    pid: int
+    info: Mapping[str, str] = field(default_factory=dict)
+    snapshots: tuple[Path, ...] = ()
+    problems: str = ""
+
+    @property
+    def command(self) -> str:
+        return self.info.get("command", "")
+
+    @property
+    def started(self) -> float:
+        """Seconds since the epoch; 0.0 when the process died before it could say."""
+        try:
+            return float(self.info.get("started", ""))
+        except ValueError:
+            return 0.0
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """A run as found on disk; `info` is what `run.json` says, empty when that was lost."""
+
+    path: Path
+    info: Mapping[str, Any] = field(default_factory=dict)
+    processes: tuple[ProcessFolder, ...] = ()
+
+
+def create(path: Path | None, command: Sequence[str], options: Mapping[str, Any] | None = None) -> Path:
+    """Make a private run folder and describe the run in it; returns its absolute path.
+
+    Args:
+        path: None for a fresh `leakhunt-run-…` in the current directory.
+
+    Raises:
+        UsageError: the directory holds another run, or is no directory.
+        RunError: it cannot be made or written.
+    """
+    folder = _default_folder() if path is None else _claim(Path(os.path.abspath(path)))
+    describe(
+        folder,
+        {
+            "schema": SCHEMA,
+            "command": list(command),
+            "cwd": os.getcwd(),
+            "host": os.uname().nodename,
+            "leakhunt": __version__,
+            "python": ".".join(map(str, sys.version_info[:3])),
+            "started": time.time(),
+            "ended": None,
+            "exit_status": None,
+            "options": dict(options or {}),
+        },
+    )
+    return folder
+
+
+def finish(folder: Path, exit_status: int | None) -> None:
+    """Add to the description that the run is over; `exit_status` is what a shell would show as `$?`."""
+    describe(folder, {**_description(folder), "ended": time.time(), "exit_status": exit_status})
+
+
+def describe(folder: Path, info: Mapping[str, Any]) -> None:
+    """Write `run.json`, whole or not at all, readable by its owner only."""
+    temporary = folder / f".{DESCRIPTION}.{os.getpid()}"
+    try:
+        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+            json.dump(info, file, indent=1)
+        os.replace(temporary, folder / DESCRIPTION)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise RunError(f"The run folder {folder} cannot be written: {error.strerror}.") from error
+
+
+def discard(folder: Path) -> None:
+    """Remove a run folder in which nothing ran; one that holds anything else stays."""
+    with contextlib.suppress(OSError):
+        (folder / DESCRIPTION).unlink()
+        folder.rmdir()
+
+
+def read_run(path: Path | str) -> RunFolder:
+    """What is there of a run, also while it goes on or after it was killed.
+
+    Raises:
+        RunError: there is no such folder, it is no run folder, a newer leakhunt wrote it, or it may not be read.
+    """
+    folder = Path(path)
+    names = _names(folder)
+    processes = [_process(folder / name) for name in names if _PROCESS_NAME.fullmatch(name)]
+    if DESCRIPTION not in names and not processes:
+        raise RunError(
+            f"{folder} is not a run folder: it holds no {DESCRIPTION} and no process.",
+            "Give the directory that `leakhunt run` named when it ended, or was told with --out.",
+        )
+    info = _description(folder)
+    if info.get("schema", SCHEMA) != SCHEMA:
+        writer = f"leakhunt {info.get('leakhunt')}"
+        raise RunError(f"{folder} was written by {writer}, in another form.", "Read it with that one.")
+    processes.sort(key=lambda process: (process.started, process.path.name))
+    return RunFolder(folder, info, tuple(processes))
+
+
+def _default_folder() -> Path:
+    """A new folder in the current directory, named by the time."""
+    name = time.strftime("leakhunt-run-%Y%m%d-%H%M%S")
+    for candidate in _candidates(Path.cwd() / name):
+        with contextlib.suppress(FileExistsError):
+            _make(candidate)
+            return candidate
+    raise AssertionError("unreachable: the candidates never end")
+
+
+def _candidates(path: Path) -> Iterator[Path]:
+    yield path
+    number = 1
+    while True:
+        number += 1
+        yield path.with_name(f"{path.name}-{number}")
+
+
+def _claim(folder: Path) -> Path:
+    """The folder a person named: made if missing, refused if it holds a run."""
+    with contextlib.suppress(FileExistsError):
+        _make(folder)
+        return folder
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is a file, and --out wants a directory.")
+    if any(name == DESCRIPTION or _PROCESS_NAME.fullmatch(name) for name in _names(folder)):
+        raise UsageError(
+            f"{folder} already holds a run.",
+            f"Choose another --out, or look at this one with `leakhunt report {folder}`.",
+        )
+    return folder
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        raise RunError(
+            f"The run folder {folder} cannot be made: {error.strerror}.", "Choose another place with --out DIR."
+        ) from error
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return sorted(os.listdir(folder))
+    except FileNotFoundError:
+        raise RunError(f"There is no run folder {folder}.", "`leakhunt run` names it when it ends.") from None
+    except NotADirectoryError:
+        raise RunError(f"{folder} is a file, not a run folder.", "Give the directory that it is in.") from None
+    except OSError as error:
+        raise RunError(f"The run folder {folder} cannot be read: {error.strerror}.") from error
+
+
+def _description(folder: Path) -> dict[str, Any]:
+    """`run.json`, or nothing when it is missing, cut or foreign."""
+    try:
+        info = json.loads((folder / DESCRIPTION).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return info if isinstance(info, dict) else {}
+
+
+def _process(folder: Path) -> ProcessFolder:
+    match = _PROCESS_NAME.fullmatch(folder.name)
+    assert match is not None
+    try:
+        names = os.listdir(folder)
+    except OSError as error:
+        return ProcessFolder(folder, int(match[1]), problems=f"its folder cannot be read: {error.strerror}")
+    numbered = sorted((int(found[1]), name) for name in names if (found := _SNAPSHOT_NAME.fullmatch(name)))
+    return ProcessFolder(
+        path=folder,
+        pid=int(match[1]),
+        info=_process_info(_text(folder / "process")),
+        snapshots=tuple(folder / name for _, name in numbered),
+        problems=_text(folder / "problems").strip(" \0\n"),
+    )
+
+
+def _process_info(text: str) -> dict[str, str]:
+    """The agent's "key<TAB>value" lines; a line cut by a crash is left out."""
+    pairs = (line.split("\t", 1) for line in text.split("\n")[:-1] if "\t" in line)
+    return {key: _ESCAPE.sub(lambda found: _ESCAPED.get(found[1], found[0]), value) for key, value in pairs}
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8", "replace")
+    except OSError:
+        return ""
