@@ -1,0 +1,26 @@
+"""leakhunt: names the line of a Python program that keeps the memory alive.
+
+Public names, loaded when first asked for: `load` (a snapshot), `hunt` (a run folder to Findings), `Snapshot`,
+`Findings`.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+_PLACES = {
+    "Snapshot": "leakhunt.snapshot",
+    "Findings": "leakhunt.findings",
+    "hunt": "leakhunt.pipeline",
+    "load": "leakhunt.pipeline",
+}
+__all__ = ["Findings", "Snapshot", "__version__", "hunt", "load"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PLACES:
+        return getattr(import_module(_PLACES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

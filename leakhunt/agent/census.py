@@ -1,0 +1,84 @@
+"""The cheap snapshot: how many instances of each class the collector lists, their bytes, and the larger containers."""
+
+import gc
+import sys
+from _collections import _count_elements
+from array import array
+
+from . import schema
+from .walk import size_of
+
+SLICE = 4096
+
+
+def census(listed, types, own, breathe):
+    """Columns census.* and container.* (schema.py) of what is `listed`, the agent's `own` objects taken off.
+
+    Classes are keyed by `id()`, so that no metaclass's `__hash__` or `__eq__` runs.
+    """
+    tally = Tally(types)
+    for start in range(0, len(listed), SLICE):
+        tally.add(listed[start : start + SLICE])
+        breathe()
+    return tally.columns(young_counts(), counts_of([item for item in own if gc.is_tracked(item)]))
+
+
+def young_counts():
+    """Instances by id(class) in generations 0 and 1; free-threaded builds have one generation, and all is old."""
+    return {} if "t" in sys.abiflags else counts_of(gc.get_objects(generation=0) + gc.get_objects(generation=1))
+
+
+def counts_of(items):
+    counts = {}
+    _count_elements(counts, map(id, map(type, items)))
+    return counts
+
+
+class Tally:
+    """Counts, bytes and container lengths, added up slice by slice."""
+
+    def __init__(self, types):
+        self._types = types
+        self._counts, self._bytes = {}, {}
+        self._sized = set()
+        self._containers = {
+            "container.address": array("Q"), "container.type": array("I"), "container.length": array("Q"),
+        }  # fmt: skip
+
+    def add(self, slice_):
+        ids = list(map(id, map(type, slice_)))
+        sample_by_id = dict(zip(ids, slice_))
+        for address in sample_by_id.keys() - self._counts.keys():
+            self._meet(sample_by_id[address], address)
+        _count_elements(self._counts, ids)
+        plan_by_id = self._types.plan_by_id
+        for item, address in zip(slice_, ids):
+            if address in self._sized:
+                self._measure(item, plan_by_id[address])
+
+    def _meet(self, item, address):
+        plan = self._types.plan_of(type(item))
+        size_of(item, plan)  # learns the size that all instances share
+        if plan.size_bytes is None or plan.length is not None:
+            self._sized.add(address)
+            self._bytes[address] = 0
+
+    def _measure(self, item, plan):
+        self._bytes[id(plan.kind)] += size_of(item, plan)
+        if plan.length is not None:
+            length = plan.length(item)
+            if length >= schema.CONTAINER_FLOOR:
+                for column, value in zip(self._containers.values(), (id(item), plan.row, length)):
+                    column.append(value)
+
+    def columns(self, young, own):
+        rows = {name: array(code) for name, code in zip(("type", "count", "old", "bytes"), "IQQQ")}
+        for address, listed in self._counts.items():
+            plan = self._types.plan_by_id[address]
+            count = max(listed - own.get(address, 0), 0)
+            size = self._bytes.get(address)
+            rows["type"].append(plan.row)
+            rows["count"].append(count)
+            rows["old"].append(max(count - young.get(address, 0), 0))
+            rows["bytes"].append(count * plan.size_bytes if size is None else size)
+        return {**{"census." + name: column for name, column in rows.items()}, **self._containers}

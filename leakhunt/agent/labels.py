@@ -1,0 +1,183 @@
+"""Names for references and objects: attributes, closure variables, where functions and classes are defined.
+
+Keys of the program's own dicts are data and are never taken; keys of a namespace (`__dict__` of a module, class or
+instance) are identifiers and are.
+"""
+
+from array import array
+from gc import get_referents
+
+from . import plans, schema
+from .plans import generic_getattr
+
+LABELLED_MAX = 1024  # instances of one class that get attribute names; others are read by analogy
+
+
+class Labels:
+    """Columns label.*, name.*, bound.* and weak.* of one snapshot (schema.py)."""
+
+    def __init__(self, strings):
+        self._id_of = strings.id_of
+        self._namespaces = set()
+        self.position, self.label = array("Q"), array("I")
+        self.name_address, self.name_text, self.name_file, self.name_line = array("Q"), array("I"), array("I"), array("I")
+        self.bound_row, self.bound_value = array("I"), array("Q")
+        self.weak_row, self.weak_target = array("I"), array("Q")
+
+    def columns(self):
+        return {
+            "label.position": self.position, "label.name": self.label,
+            "name.address": self.name_address, "name.text": self.name_text,
+            "name.file": self.name_file, "name.line": self.name_line,
+            "bound.object": self.bound_row, "bound.value": self.bound_value,
+            "weak.source": self.weak_row, "weak.target": self.weak_target,
+        }  # fmt: skip
+
+    def is_namespace(self, mapping):
+        return id(mapping) in self._namespaces
+
+    def add(self, item, plan, referents, base, row):
+        """Name what can be named of `item`, whose references start at `base` of reference.target."""
+        name = NAMER_BY_SHAPE.get(plan.shape)
+        if name is not None:
+            name(self, item, plan, referents, base, row)
+
+    def mark(self, position, text):
+        self.position.append(position)
+        self.label.append(self._id_of(text))
+
+    def name(self, item, text, file="", line=0):
+        self.name_address.append(id(item))
+        self.name_text.append(self._id_of(text))
+        self.name_file.append(self._id_of(file))
+        self.name_line.append(line)
+
+    def namespace(self, pairs, base):
+        """Attribute names for the values of a namespace."""
+        for index, (key, value) in enumerate(pairs):
+            if type(key) is str and id(type(value)) not in plans.TRIVIAL:
+                self.mark(base + index, schema.LABEL_ATTRIBUTE + key)
+
+    def _find(self, referents, target, base, text):
+        for index, referent in enumerate(referents):
+            if referent is target:
+                self.mark(base + index, text)
+                return
+
+    def _function(self, item, plan, referents, base, row):
+        code = item.__code__
+        module = plans.text_of(item.__module__)
+        self.name(item, "%s.%s" % (module or "?", plans.text_of(item.__qualname__)), code.co_filename, code.co_firstlineno)
+        if item.__closure__ is not None:
+            for variable, cell in zip(code.co_freevars, item.__closure__):
+                self.name(cell, schema.LABEL_CLOSURE + variable)
+        self._find(referents, item.__globals__, base, schema.LABEL_INTERNAL + "__globals__")
+        for referent in referents:
+            if type(referent) is dict and referent is not item.__globals__ and referent is not item.__kwdefaults__:
+                self._adopt(item, plan, referent, referents, base, row)
+
+    def _method(self, item, plan, referents, base, row):
+        self._find(referents, item.__self__, base, schema.LABEL_ATTRIBUTE + "__self__")
+        self._find(referents, item.__func__, base, schema.LABEL_ATTRIBUTE + "__func__")
+
+    def _module(self, item, plan, referents, base, row):
+        namespace = generic_getattr(item, "__dict__")
+        self._namespaces.add(id(namespace))
+        self.name(item, plans.text_of(namespace.get("__name__")), plans.text_of(namespace.get("__file__")))
+        self._find(referents, namespace, base, schema.LABEL_INTERNAL + "__dict__")
+
+    def _class(self, item, plan, referents, base, row):
+        file, line = "", 0
+        proxy = plans.namespace_proxy_of(item)
+        for entry in list(proxy.values()):
+            place, first = plans.code_place(entry)
+            if first and (not line or first < line):
+                file, line = place, first
+        self.name(item, plans.class_name(item), file, line)
+        for namespace in get_referents(proxy):
+            self._namespaces.add(id(namespace))
+            self._find(referents, namespace, base, schema.LABEL_INTERNAL + "__dict__")
+
+    def _weak(self, item, plan, referents, base, row):
+        target = plans.referent_of(item)
+        self.weak_row.append(row)
+        self.weak_target.append(0 if target is None else id(target))
+
+    def _coded(self, item, plan, referents, base, row):
+        code = generic_getattr(item, plan.code)
+        if type(code) is plans.CodeType:
+            self.name(item, getattr(code, "co_qualname", code.co_name), code.co_filename, code.co_firstlineno)
+
+    def _instance(self, item, plan, referents, base, row):
+        """Attribute names of an instance, its separate namespace dict if it has one, and its declared bound."""
+        if plan.bound is not None:
+            self._bound(row, plan.bound(item))
+        if plan.labelled >= LABELLED_MAX:
+            return
+        plan.labelled += 1
+        if plan.attributes is None:
+            plan.attributes = plans.attribute_names(plan.kind)
+        name_by_id = self._attributes(item, plan, row)
+        for index, referent in enumerate(referents):
+            name = name_by_id.pop(id(referent), None)
+            if name is not None:
+                self.mark(base + index, schema.LABEL_ATTRIBUTE + name)
+            elif type(referent) is dict:
+                self._adopt(item, plan, referent, referents, base, row)
+
+    def instance(self, item, plan, referents, base, row):
+        """The same for what a dict subclass refers to besides its items."""
+        self._instance(item, plan, referents, base, row)
+
+    def _attributes(self, item, plan, row):
+        """Attribute name by id() of its value, as far as the class's code names them."""
+        found = {}
+        for name in plan.attributes:
+            try:
+                value = generic_getattr(item, name)
+            except Exception:
+                continue
+            if type(value) is int:
+                self._bound_attribute(row, name, value)
+            elif id(type(value)) not in plans.TRIVIAL:
+                found[id(value)] = name
+        return found
+
+    def _adopt(self, item, plan, namespace, referents, base, row):
+        """Mark `namespace` as the `__dict__` of `item` when its entries prove to be the attributes of `item`."""
+        proven = None
+        for name, value in list(dict.items(namespace)):
+            if type(name) is not str:
+                return
+            if type(value) is int and name in plans.BOUND_NAMES:
+                self._bound_attribute(row, name, value)
+            if proven is None and plans.is_plain(plan.kind, name):
+                try:
+                    proven = generic_getattr(item, name) is value
+                except Exception:
+                    proven = False
+                if not proven:
+                    return
+        if proven:
+            self._namespaces.add(id(namespace))
+            self._find(referents, namespace, base, schema.LABEL_INTERNAL + "__dict__")
+
+    def _bound_attribute(self, row, name, value):
+        if name in plans.BOUND_NAMES and value > 0:
+            self._bound(row, value)
+
+    def _bound(self, row, limit):
+        if limit is not None:
+            self.bound_row.append(row)
+            self.bound_value.append(min(limit, (1 << 63) - 1))
+
+
+NAMER_BY_SHAPE = {
+    plans.FUNCTION: Labels._function,
+    plans.METHOD: Labels._method,
+    plans.MODULE: Labels._module,
+    plans.CLASS: Labels._class,
+    plans.WEAK: Labels._weak,
+    plans.CODED: Labels._coded,
+    plans.INSTANCE: Labels._instance,
+}

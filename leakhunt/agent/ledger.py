@@ -1,0 +1,122 @@
+"""Memory figures of the process: what the system, the two allocators and the collector each say."""
+
+import gc
+import os
+import sys
+
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+STATUS_KEYS = {
+    b"VmRSS:": "rss_bytes", b"RssAnon:": "rss_anonymous_bytes", b"VmSwap:": "swap_bytes",
+    b"VmSize:": "virtual_bytes", b"Threads:": "threads",
+}  # fmt: skip
+
+
+def read_file(path, limit=1 << 16):
+    """Up to `limit` bytes of a file; b"" when it can't be read. The descriptor is closed at once."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return b""
+    try:
+        return os.read(descriptor, limit)
+    except OSError:
+        return b""
+    finally:
+        os.close(descriptor)
+
+
+def system_figures():
+    """RSS and relatives from /proc/self/status, in bytes; empty where there is no /proc."""
+    found = {}
+    for line in read_file("/proc/self/status").splitlines():
+        key, _, rest = line.partition(b"\t")
+        name = STATUS_KEYS.get(key)
+        if name:
+            words = rest.split()
+            found[name] = int(words[0]) * (1024 if len(words) > 1 else 1)
+    return found
+
+
+def mapping_count(limit=1 << 20):
+    """Number of memory mappings, or None when there are more than fit in `limit` bytes of text."""
+    text = read_file("/proc/self/maps", limit)
+    return text.count(b"\n") if 0 < len(text) < limit else None
+
+
+def collector_figures():
+    """What the collector says of itself; nothing is collected."""
+    stats = gc.get_stats()
+    return {
+        "gc_enabled": int(gc.isenabled()),
+        "gc_threshold": " ".join(map(str, gc.get_threshold())),
+        "gc_count": " ".join(map(str, gc.get_count())),
+        "gc_collections": " ".join(str(generation.get("collections", 0)) for generation in stats),
+        "gc_collected": sum(generation.get("collected", 0) for generation in stats),
+        "gc_uncollectable": sum(generation.get("uncollectable", 0) for generation in stats),
+        "gc_garbage": len(gc.garbage),
+        "gc_frozen": gc.get_freeze_count(),
+    }
+
+
+class Malloc:
+    """glibc's own account of its heap, by `mallinfo2`; `figures()` is empty where that can't be had.
+
+    `_ctypes` alone is loaded, not the `ctypes` package: it adds 5 classes instead of a module tree.
+    """
+
+    def __init__(self):
+        self._call = None
+        try:
+            self._call = self._bind()
+        except Exception:  # no libffi, no glibc 2.33, a static build: the ledger goes without
+            pass
+
+    @staticmethod
+    def _bind():
+        import _ctypes
+
+        class Size(_ctypes._SimpleCData):
+            _type_ = "L"
+
+        names = "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost"
+
+        class Mallinfo(_ctypes.Structure):
+            _fields_ = [(name, Size) for name in names.split()]
+
+        class Function(_ctypes.CFuncPtr):
+            _flags_ = _ctypes.FUNCFLAG_CDECL
+            _restype_ = Mallinfo
+
+        return Function(_ctypes.dlsym(_ctypes.dlopen(None, 2), "mallinfo2"))
+
+    def figures(self):
+        """Bytes in use, free inside the heap, and free at its top (which `malloc_trim` and exit give back at once)."""
+        if self._call is None:
+            return {}
+        info = self._call()
+        return {
+            "malloc_in_use_bytes": info.uordblks + info.hblkhd,
+            "malloc_free_bytes": info.fordblks,
+            "malloc_top_bytes": info.keepcost,
+            "malloc_mapped_bytes": info.hblkhd,
+        }
+
+
+def atexit_callbacks():
+    """Number of registered exit callbacks: the table itself can't be read from 3.10 to 3.13."""
+    module = sys.modules.get("atexit")
+    count = getattr(module, "_ncallbacks", None)
+    return {} if count is None else {"atexit_callbacks": count()}
+
+
+def figures(malloc):
+    """All of the ledger as one dict of plain values."""
+    found = system_figures()
+    found.update(collector_figures())
+    found.update(malloc.figures())
+    found.update(atexit_callbacks())
+    mappings = mapping_count()
+    if mappings is not None:
+        found["mappings"] = mappings
+    found["allocated_blocks"] = sys.getallocatedblocks()
+    return found

@@ -1,0 +1,55 @@
+"""What belongs to the agent, so that it never appears in its own results."""
+
+import sys
+from gc import get_referents
+
+from . import plans
+
+DEPTH_MAX = 6
+SHARED = frozenset(map(id, (type(len), type(list.append), type(type.__dict__["__mro__"]), plans.SlotType)))
+
+
+def modules(package):
+    """The agent's modules that are loaded, by their name's prefix."""
+    return [m for name, m in list(sys.modules.items()) if name == package or name.startswith(package + ".")]
+
+
+def objects(package):
+    """The agent's modules, functions, classes and constants, as a list (they stay alive with the modules).
+
+    Follows references from the modules' namespaces, but not into modules, classes or functions of anybody else.
+    """
+    mine = modules(package)
+    namespaces = {id(m.__dict__) for m in mine}
+    found, layer = {id(m): m for m in mine}, list(mine)
+    for _ in range(DEPTH_MAX):
+        following = []
+        for item in layer:
+            for referent in get_referents(item):
+                if id(referent) not in found and is_own(referent, package, namespaces):
+                    found[id(referent)] = referent
+                    following.append(referent)
+        layer = following
+    return list(found.values())
+
+
+def is_own(item, package, namespaces):
+    kind = type(item)
+    if kind is plans.FunctionType:
+        return id(item.__globals__) in namespaces
+    if issubclass(kind, type):
+        return plans.class_module(item).partition(".")[0] == package
+    if issubclass(kind, plans.ModuleType):
+        return id(item.__dict__) in namespaces
+    if kind is dict and "__builtins__" in item:
+        return id(item) in namespaces
+    return id(kind) not in plans.ATOMS and id(kind) not in SHARED and item is not sys.modules and kind is not plans.CodeType
+
+
+def frames():
+    """The frames of this thread that run the agent's code, innermost first, as ids."""
+    found, frame = [], sys._getframe()
+    while frame is not None and frame.f_globals.get("__package__") == __package__:
+        found.append(id(frame))
+        frame = frame.f_back
+    return found

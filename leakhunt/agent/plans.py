@@ -1,0 +1,220 @@
+"""What to do with the objects of a class: decided once per class and snapshot, never by running its code.
+
+Everything is read through `type.__dict__`'s own descriptors and `object.__getattribute__`: metaclasses, properties,
+`__getattr__`, `__len__` and `__sizeof__` of the program are never called.
+"""
+
+import sys
+from _collections import deque
+from _functools import _lru_cache_wrapper
+from _weakref import ReferenceType
+
+from . import schema
+
+mro_of = type.__dict__["__mro__"].__get__
+namespace_proxy_of = type.__dict__["__dict__"].__get__
+qualname_of = type.__dict__["__qualname__"].__get__
+module_of = type.__dict__["__module__"].__get__
+flags_of = type.__dict__["__flags__"].__get__
+itemsize_of = type.__dict__["__itemsize__"].__get__
+generic_getattr = object.__getattribute__
+getsizeof = sys.getsizeof
+referent_of = ReferenceType.__call__
+
+
+def _function():
+    """Only here to have the classes of functions and code at hand without importing `types`."""
+
+
+FunctionType = type(_function)
+CodeType = type(_function.__code__)
+ModuleType = type(sys)
+MethodType = type(FunctionType.__get__(_function, 0))
+SlotType = type(FunctionType.__globals__)  # member_descriptor: reads a C field, runs no code
+BuiltinMethodType = type(list.__sizeof__)  # method_descriptor
+HEAP_FLAG = 1 << 9  # Py_TPFLAGS_HEAPTYPE
+
+TRIVIAL = frozenset(map(id, (type(None), bool, int, float, complex, type(Ellipsis), type(NotImplemented))))
+ATOMS = TRIVIAL | frozenset(map(id, (str, bytes, bytearray, range)))
+LENGTHS = (
+    (dict, dict.__len__),
+    (list, list.__len__),
+    (tuple, tuple.__len__),
+    (set, set.__len__),
+    (frozenset, frozenset.__len__),
+    (deque, deque.__len__),
+)
+# Attributes by which containers and their owners say how many items they will take at most.
+BOUND_NAMES = frozenset(
+    ["maxsize", "_maxsize", "__maxsize", "_Cache__maxsize", "max_size", "_max_size", "maxlen", "max_len", "capacity", "_capacity", "max_entries", "_max_entries", "cache_size", "max_items"]
+)
+CANDIDATES_MAX = 400
+# Containers of C with a limit that is not an attribute.
+BOUND_OF = {
+    id(deque): deque.maxlen.__get__,
+    id(_lru_cache_wrapper): lambda cache, limit_of=_lru_cache_wrapper.cache_info: limit_of(cache)[2],
+}
+# Suspended things are known by their code: coroutines, generators, asynchronous generators.
+CODE_NAMES = ("cr_code", "gi_code", "ag_code")
+CODE_GETTERS = (SlotType, type(FunctionType.__code__))
+
+
+ATOM, MAPPING, SEQUENCE, FUNCTION, MODULE, CLASS, WEAK, METHOD, CODED, INSTANCE = range(10)  # Plan.shape
+
+
+class Plan:
+    """How the walker treats the instances of one class.
+
+    `shape` says what they are; `size_bytes` is the shallow size where all instances share it (-1 until one was
+    measured), None where each must be asked by `size`; `attributes` are the names worth trying, None until needed.
+    """
+
+    __slots__ = ("attributes", "bound", "code", "kind", "labelled", "length", "row", "shape", "size", "size_bytes")
+
+
+def lookup(kind, name):
+    """The entry `name` in the class's MRO, as (class, entry), or (None, None); runs no code of the program."""
+    for base in mro_of(kind):
+        namespace = namespace_proxy_of(base)
+        if name in namespace:
+            return base, namespace[name]
+    return None, None
+
+
+def text_of(value):
+    """`value` as exact `str` when it is a string of any kind, else ''."""
+    if type(value) is str:
+        return value
+    if issubclass(type(value), str):
+        return str.encode(value, "utf-8", "backslashreplace").decode()
+    return ""
+
+
+def class_name(kind):
+    """module.qualname of a class, as the class itself says."""
+    module = namespace_proxy_of(kind).get("__module__")
+    if type(module) is not str:
+        try:
+            module = text_of(module_of(kind))
+        except Exception:
+            module = ""
+    return "%s.%s" % (module or "?", text_of(qualname_of(kind)))
+
+
+def class_module(kind):
+    module = namespace_proxy_of(kind).get("__module__")
+    return module if type(module) is str else ""
+
+
+def code_place(entry):
+    """(file, first line) of a Python function, else ('', 0)."""
+    if type(entry) is FunctionType:
+        code = entry.__code__
+        return code.co_filename, code.co_firstlineno
+    return "", 0
+
+
+def size_rule(kind):
+    """(function that sizes an instance, True when all instances have the same size).
+
+    `sys.getsizeof` where `__sizeof__` is a builtin's; `object.__sizeof__` where the program wrote its own.
+    """
+    owner, entry = lookup(kind, "__sizeof__")
+    fixed = owner is object and not itemsize_of(kind)
+    if type(entry) is BuiltinMethodType:
+        return getsizeof, fixed
+    return object.__sizeof__, not itemsize_of(kind)
+
+
+def length_rule(kind):
+    """The builtin `__len__` that applies to the class's storage, or None."""
+    for base, length in LENGTHS:
+        if issubclass(kind, base):
+            return length
+    return None
+
+
+def attribute_names(kind):
+    """Names that instances may carry, safe to read: slots, and what the class's own methods mention.
+
+    The names of inline attributes can't be listed without making a `__dict__` (3.11+), but the class's code
+    names them. A name is safe when nothing with `__get__` or `__set__` but a slot answers for it on the class.
+    """
+    slots, mentioned = [], {}
+    for base in mro_of(kind):
+        heap = flags_of(base) & HEAP_FLAG
+        for name, entry in list(namespace_proxy_of(base).items()):
+            if type(name) is not str:
+                continue
+            if type(entry) is SlotType:
+                slots.append(name)
+            elif heap and type(entry) is FunctionType:
+                for word in entry.__code__.co_names:
+                    mentioned[word] = None
+    names = [name for name in slots if name[:2] != "__"]
+    for name in mentioned:
+        if len(names) >= CANDIDATES_MAX:
+            break
+        if is_plain(kind, name) and name not in slots:
+            names.append(name)
+    return names
+
+
+def is_plain(kind, name):
+    """Whether reading `name` from an instance with `object.__getattribute__` runs no code of the program."""
+    owner, entry = lookup(kind, name)
+    if owner is None or type(entry) is SlotType:
+        return True
+    bases = mro_of(type(entry))
+    return not any("__get__" in namespace_proxy_of(b) or "__set__" in namespace_proxy_of(b) for b in bases)
+
+
+def make(kind, row):
+    """The Plan of a class; `row` is its row in the type table."""
+    plan = Plan()
+    plan.kind, plan.row, plan.labelled, plan.attributes = kind, row, 0, None
+    plan.size, fixed = size_rule(kind)
+    plan.size_bytes = -1 if fixed else None
+    plan.length = length_rule(kind)
+    plan.bound = BOUND_OF.get(id(kind))
+    plan.code = next((name for name in CODE_NAMES if type(lookup(kind, name)[1]) in CODE_GETTERS), None)
+    plan.shape = shape_of(kind, plan)
+    return plan
+
+
+def shape_of(kind, plan):
+    """Which of the shapes above the instances of a class have."""
+    if id(kind) in ATOMS:
+        return ATOM
+    if plan.code is not None:
+        return CODED
+    for shape, exact in ((FUNCTION, FunctionType), (METHOD, MethodType)):
+        if kind is exact:
+            return shape
+    for shape, base in ((MAPPING, dict), (MODULE, ModuleType), (CLASS, type), (WEAK, ReferenceType)):
+        if issubclass(kind, base):  # safe: the second argument's metaclass is `type` itself
+            return shape
+    return SEQUENCE if kind is list or kind is tuple or kind is set or kind is frozenset else INSTANCE
+
+
+def type_row(kind, strings, modules):
+    """(address, name, flags, file, del_file, del_line) of one class, strings as ids."""
+    flags, del_file, del_line = 0, 0, 0
+    owner, entry = lookup(kind, "__del__")
+    if type(entry) is FunctionType:
+        flags |= schema.TYPE_HAS_DEL
+        place, del_line = code_place(entry)
+        del_file = strings.id_of(place)
+    if flags_of(kind) & HEAP_FLAG:
+        flags |= schema.TYPE_HEAP
+    if issubclass(kind, type):
+        flags |= schema.TYPE_IS_CLASS
+    return id(kind), strings.id_of(class_name(kind)), flags, strings.id_of(module_file(kind, modules)), del_file, del_line
+
+
+def module_file(kind, modules):
+    """`__file__` of the module that a class says it is from, or ''."""
+    module = dict.get(modules, class_module(kind))
+    if type(module) is not ModuleType:
+        return ""
+    return text_of(dict.get(generic_getattr(module, "__dict__"), "__file__"))

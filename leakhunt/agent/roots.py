@@ -1,0 +1,85 @@
+"""GC roots that can be listed from inside: modules, frames of every thread, tables of the interpreter."""
+
+import gc
+import sys
+
+from . import plans
+
+FRAMES_MAX = 5000
+CO_OPTIMIZED = 1
+
+
+class Root:
+    """An object held by the interpreter itself. `locals` maps names to values for a frame, else None."""
+
+    __slots__ = ("kind", "label", "locals", "target")
+
+    def __init__(self, kind, label, target, variables=None):
+        self.kind, self.label, self.target, self.locals = kind, label, target, variables
+
+
+def listed(own_name):
+    """Every root that can be listed, but the agent's own (its modules are `own_name` and below)."""
+    found = [Root("interpreter", "sys.modules", sys.modules)]
+    for name, module in list(dict.items(sys.modules)):
+        if type(name) is str and not is_own(name, own_name):
+            found.append(Root("module", name, module))
+    found.append(Root("gc.garbage", "gc.garbage", gc.garbage))
+    found.append(Root("interpreter", "gc.callbacks", gc.callbacks))
+    found.extend(frames(own_name))
+    return found
+
+
+def is_own(module, own_name):
+    return module == own_name or module.startswith(own_name + ".")
+
+
+def frames(own_name):
+    """A root for each running frame of every thread, innermost first; the agent's own are left out."""
+    found = []
+    for ident, frame in list(sys._current_frames().items()):
+        thread = thread_name(ident)
+        while frame is not None and len(found) < FRAMES_MAX:
+            module = plans.text_of(dict.get(frame.f_globals, "__name__"))
+            if not is_own(module, own_name):
+                found.append(Root("frame", "%s (%s)" % (function_name(frame, module), thread), frame, local_values(frame)))
+            frame = frame.f_back
+    return found
+
+
+def function_name(frame, module):
+    code = frame.f_code
+    return "%s.%s" % (module or "?", getattr(code, "co_qualname", code.co_name))
+
+
+def thread_name(ident):
+    """The name `threading` gave a thread, or its number; asks no method of the program's thread class."""
+    threading = dict.get(sys.modules, "threading")
+    if type(threading) is plans.ModuleType:
+        active = dict.get(plans.generic_getattr(threading, "__dict__"), "_active")
+        if type(active) is dict:
+            thread = active.get(ident)
+            if thread is not None:
+                try:
+                    return plans.text_of(plans.generic_getattr(thread, "_name")) or "thread"
+                except AttributeError:
+                    pass
+    return "thread %d" % ident
+
+
+def local_values(frame):
+    """Names and values of a running frame's locals; {} for frames whose locals are a namespace walked anyway.
+
+    Up to 3.12 `f_locals` fills a dict that stays in the frame and would keep old values alive: it is emptied
+    again unless the program holds it too. From 3.13 on it is a view (PEP 667) and nothing is left behind.
+    """
+    if not frame.f_code.co_flags & CO_OPTIMIZED:
+        return {}
+    try:
+        view = frame.f_locals
+        values = dict(view)
+    except Exception:
+        return {}
+    if type(view) is dict and sys.getrefcount(view) <= 3:
+        view.clear()
+    return values

@@ -1,0 +1,209 @@
+"""When to snapshot: the interval, the overhead budget, fork, exit."""
+
+import os
+import sys
+from _thread import allocate_lock, get_native_id, start_new_thread
+from time import monotonic, sleep, time
+
+from . import schema, write
+from .engine import Engine, Interrupted, version
+
+try:
+    from _signal import SIG_BLOCK, pthread_sigmask, valid_signals
+except ImportError:  # not every build has pthread_sigmask
+    pthread_sigmask = None
+
+DEEP_RATIO = 1.25  # a deep snapshot when the run is this much older than at the last one …
+DEEP_SPACING = 1.9  # … and this many intervals have passed
+DEEP_SPACING_MAX_SECONDS = 3600.0
+CREDIT_SECONDS = 2.0  # what may be spent before the budget binds, so that short runs are seen at all
+STRETCH_MAX = 20.0
+EXIT_WAIT_SECONDS = 10.0
+PROBLEMS_BYTES = 4096
+
+
+def told(problem):
+    """An exception in a few words: the system's for an OSError, else its class and where in the agent it came from."""
+    if isinstance(problem, OSError):
+        return problem.strerror or type(problem).__name__
+    trace = problem.__traceback__
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    place = "%s:%d" % (os.path.basename(trace.tb_frame.f_code.co_filename), trace.tb_lineno)
+    return "%s at %s (%s)" % (type(problem).__name__, place, problem)
+
+
+class Options:
+    """Settings as they come from outside: "interval=5,deep=auto,collect=never,budget=0.01,children=1"."""
+
+    def __init__(self, text=""):
+        given = dict(pair.partition("=")[::2] for pair in text.split(",") if "=" in pair)
+        self.interval = max(0.01, float(given.get("interval", 5.0)))
+        self.deep = given.get("deep", "auto")
+        self.collect = given.get("collect", "never")
+        self.budget = float(given.get("budget", 0.01))
+        self.children = given.get("children", "1") != "0"
+
+
+class Sampler:
+    """A native thread that writes snapshots of its process into a folder of its own below `run_folder`."""
+
+    def __init__(self, package, run_folder, options):
+        self._run_folder, self._options = run_folder, options
+        self._engine = Engine(package)
+        self._pid = 0
+        self._reset()
+
+    def _reset(self):
+        self._folder = None
+        self._sequence = 0
+        self._begun = monotonic()
+        self._spent = 0.0
+        self._deep_at = -1.0
+        self._lost = 0
+        self._stop = False
+        self._finished = allocate_lock()
+        self._wake = allocate_lock()
+        self._tid = 0
+
+    @property
+    def follows_children(self):
+        return self._options.children
+
+    def start(self):
+        """Start the thread; in a forked child begin anew, in a folder of the child's own."""
+        if self._pid != os.getpid():
+            self._pid = os.getpid()
+            self._reset()
+        self._stop = False
+        self._finished = allocate_lock()
+        self._finished.acquire()
+        self._wake = allocate_lock()
+        self._wake.acquire()
+        start_new_thread(self._run, ())
+
+    def pause(self, wait_seconds=EXIT_WAIT_SECONDS):
+        """End the thread and wait until the system has let go of it; True when it is gone."""
+        if self._stop or self._pid != os.getpid():
+            return True
+        self._stop = True
+        self._wake.release()
+        if not self._finished.acquire(True, wait_seconds):
+            return False
+        for _ in range(200):
+            if not os.path.exists("/proc/self/task/%d" % self._tid):
+                break
+            sleep(0.0001)
+        return True
+
+    def last(self):
+        """The last snapshot, taken in the calling thread when the program ends."""
+        if self._pid == os.getpid() and self.pause():
+            self._stop = False
+            self._take(self._options.deep != "never", "exit")
+            self._stop = True
+
+    def _run(self):
+        try:
+            self._tid = get_native_id()
+            if pthread_sigmask is not None:
+                pthread_sigmask(SIG_BLOCK, valid_signals())
+            due = self._options.interval
+            while not self._stop and not self._asked_to_stop():
+                if self._wake.acquire(True, due):
+                    break
+                self._take(self._is_deep_due(), "interval")
+                due = self._next_in()
+        except Exception as problem:  # the program goes on whatever happens here
+            self._note("the agent stopped: %s" % told(problem))
+        finally:
+            self._finished.release()
+
+    def _asked_to_stop(self):
+        """Whether somebody outside left a file named "stop" in the process folder (leakhunt detach)."""
+        return self._folder is not None and os.path.exists(os.path.join(self._folder, "stop"))
+
+    def _is_deep_due(self):
+        mode, now = self._options.deep, monotonic() - self._begun
+        if mode in ("never", "every"):
+            return mode == "every"
+        if self._deep_at < 0:
+            return now >= 1.5 * self._options.interval  # not the first: imports are still going on
+        since = now - self._deep_at
+        if mode != "auto":
+            return since >= float(mode) * 0.99
+        spacing = max(self._deep_at * (DEEP_RATIO - 1), DEEP_SPACING * self._options.interval)
+        return since >= min(spacing, max(DEEP_SPACING_MAX_SECONDS, self._options.interval))
+
+    def _next_in(self):
+        """Seconds to the next snapshot: the interval, stretched while more than the budget was spent."""
+        interval = self._options.interval
+        over = self._spent - CREDIT_SECONDS - self._options.budget * (monotonic() - self._begun)
+        if over > 0 and self._options.budget > 0:
+            return min(max(interval, over / self._options.budget), STRETCH_MAX * interval)
+        return interval
+
+    def _take(self, deep, moment):
+        """Take and write one snapshot; what can't be written is counted and told, never raised."""
+        begun = monotonic()
+        try:
+            if self._folder is None:
+                self._open_folder()
+            meta = {
+                "pid": self._pid, "sequence": self._sequence + 1, "moment": moment, "python": version(),
+                "elapsed": round(begun - self._begun, 4), "interval": self._options.interval, "lost": self._lost,
+                "spent_seconds": round(self._spent, 4),
+            }  # fmt: skip
+            if deep and self._options.collect == "before-deep":
+                import gc
+
+                meta["collected"] = gc.collect()
+            taken = self._engine.snapshot(deep, meta, self._is_stopping)
+            self._sequence += 1
+            if deep:
+                self._deep_at = begun - self._begun
+            write.write_whole(os.path.join(self._folder, "%06d.leak" % self._sequence), write.pieces(*taken))
+        except Interrupted:
+            pass
+        except Exception as problem:
+            self._lost += 1
+            self._note("%d snapshots lost: %s" % (self._lost, told(problem)))
+        self._spent += monotonic() - begun
+
+    def _is_stopping(self):
+        return self._stop
+
+    def _open_folder(self):
+        """Make this process's folder: what it is, and a page kept free for telling of problems on a full disk."""
+        for number in range(1000):
+            folder = os.path.join(self._run_folder, "pid-%d.%d" % (self._pid, number))
+            try:
+                os.mkdir(folder, 0o700)
+            except FileExistsError:
+                continue
+            break
+        self._folder = folder
+        lines = "".join("%s\t%s\n" % (key, schema.escape(str(value))) for key, value in self._description().items())
+        write.write_whole(os.path.join(folder, "process"), [lines.encode("utf-8", "backslashreplace")])
+        write.write_whole(os.path.join(folder, "problems"), [b" " * PROBLEMS_BYTES])
+
+    def _description(self):
+        arguments = getattr(sys, "orig_argv", None) or [sys.executable, *getattr(sys, "argv", [])]
+        return {
+            "pid": self._pid, "ppid": os.getppid(), "python": version(), "executable": sys.executable,
+            "command": " ".join(arguments), "started": time() - (monotonic() - self._begun),
+            "engine": self._engine.name, "path": "\x1f".join(map(str, sys.path)), "cwd": os.getcwd(),
+        }  # fmt: skip
+
+    def _note(self, text):
+        """Leave a sentence in the page kept free for it; on a full disk this still works."""
+        if self._folder is None:
+            return
+        try:
+            descriptor = os.open(os.path.join(self._folder, "problems"), os.O_WRONLY | os.O_CLOEXEC)
+            try:
+                os.write(descriptor, text.encode("utf-8", "backslashreplace")[:PROBLEMS_BYTES].ljust(256))
+            finally:
+                os.close(descriptor)
+        except OSError:
+            pass

@@ -1,0 +1,102 @@
+"""The `.leak` file: one snapshot of one process, complete in itself.
+
+This text is the format's documentation; the agent writes by it and `leakhunt.snapshot` reads by it.
+
+A file is, little-endian throughout:
+
+    MAGIC (8 bytes), version u32, reserved u32        padded to ALIGNMENT
+    columns, each padded to ALIGNMENT                  plain arrays, in any order
+    table of contents                                  UTF-8 lines "name<TAB>dtype<TAB>offset<TAB>count"
+    offset of that table u64, its length u64, its crc32 u32, version u32, END_MAGIC (8 bytes)
+
+The tail comes last, so a cut file is known by its missing END_MAGIC. A reader takes the columns it knows by
+name and ignores the rest; dtypes are numpy's ("<u8", "<u4", "|u1"). Two columns are text:
+
+    meta             |u1   UTF-8 lines "key<TAB>value" (backslash, tab and newline escaped): the moment and the ledger
+    strings.bytes    |u1   all strings, UTF-8, end to end
+    strings.end      <u8   end of each string in strings.bytes; string 0 is empty and means "none"
+
+Types, one row per class that occurs (T rows); `file`, `line` place its `__del__` where it has one:
+
+    type.address     <u8   id() of the class
+    type.name        <u4   string: module.qualname
+    type.flags       <u4   TYPE_* bits
+    type.file        <u4   string: file of the class's module
+    type.del_file    <u4   string
+    type.del_line    <u4
+
+Census, one row per class the collector lists (C rows):
+
+    census.type      <u4   row of type.*
+    census.count     <u8   instances in all generations
+    census.old       <u8   instances in generation 2
+    census.bytes     <u8   shallow bytes, collector header included
+    container.address, .type, .length   <u8 <u4 <u8   listed containers of CONTAINER_FLOOR items or more
+
+Graph, in deep snapshots only (N objects, E references):
+
+    object.address   <u8   id()
+    object.type      <u4   row of type.*
+    object.size      <u8   shallow bytes
+    object.length    <u4   items of a container, bytes of a buffer; NO_LENGTH where it has none
+    object.refcount  <u4   references, the walker's own taken off; SATURATED for immortal objects
+    object.flags     |u1   OBJECT_* bits
+    reference.count  <u4   references of each object, in the order of object.*
+    reference.target <u8   address referred to, grouped by source; may name an address that is no row (gone meanwhile).
+                           A mapping lists its values (`length` of them), then its keys, then the rest.
+    label.position   <u8   index into reference.target, in no particular order
+    label.name       <u4   string; its first character is the kind, see LABEL_*
+    root.address     <u8   objects held by the interpreter itself
+    root.kind        <u4   string: "module", "frame", "gc.garbage" or "interpreter"
+    root.label       <u4   string: module name, function of the frame, …
+    name.address     <u8   objects with a name: classes, functions, modules, coroutines, cells of closures
+    name.text        <u4   string: module.qualname; "~variable" for a cell
+    name.file, name.line   <u4   string, line: where it is defined
+    bound.object, bound.value   <u4 <u8   containers with a limit of their own (maxsize, maxlen)
+    weak.source, weak.target    <u4 <u8   weak references: row of object.*, address (0 when its referent is dead)
+
+No values of the program are stored: type names, attribute names, identifiers and sizes only.
+"""
+
+MAGIC = b"LEAKHUNT"
+END_MAGIC = b"TNUHKAEL"
+VERSION = 1
+ALIGNMENT = 64
+
+TYPE_HAS_DEL = 1  # a Python-level __del__ somewhere in its MRO
+TYPE_HEAP = 2  # made at run time: a Python class or a C heap type
+TYPE_IS_CLASS = 4  # a metaclass: its instances are classes
+
+OBJECT_TRACKED = 1  # the collector listed it
+OBJECT_FINALIZED = 2  # its finalizer has run already (gc.is_finalized, 3.9+)
+
+NO_LENGTH = 0xFFFFFFFF
+SATURATED = 0xFFFFFFFF
+CONTAINER_FLOOR = 32
+
+LABEL_ATTRIBUTE = "."  # an attribute, by name
+LABEL_LOCAL = "@"  # a local variable of a frame
+LABEL_CLOSURE = "~"  # a variable of a closure
+LABEL_INTERNAL = "-"  # a slot of the interpreter's own: __dict__, __closure__, …
+
+META_TEXT = "meta"
+
+
+def escape(text):
+    """One line without tabs, for "key<TAB>value" text; `unescape` is its inverse."""
+    return text.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
+
+
+def unescape(text):
+    """Inverse of `escape`."""
+    out, parts = [], iter(text)
+    for character in parts:
+        if character == "\\":
+            character = {"t": "\t", "n": "\n", "r": "\r"}.get(next(parts, ""), "\\")
+        out.append(character)
+    return "".join(out)
+
+
+def padded(size):
+    """`size` rounded up to ALIGNMENT."""
+    return -(-size // ALIGNMENT) * ALIGNMENT

@@ -1,0 +1,199 @@
+"""The Python engine: the whole heap as rows, in slices that give way to the program.
+
+Starts from what the collector lists and from the roots, and follows referents to everything else: untracked
+containers, frozen objects, strings and bytes. Rows and columns are those of schema.py.
+"""
+
+import gc
+import sys
+from array import array
+
+from . import plans, schema
+from .labels import Labels
+
+SLICE = 256
+get_referents = gc.get_referents
+getrefcount = sys.getrefcount
+is_finalized = getattr(gc, "is_finalized", None)
+
+OBJECT_COLUMNS = (
+    ("object.address", "Q"), ("object.type", "I"), ("object.size", "Q"),
+    ("object.length", "I"), ("object.refcount", "I"), ("object.flags", "B"),
+)  # fmt: skip
+TYPE_COLUMNS = (
+    ("type.address", "Q"), ("type.name", "I"), ("type.flags", "I"),
+    ("type.file", "I"), ("type.del_file", "I"), ("type.del_line", "I"),
+)  # fmt: skip
+
+
+class Types:
+    """The type table of one snapshot: a Plan and a row for each class met."""
+
+    def __init__(self, strings):
+        self.columns = {name: array(code) for name, code in TYPE_COLUMNS}
+        self._strings = strings
+        self.plan_by_id = {}
+
+    def plan_of(self, kind):
+        plan = self.plan_by_id.get(id(kind))
+        if plan is None:
+            plan = self.plan_by_id[id(kind)] = plans.make(kind, len(self.plan_by_id))
+            row = plans.type_row(kind, self._strings, sys.modules)
+            for column, value in zip(self.columns.values(), row):
+                column.append(value)
+        return plan
+
+
+def size_of(item, plan):
+    """Shallow size in bytes; 0 where a broken extension type can't tell."""
+    size = plan.size_bytes
+    if size is None or size < 0:
+        try:
+            size = plan.size(item)
+        except Exception:
+            size = 0
+        if plan.size_bytes is not None:
+            plan.size_bytes = size
+    return size
+
+
+class Walk:
+    """One walk of the heap; `columns()` holds its rows afterwards.
+
+    `hidden` are ids of the agent's own objects: never rows, never followed. `breathe` is called between slices.
+    """
+
+    def __init__(self, strings, types, hidden, breathe):
+        self._strings, self._types, self._breathe = strings, types, breathe
+        self._hidden = set(hidden)
+        self._objects = {name: array(code) for name, code in OBJECT_COLUMNS}
+        self._count, self._target = array("I"), array("Q")
+        self._labels = Labels(strings)
+        self._roots = {"root.address": array("Q"), "root.kind": array("I"), "root.label": array("I")}
+        self._seen = set(hidden)
+        self._pending, self._mappings = [], []
+        self._own_references = 0
+
+    def columns(self):
+        references = {"reference.count": self._count, "reference.target": self._target}
+        return {**self._objects, **references, **self._labels.columns(), **self._roots}
+
+    def run(self, listed, roots):
+        """Rows for `listed` (what `gc.get_objects()` gave), for the `roots`, and for all that they refer to.
+
+        Mappings come last: by then the objects whose namespace they are have been seen.
+        """
+        self._own_references = self._calibrate()
+        self._seen.update(map(id, listed))
+        self._seen.update((id(listed), id(roots)))
+        self._hidden.update(id(root.target) for root in roots if root.locals is not None)
+        for root in roots:
+            self._root(root)
+            self._breathe()
+        for mappings in (False, True):
+            for start in range(0, len(listed), SLICE):
+                for item in listed[start : start + SLICE]:
+                    if issubclass(type(item), dict) is mappings and id(item) not in self._hidden:
+                        self._row(item, True)
+                        self._drain()
+                item = None
+                self._breathe()
+        while self._mappings:
+            self._row(self._mappings.pop(), False)
+            self._drain()
+
+    def _calibrate(self):
+        """References to a listed object that are the walk's own: counted on one whose true count is 1."""
+        probe = [[]]
+        for item in probe[0:SLICE]:
+            return self._probe(item, True) - 1
+        return 0
+
+    def _probe(self, item, listed):
+        return getrefcount(item)
+
+    def _drain(self):
+        pending = self._pending
+        while pending:
+            item = pending.pop()
+            if issubclass(type(item), dict):
+                self._mappings.append(item)
+            else:
+                self._row(item, False)
+
+    def _row(self, item, listed):
+        """The row of one object, its references and their names."""
+        refcount = getrefcount(item) - self._own_references if listed else schema.SATURATED
+        kind = type(item)
+        plan = self._types.plan_by_id.get(id(kind)) or self._types.plan_of(kind)
+        row = len(self._count)
+        length, referents = self._referents(item, plan, row)
+        flags = 0
+        if listed:
+            flags = schema.OBJECT_TRACKED
+            if is_finalized is not None and is_finalized(item):
+                flags |= schema.OBJECT_FINALIZED
+        self._append(id(item), plan.row, size_of(item, plan), length, min(refcount, schema.SATURATED), flags)
+        self._refer(referents)
+
+    def _append(self, *values):
+        for column, value in zip(self._objects.values(), values):
+            column.append(value)
+
+    def _refer(self, referents):
+        ids = array("Q", map(id, referents))
+        self._count.append(len(ids))
+        self._target.extend(ids)
+        seen, pending = self._seen, self._pending
+        for address, referent in zip(ids, referents):
+            if address not in seen:
+                seen.add(address)
+                pending.append(referent)
+
+    def _referents(self, item, plan, row):
+        """(length, referents) of one object; names what can be named."""
+        shape, base = plan.shape, len(self._target)
+        if shape == plans.ATOM:
+            return schema.NO_LENGTH, ()
+        if shape == plans.MAPPING:
+            return self._mapping(item, plan, base, row)
+        referents = get_referents(item)
+        if shape != plans.SEQUENCE:
+            self._labels.add(item, plan, referents, base, row)
+        return (schema.NO_LENGTH if plan.length is None else plan.length(item)), referents
+
+    def _mapping(self, item, plan, base, row):
+        """Values, then keys (not those of a namespace), then what a subclass refers to besides."""
+        pairs = list(dict.items(item))
+        referents = [value for _, value in pairs]
+        if self._labels.is_namespace(item):
+            self._labels.namespace(pairs, base)
+            return len(pairs), referents
+        referents += [key for key, _ in pairs]
+        if plan.kind is not dict:
+            known = set(map(id, referents))
+            others = [other for other in get_referents(item) if id(other) not in known]
+            self._labels.instance(item, plan, others, base + len(referents), row)
+            referents += others
+        return len(pairs), referents
+
+    def _root(self, root):
+        """One row of root.*; a running frame gets an object row whose references are its locals, by name."""
+        id_of = self._strings.id_of
+        for column, value in zip(self._roots.values(), (id(root.target), id_of(root.kind), id_of(root.label))):
+            column.append(value)
+        if root.locals is None:
+            if id(root.target) not in self._seen:
+                self._seen.add(id(root.target))
+                self._pending.append(root.target)
+                self._drain()
+            return
+        plan = self._types.plan_of(type(root.target))
+        self._seen.add(id(root.target))
+        self._append(id(root.target), plan.row, size_of(root.target, plan), schema.NO_LENGTH, schema.SATURATED, 0)
+        for index, name in enumerate(root.locals):
+            if type(name) is str:
+                self._labels.mark(len(self._target) + index, schema.LABEL_LOCAL + name)
+        self._refer(list(root.locals.values()))
+        root.locals = {}  # the program's locals are its own again
+        self._drain()

@@ -1,0 +1,82 @@
+"""Rows to bytes: a `.leak` file that is whole or absent (format: schema.py)."""
+
+import os
+from array import array
+from binascii import crc32  # builtin nearly everywhere, unlike zlib
+from struct import pack
+
+from . import schema
+
+DTYPE_BY_CODE = {"B": "|u1", "I": "<u4", "Q": "<u8"}
+
+
+class Strings:
+    """Interned texts; `id_of` takes exact `str` only and gives the row that columns refer to."""
+
+    def __init__(self):
+        self._ids = {"": 0}
+        self._texts = [b""]
+
+    def id_of(self, text):
+        number = self._ids.get(text)
+        if number is None:
+            number = self._ids[text] = len(self._texts)
+            self._texts.append(text.encode("utf-8", "backslashreplace"))
+        return number
+
+    def columns(self):
+        ends, end = [], 0
+        for text in self._texts:
+            end += len(text)
+            ends.append(end)
+        return {"strings.bytes": ("|u1", b"".join(self._texts)), "strings.end": array("Q", ends)}
+
+
+def pieces(meta, strings, columns):
+    """The file's bytes in order, as an iterator of buffers.
+
+    `meta` maps str to printable values; `columns` maps a name to an `array` of typecode B, I or Q or to a pair
+    (dtype, bytes). Arrays are written from their own memory, without a copy.
+    """
+    text = "".join("%s\t%s\n" % (key, schema.escape(str(value))) for key, value in meta.items())
+    sections = {schema.META_TEXT: ("|u1", text.encode("utf-8", "backslashreplace"))}
+    sections.update(strings.columns())
+    for name, column in columns.items():
+        sections[name] = column if isinstance(column, tuple) else (DTYPE_BY_CODE[column.typecode], column)
+    head = schema.MAGIC + pack("<II", schema.VERSION, 0)
+    yield head.ljust(schema.ALIGNMENT, b"\0")
+    offset, toc = schema.ALIGNMENT, []
+    for name, (dtype, data) in sections.items():
+        view = memoryview(data).cast("B")
+        toc.append("%s\t%s\t%d\t%d\n" % (name, dtype, offset, len(view) // int(dtype[2:])))
+        yield view
+        yield b"\0" * (schema.padded(len(view)) - len(view))
+        offset += schema.padded(len(view))
+    table = "".join(toc).encode()
+    yield table
+    yield pack("<QQII", offset, len(table), crc32(table), schema.VERSION) + schema.END_MAGIC
+
+
+def write_whole(path, buffers):
+    """Write `buffers` to `path` so that the file is there whole or not at all; returns its size.
+
+    Raises OSError when that is impossible (disk full, folder gone); nothing is left behind then.
+    """
+    temporary = path + ".part"
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        try:
+            size = 0
+            for buffer in buffers:
+                view = memoryview(buffer)
+                while len(view):
+                    written = os.write(descriptor, view[: 1 << 22])
+                    size += written
+                    view = view[written:]
+        finally:
+            os.close(descriptor)
+        os.rename(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+    return size

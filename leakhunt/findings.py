@@ -1,0 +1,269 @@
+"""What a hunt found: the one vocabulary between analysis and every renderer.
+
+All classes are frozen and hold only plain values, so that `Findings` round-trips through the JSON
+that `report --format json` prints (see `Findings.to_json`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import types
+import typing
+from dataclasses import dataclass, field
+from typing import Any
+
+SCHEMA = 1
+
+KINDS = (
+    "python-leak",
+    "refcount-leak",
+    "uncollectable",
+    "delayed-finalizer",
+    "resurrected",
+    "native-growth",
+    "fragmentation",
+)
+
+
+@dataclass(frozen=True)
+class Growth:
+    """Counts and sizes of one class or holder over the run.
+
+    `seconds`, `counts` and `bytes` have one entry per snapshot; `seconds` count from the start of the process.
+    """
+
+    per_minute: float = 0.0
+    bytes_per_minute: float = 0.0
+    seconds: tuple[float, ...] = ()
+    counts: tuple[int, ...] = ()
+    bytes: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Link:
+    """One step of a chain: the edge that leads to an object, and the type of that object.
+
+    `kind` is one of "root", "attribute", "item", "key", "index", "closure", "local" or "internal";
+    `label` is how the step reads in source ("._cookies", "[*]", "<variable x>"); `finalizer` is "file:line"
+    of the `__del__` that the object's class defines, or None.
+    """
+
+    kind: str
+    label: str
+    type: str
+    finalizer: str | None = None
+
+
+@dataclass(frozen=True)
+class Chain:
+    """A retaining chain from a GC root down to an object; `links[0]` is the root."""
+
+    links: tuple[Link, ...]
+
+    def path(self) -> tuple[str, ...]:
+        """The chain as a person reads it: the root, then types and labels by turns."""
+        words: list[str] = []
+        for link in self.links:
+            if link.label:
+                words.append(link.label)
+            if link.kind == "attribute" and not link.type.startswith("builtins."):
+                words.append(link.type)
+        return tuple(words)
+
+
+@dataclass(frozen=True)
+class Finalizer:
+    """A class on a finding's chains that defines `__del__`, and what that means there."""
+
+    type: str
+    file: str | None = None
+    line: int | None = None
+    in_cycle: bool = False
+    pins_bytes: int = 0
+    resurrects: bool = False
+    says: str = ""
+
+
+@dataclass(frozen=True)
+class Holder:
+    """What keeps the leaked objects alive, by the names a person finds in the source."""
+
+    owner: str
+    aliases: tuple[str, ...] = ()
+    path: tuple[str, ...] = ()
+    type: str = ""
+    file: str | None = None
+    line: int | None = None
+
+
+@dataclass(frozen=True)
+class Node:
+    """A box of a reference graph: one object, or `count` siblings folded into one.
+
+    `role` is "leaked", "holder", "root", "finalizer" or "".
+    """
+
+    id: int
+    type: str
+    count: int = 1
+    size_bytes: int = 0
+    role: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Edge:
+    """A reference from the box `source` to the box `target`; `faulty` marks the one to cut."""
+
+    source: int
+    target: int
+    label: str = ""
+    count: int = 1
+    faulty: bool = False
+
+
+@dataclass(frozen=True)
+class RefGraph:
+    """A small reference graph, already folded, ready to draw. Edges point from holder to held."""
+
+    title: str
+    nodes: tuple[Node, ...] = ()
+    edges: tuple[Edge, ...] = ()
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One accusation, best first in `Findings.findings`."""
+
+    kind: str
+    type: str
+    rank: int = 0
+    also_growing: tuple[str, ...] = ()
+    confidence: float = 0.0
+    reason: str = ""
+    holder: Holder | None = None
+    growth: Growth = field(default_factory=Growth)
+    retained_size_bytes: int = 0
+    finalizers: tuple[Finalizer, ...] = ()
+    allocated_at: str | None = None
+    fingerprint: str = ""
+    advice: str = ""
+    chain: Chain | None = None
+    graph: RefGraph | None = None
+    pids: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class ClassSeries:
+    """Instances and shallow bytes of one class at every census of a process."""
+
+    type: str
+    counts: tuple[int, ...]
+    bytes: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class ProcessSummary:
+    """One process of the run; series have one entry per snapshot, `findings` are ranks."""
+
+    pid: int
+    command: str
+    snapshots: int
+    python: str = ""
+    engine: str = ""
+    seconds: tuple[float, ...] = ()
+    deep_seconds: tuple[float, ...] = ()
+    rss_bytes: tuple[int, ...] = ()
+    allocated_blocks: tuple[int, ...] = ()
+    gc_objects: tuple[int, ...] = ()
+    pause_ms: tuple[float, ...] = ()
+    classes: tuple[ClassSeries, ...] = ()
+    findings: tuple[int, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """The run as a whole."""
+
+    command: tuple[str, ...]
+    seconds: float
+    snapshots: int
+    python: str
+    path: str = ""
+    exit_status: int | None = None
+
+
+@dataclass(frozen=True)
+class Findings:
+    """All that a renderer may show. `verdict` is "leak", "healthy" or "inconclusive"."""
+
+    run: RunSummary
+    verdict: str
+    summary: str = ""
+    findings: tuple[Finding, ...] = ()
+    processes: tuple[ProcessSummary, ...] = ()
+    notes: tuple[str, ...] = ()
+    schema: int = SCHEMA
+
+    def to_json(self, indent: int | None = 1) -> str:
+        """The contract's JSON, to be read back by `from_json`."""
+        return json.dumps(dataclasses.asdict(self), indent=indent)
+
+    @classmethod
+    def from_json(cls, text: str) -> Findings:
+        """Inverse of `to_json`; unknown keys are ignored, so that older readers read newer reports."""
+        return typing.cast(Findings, _build(cls, json.loads(text)))
+
+
+@dataclass(frozen=True)
+class DiffRow:
+    """One class between two snapshots: numbers of instances and shallow bytes.
+
+    `births`, `deaths` and `survivors` are None when one of the snapshots has no object graph.
+    `alive_from_middle` is for three snapshots: born between the first two and still in the third.
+    """
+
+    type: str
+    before: int
+    after: int
+    bytes_before: int
+    bytes_after: int
+    births: int | None = None
+    deaths: int | None = None
+    survivors: int | None = None
+    alive_from_middle: int | None = None
+
+
+@dataclass(frozen=True)
+class Diff:
+    """Classes between two (or three) snapshots of one process, largest growth in bytes first."""
+
+    before: str
+    after: str
+    seconds: float
+    rows: tuple[DiffRow, ...]
+    middle: str | None = None
+    notes: tuple[str, ...] = ()
+
+    def to_json(self, indent: int | None = 1) -> str:
+        return json.dumps(dataclasses.asdict(self), indent=indent)
+
+
+def _build(kind: Any, value: Any) -> Any:
+    """Rebuild a value of the annotated type `kind` from plain JSON."""
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if value is None:
+        return None
+    if origin is types.UnionType or origin is typing.Union:
+        return _build(next(a for a in arguments if a is not type(None)), value)
+    if origin is tuple:
+        return tuple(_build(arguments[0], item) for item in value)
+    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+        hints = typing.get_type_hints(kind)
+        known = {name: value[name] for name in hints if name in value}
+        return kind(**{name: _build(hints[name], item) for name, item in known.items()})
+    if kind is float:
+        return float(value)
+    return value
