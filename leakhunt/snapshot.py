@@ -45,9 +45,11 @@ class Snapshot:
             with open(path, "rb") as file:
                 data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         except FileNotFoundError:
-            raise SnapshotError(f"There is no file {name}.", "Snapshots are the .leak files in a run's pid-* folder.") from None
+            hint = "Snapshots are the .leak files in the pid-* folders of a run."
+            raise SnapshotError(f"There is no file {name}.", hint) from None
         except (OSError, ValueError) as problem:
-            raise SnapshotError(f"{name} can't be read: {getattr(problem, 'strerror', None) or 'it is empty'}.") from None
+            reason = getattr(problem, "strerror", None) or "it is empty"
+            raise SnapshotError(f"{name} can't be read: {reason}.") from None
         columns = _columns(data, name)
         text = columns.pop(schema.META_TEXT, np.empty(0, "u1")).tobytes().decode("utf-8", "replace")
         meta = {k: schema.unescape(v) for k, _, v in (line.partition("\t") for line in text.splitlines())}
@@ -111,10 +113,11 @@ def _columns(data: mmap.mmap, name: str) -> dict[str, NDArray[Any]]:
     if data[: len(schema.MAGIC)] != schema.MAGIC:
         raise SnapshotError(f"{name} is no leakhunt snapshot: it does not begin with {schema.MAGIC.decode()}.")
     if len(data) < schema.ALIGNMENT + TAIL.size or data[-len(schema.END_MAGIC) :] != schema.END_MAGIC:
-        raise SnapshotError(f"{name} is cut short: its end is missing.", "The others of its run can be read without it.")
+        raise SnapshotError(f"{name} is cut short: its end is missing.", "The others of its run are whole.")
     offset, length, checksum, version, _ = TAIL.unpack(data[-TAIL.size :])
     if version > schema.VERSION:
-        raise SnapshotError(f"{name} was written by a newer leakhunt (format {version}).", "Update: pip install -U leakhunt.")
+        hint = "Update: pip install -U leakhunt."
+        raise SnapshotError(f"{name} was written by a newer leakhunt (format {version}).", hint)
     table = data[offset : offset + length]
     if len(table) != length or zlib.crc32(table) != checksum:
         raise SnapshotError(f"{name} is damaged: its table of contents does not check.")

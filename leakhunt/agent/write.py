@@ -40,8 +40,7 @@ def pieces(meta, strings, columns):
     """
     text = "".join("%s\t%s\n" % (key, schema.escape(str(value))) for key, value in meta.items())
     sections = {schema.META_TEXT: ("|u1", text.encode("utf-8", "backslashreplace"))}
-    sections.update(strings.columns())
-    for name, column in columns.items():
+    for name, column in {**strings.columns(), **columns}.items():
         sections[name] = column if isinstance(column, tuple) else (DTYPE_BY_CODE[column.typecode], column)
     head = schema.MAGIC + pack("<II", schema.VERSION, 0)
     yield head.ljust(schema.ALIGNMENT, b"\0")
