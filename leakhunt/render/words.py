@@ -20,7 +20,7 @@ KIND_MEANS = {
 
 VERDICT_WORDS = {"leak": "LEAK", "healthy": "HEALTHY", "inconclusive": "INCONCLUSIVE"}
 
-_UNSAFE = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
+_UNSAFE = {"Cc", "Cf", "Cn", "Cs", "Co", "Zl", "Zp"}
 
 
 def printable(text: str) -> str:

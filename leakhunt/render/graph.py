@@ -1,0 +1,44 @@
+"""Reference graphs as pictures, without the `dot` program: fold, lay out, draw."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from leakhunt.errors import UsageError
+from leakhunt.findings import RefGraph
+from leakhunt.render.dot import dot
+from leakhunt.render.fold import fold
+from leakhunt.render.layout import lay_out
+from leakhunt.render.svg import svg
+
+__all__ = ["FORMATS", "draw", "fold"]
+
+
+def draw(graph: RefGraph, format: str = "svg", limit: int = 60) -> bytes:
+    """The graph, folded to `limit` boxes, as "svg", "png", "dot" or "html"; text formats are UTF-8."""
+    if format not in FORMATS:
+        raise UsageError(f"A graph cannot be drawn as {format!r}.", f"Choose one of: {', '.join(FORMATS)}.")
+    return FORMATS[format](fold(graph, limit))
+
+
+def _svg(graph: RefGraph) -> bytes:
+    return svg(lay_out(graph)).encode("utf-8")
+
+
+def _png(graph: RefGraph) -> bytes:
+    from leakhunt.render.raster import png  # matplotlib takes a second to load
+
+    return png(lay_out(graph))
+
+
+def _dot(graph: RefGraph) -> bytes:
+    return dot(graph).encode("utf-8")
+
+
+def _html(graph: RefGraph) -> bytes:
+    from leakhunt.render.pages import graph_page
+
+    return graph_page(graph).encode("utf-8")
+
+
+FORMATS: dict[str, Callable[[RefGraph], bytes]] = {"svg": _svg, "png": _png, "dot": _dot, "html": _html}
