@@ -11,8 +11,8 @@ from _weakref import ReferenceType
 
 from . import schema
 
-mro_of = type.__dict__["__mro__"].__get__
-namespace_proxy_of = type.__dict__["__dict__"].__get__
+_mro_of = type.__dict__["__mro__"].__get__
+_namespace_proxy_of = type.__dict__["__dict__"].__get__
 qualname_of = type.__dict__["__qualname__"].__get__
 module_of = type.__dict__["__module__"].__get__
 flags_of = type.__dict__["__flags__"].__get__
@@ -60,6 +60,16 @@ CODE_GETTERS = (SlotType, type(FunctionType.__code__))
 
 
 ATOM, MAPPING, SEQUENCE, FUNCTION, MODULE, CLASS, WEAK, METHOD, CODED, INSTANCE = range(10)  # Plan.shape
+
+
+def mro_of(kind):
+    """The class's `__mro__`; empty for one that is being taken apart by the collector."""
+    return _mro_of(kind) or ()
+
+
+def namespace_proxy_of(kind):
+    """The class's namespace, read-only; empty for one that is being taken apart."""
+    return _namespace_proxy_of(kind) or {}
 
 
 class Plan:

@@ -3,7 +3,7 @@
 import os
 import sys
 from _thread import allocate_lock, get_native_id, start_new_thread
-from time import monotonic, sleep, time
+from time import monotonic, sleep, thread_time, time
 
 from . import schema, write
 from .engine import Engine, Interrupted, version
@@ -58,7 +58,8 @@ class Sampler:
         self._folder = None
         self._sequence = 0
         self._begun = monotonic()
-        self._spent = 0.0
+        self._spent = 0.0  # processor seconds of the agent
+        self._census_cost = 0.0
         self._deep_at = -1.0
         self._lost = 0
         self._stop = False
@@ -127,6 +128,8 @@ class Sampler:
         mode, now = self._options.deep, monotonic() - self._begun
         if mode in ("never", "every"):
             return mode == "every"
+        if self._is_over_budget():
+            return False
         if self._deep_at < 0:
             return now >= 1.5 * self._options.interval  # not the first: imports are still going on
         since = now - self._deep_at
@@ -135,17 +138,20 @@ class Sampler:
         spacing = max(self._deep_at * (DEEP_RATIO - 1), DEEP_SPACING * self._options.interval)
         return since >= min(spacing, max(DEEP_SPACING_MAX_SECONDS, self._options.interval))
 
+    def _is_over_budget(self):
+        allowed = CREDIT_SECONDS + self._options.budget * (monotonic() - self._begun)
+        return self._options.budget > 0 and self._spent > allowed
+
     def _next_in(self):
-        """Seconds to the next snapshot: the interval, stretched while more than the budget was spent."""
+        """Seconds to the next snapshot: the interval, stretched so that censuses alone keep to a spent budget."""
         interval = self._options.interval
-        over = self._spent - CREDIT_SECONDS - self._options.budget * (monotonic() - self._begun)
-        if over > 0 and self._options.budget > 0:
-            return min(max(interval, over / self._options.budget), STRETCH_MAX * interval)
+        if self._is_over_budget():
+            return min(max(interval, self._census_cost / self._options.budget), STRETCH_MAX * interval)
         return interval
 
     def _take(self, deep, moment):
         """Take and write one snapshot; what can't be written is counted and told, never raised."""
-        begun = monotonic()
+        begun, cpu_begun = monotonic(), thread_time()
         try:
             if self._folder is None:
                 self._open_folder()
@@ -168,7 +174,10 @@ class Sampler:
         except Exception as problem:
             self._lost += 1
             self._note("%d snapshots lost: %s" % (self._lost, told(problem)))
-        self._spent += monotonic() - begun
+        cost = thread_time() - cpu_begun
+        self._spent += cost
+        if not deep:
+            self._census_cost = cost
 
     def _is_stopping(self):
         return self._stop
