@@ -1,0 +1,40 @@
+"""`leakhunt diff`: what changed between two or three snapshots, by class."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from leakhunt.cli.output import emit, output_option, pick_format, verbosity, wants_color, width_of
+from leakhunt.errors import UsageError
+
+
+@click.command(epilog="Example:  leakhunt diff run1/pid-4711.0/000001.leak run1/pid-4711.0/000009.leak")
+@click.argument("snapshots", nargs=-1, type=click.Path(path_type=Path), metavar="S1 S2 [S3]")
+@click.option("--limit", type=click.IntRange(min=1), default=20, help="Show this many classes (default 20).")
+@click.option("--format", "format_", metavar="FORMAT", help="text (default) or json; else what -o's suffix says.")
+@output_option
+@verbosity
+def diff(
+    snapshots: tuple[Path, ...], limit: int, format_: str | None, output: str | None, quiet: bool, verbose: bool
+) -> None:
+    """Compare snapshots of one process: counts and sizes by class, births, deaths, survivors.
+
+    With three, also what was born between the first two and still lives in the third: the usual shape of a leak.
+    """
+    if len(snapshots) not in (2, 3):
+        raise UsageError("diff compares two or three snapshots.", "Type `leakhunt diff S1 S2 [S3]`.")
+    name = pick_format(format_, output, ["text", "json"], "text")
+    from leakhunt import pipeline
+
+    found = pipeline.diff(snapshots)
+    if name == "json":
+        emit(found.to_json(), output)
+        return
+    from leakhunt.render.text import diff_table
+
+    to_screen = output in (None, "-")
+    color, width = (wants_color(sys.stdout), width_of(sys.stdout)) if to_screen else (False, 100)
+    emit(diff_table(found, color, width, limit), output)

@@ -1,0 +1,123 @@
+"""What all commands share: where output goes, whether it may be coloured, and how progress is shown."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TextIO, TypeVar
+
+import click
+
+from leakhunt.errors import LeakhuntError, UsageError
+
+Progress = Callable[[str, int, int], None]
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+DEFAULT_WIDTH = 100
+
+
+def verbosity(command: Decorated) -> Decorated:
+    """The options -q and -v, as the parameters `quiet` and `verbose`."""
+    quiet = click.option("-q", "--quiet", is_flag=True, help="Say nothing but the result.")
+    verbose = click.option("-v", "--verbose", is_flag=True, help="Say what is being done.")
+    return quiet(verbose(command))
+
+
+def output_option(command: Decorated) -> Decorated:
+    """The option -o, as the parameter `output`."""
+    option = click.option("-o", "--output", metavar="FILE", help="Write to FILE; - or nothing is stdout.")
+    return option(command)
+
+
+def say(message: str) -> None:
+    """One line of leakhunt's own on stderr; never fails."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        sys.stderr.write(f"leakhunt: {message}\n")
+        sys.stderr.flush()
+
+
+def wants_color(stream: TextIO) -> bool:
+    """Colour is for terminals whose user did not refuse it (https://no-color.org)."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def width_of(stream: TextIO) -> int:
+    """Columns of the terminal, or a readable default."""
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or DEFAULT_WIDTH
+    except (OSError, ValueError):
+        return DEFAULT_WIDTH
+
+
+def pick_format(explicit: str | None, output: str | None, choices: Sequence[str], default: str) -> str:
+    """The format that was named, or that the output's suffix tells, or the default."""
+    if explicit is not None:
+        name = explicit.lower()
+    elif output is not None and Path(output).suffix:
+        name = Path(output).suffix[1:].lower()
+    else:
+        return default
+    name = {"txt": "text", "htm": "html"}.get(name, name)
+    if name not in choices:
+        raise UsageError(f"There is no format {name!r} here.", f"Choose one of: {', '.join(choices)}.")
+    return name
+
+
+def emit(data: str | bytes, output: str | None) -> None:
+    """Write a result to the file, or to stdout.
+
+    Raises:
+        UsageError: it is binary and stdout is a terminal.
+        LeakhuntError: the file cannot be written.
+    """
+    if output is None or output == "-":
+        _to_stdout(data)
+        return
+    path = Path(output)
+    try:
+        path.write_bytes(data.encode("utf-8", "backslashreplace") if isinstance(data, str) else data)
+    except OSError as error:
+        if path.is_file() and not isinstance(error, PermissionError):
+            path.unlink(missing_ok=True)  # half a picture is worse than none
+        raise LeakhuntError(f"{output} cannot be written: {error.strerror}.", "Try another place.") from error
+
+
+def _to_stdout(data: str | bytes) -> None:
+    if isinstance(data, str):
+        text = data if data.endswith("\n") else data + "\n"
+        data = text.encode(sys.stdout.encoding, "backslashreplace")
+    elif sys.stdout.isatty() and b"\0" in data:
+        raise UsageError("A picture is not for a terminal.", "Name a file with -o, or pipe it somewhere.")
+    try:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        give_up_stdout()
+        raise LeakhuntError(f"The output cannot be written: {error.strerror}.") from error
+
+
+def give_up_stdout() -> None:
+    """Nobody reads any more: keep Python from complaining about it when it exits."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@contextlib.contextmanager
+def progress_bar(quiet: bool) -> Iterator[Progress | None]:
+    """A bar on stderr while something long goes on; None where stderr is no terminal or nobody wants it."""
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    console = Console(stderr=True, no_color=not wants_color(sys.stderr))
+    columns = TextColumn("{task.description}"), BarColumn(bar_width=30), MofNCompleteColumn()
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda step, done, total: bar.update(task, description=step, completed=done, total=total)

@@ -1,0 +1,26 @@
+"""`leakhunt plot`: growth over time as a picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from leakhunt.cli.output import emit, output_option, pick_format, progress_bar, verbosity
+
+
+@click.command(epilog="Example:  leakhunt plot run1 -o growth.png")
+@click.argument("run", type=click.Path(path_type=Path), metavar="RUN")
+@click.option("--format", "format_", metavar="FORMAT", help="png (default) or svg; else what -o's suffix says.")
+@output_option
+@verbosity
+def plot(run: Path, format_: str | None, output: str | None, quiet: bool, verbose: bool) -> None:
+    """Draw the growth of each class over time, with the process's memory."""
+    name = pick_format(format_, output, ["png", "svg"], "png")
+    from leakhunt.pipeline import hunt
+
+    with progress_bar(quiet) as progress:
+        findings = hunt(run, progress=progress)
+    from leakhunt.render.plot import growth
+
+    emit(growth(findings, name), output)

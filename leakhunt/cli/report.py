@@ -1,0 +1,41 @@
+"""`leakhunt report`: the analysis of a run folder, again."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from leakhunt.cli.output import emit, output_option, pick_format, progress_bar, verbosity, wants_color, width_of
+
+
+@click.command(epilog="Example:  leakhunt report run1 --format html -o leaks.html")
+@click.argument("run", type=click.Path(path_type=Path), metavar="RUN")
+@click.option("--format", "format_", metavar="FORMAT", help="text (default), json or html; else what -o's suffix says.")
+@click.option("--fail-on-leak", is_flag=True, help="Exit 1 if a leak was found.")
+@output_option
+@verbosity
+def report(
+    run: Path, format_: str | None, fail_on_leak: bool, output: str | None, quiet: bool, verbose: bool
+) -> int:
+    """Analyse a run folder and show what leaks.
+
+    Works on a run that goes on, too, and on one that was killed.
+    """
+    from leakhunt.render import REGISTRY
+
+    name = pick_format(format_, output, list(REGISTRY), "text")
+    from leakhunt.pipeline import hunt
+
+    with progress_bar(quiet) as progress:
+        findings = hunt(run, progress=progress)
+    if name == "text":
+        from leakhunt.render.text import Text
+
+        to_screen = output in (None, "-")
+        text = Text(wants_color(sys.stdout), width_of(sys.stdout), sys.stdout.encoding) if to_screen else Text()
+        emit(text.render(findings), output)
+    else:
+        emit(REGISTRY[name]().render(findings), output)
+    return 1 if fail_on_leak and findings.verdict == "leak" else 0

@@ -1,0 +1,194 @@
+"""`leakhunt run`: the program as it is, and a report of what it leaks when it ended."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+from leakhunt.cli.output import emit, progress_bar, say, verbosity, wants_color, width_of
+from leakhunt.command import AgentOptions, find_program
+from leakhunt.errors import LeakhuntError, UsageError
+from leakhunt.launch import ExitStatus, end_like, launch
+from leakhunt.runfolder import create, discard, finish, read_run
+
+if TYPE_CHECKING:
+    from leakhunt.findings import Findings
+
+_NOBODY = (
+    "Nothing reported in, so there is nothing to analyse: most often the command is not Python, runs it with -I, -E or "
+    "-S, clears the environment, or uses a Python before 3.8. Start the interpreter itself (`leakhunt run -- python "
+    "app.py`), or reach the running program with `leakhunt attach PID`."
+)
+
+
+def _deep(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    if value in ("auto", "never", "every"):
+        return value
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise click.BadParameter(f"{value!r} is not auto, never, every or a number of seconds.")
+    return f"{seconds:g}"
+
+
+@click.command(
+    context_settings={"allow_interspersed_args": False},
+    epilog="Example:  leakhunt run --interval 2 --out run1 -- python -m http.server",
+)
+@click.option(
+    "--interval",
+    type=click.FloatRange(min=0, min_open=True, max=86400),
+    default=5.0,
+    metavar="SECONDS",
+    help="Take a census this often (default 5).",
+)
+@click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Run folder; default leakhunt-run-<time>.")
+@click.option(
+    "--deep",
+    callback=_deep,
+    default="auto",
+    metavar="auto|SECONDS|never|every",
+    help="When to record the whole object graph (default auto).",
+)
+@click.option(
+    "--collect",
+    type=click.Choice(["never", "before-deep"]),
+    default="never",
+    help="Force a garbage collection (default never: it would hide cyclic garbage that waits).",
+)
+@click.option(
+    "--budget",
+    type=click.FloatRange(min=0, min_open=True, max=1),
+    default=0.01,
+    metavar="FRACTION",
+    help="Largest share of the program's time to take (default 0.01).",
+)
+@click.option("--no-children", is_flag=True, help="Measure the first Python process only, not those it starts.")
+@click.option("--exec", "exec_", is_flag=True, help="Become the program; analyse later with `leakhunt report`.")
+@click.option("--fail-on-leak", is_flag=True, help="Exit 1 if a leak was found and the program exited 0.")
+@click.option("--html", metavar="FILE", help="Also write the report as one HTML page.")
+@click.option("--values", is_flag=True, help="Store values of the program's data too, not names and sizes only.")
+@verbosity
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED, metavar="[--] CMD [ARGS]...")
+def run(
+    command: tuple[str, ...],
+    out: Path | None,
+    html: str | None,
+    exec_: bool,
+    fail_on_leak: bool,
+    no_children: bool,
+    quiet: bool,
+    verbose: bool,
+    interval: float,
+    deep: str,
+    collect: str,
+    budget: float,
+    values: bool,
+) -> NoReturn:
+    """Run a program, and say what it leaks when it ends.
+
+    Input, output, signals and the exit status are the program's own. The report goes to stderr and everything that was
+    seen to the run folder. Killing leakhunt kills the program; a program killed at any moment leaves a run folder that
+    `leakhunt report` reads.
+    """
+    find_program(command[0])
+    if html is not None:
+        _check_html(html, exec_)
+    options = AgentOptions(interval, deep, collect, budget, not no_children, values)
+    folder = create(out, command, dataclasses.asdict(options))
+    if verbose:
+        say(f"the run folder is {folder}")
+    try:
+        status = launch(command, folder, options, exec_)
+    except UsageError:
+        discard(folder)
+        raise
+    leaks = _after(folder, status, html, quiet, wants_verdict=fail_on_leak)
+    end_like(ExitStatus(code=1) if leaks and fail_on_leak and status.number == 0 else status)
+
+
+def _after(folder: Path, status: ExitStatus, html: str | None, quiet: bool, wants_verdict: bool) -> bool:
+    """Close the run and report on it; True when it leaks. Nothing that fails here reaches the exit status."""
+    try:
+        _finish(folder, status, quiet)
+        if quiet and html is None and not wants_verdict:
+            return False
+        return _report(folder, html, quiet)
+    except KeyboardInterrupt:
+        problem = f"The analysis was interrupted. `leakhunt report {_short(folder)}` does it again."
+    except LeakhuntError as error:
+        problem = str(error)
+    except Exception as error:
+        from leakhunt.cli import unexpected
+
+        problem = unexpected(error)
+    if not quiet:
+        say(problem)
+    return False
+
+
+def _finish(folder: Path, status: ExitStatus, quiet: bool) -> None:
+    try:
+        finish(folder, status.number)
+    except LeakhuntError as error:
+        if not quiet:
+            say(str(error))
+
+
+def _report(folder: Path, html: str | None, quiet: bool) -> bool:
+    """Hunt, print the report on stderr, write the page; True when there is a leak."""
+    if not read_run(folder).processes:
+        if not quiet:
+            say(_NOBODY)
+        return False
+    from leakhunt.pipeline import hunt
+
+    with progress_bar(quiet) as progress:
+        findings = hunt(folder, progress=progress)
+    if not quiet:
+        _print(findings)
+        say(f"`leakhunt report {_short(folder)}` shows this again.")
+    if html is not None:
+        from leakhunt.render import REGISTRY
+
+        emit(REGISTRY["html"]().render(findings), html)
+    return findings.verdict == "leak"
+
+
+def _print(findings: Findings) -> None:
+    from leakhunt.render.text import Text
+
+    text = Text(wants_color(sys.stderr), width_of(sys.stderr), sys.stderr.encoding).render(findings)
+    try:
+        sys.stderr.write(text if text.endswith("\n") else text + "\n")
+        sys.stderr.flush()
+    except BrokenPipeError:
+        pass  # nobody reads
+
+
+def _check_html(html: str, exec_: bool) -> None:
+    """Refuse before the program starts what would fail after it ended."""
+    from leakhunt.render import REGISTRY
+
+    if exec_:
+        raise UsageError("--exec leaves no leakhunt behind to write --html.", "Use `leakhunt report --format html`.")
+    if "html" not in REGISTRY:
+        raise UsageError("This leakhunt has no HTML report.")
+    parent = os.path.dirname(os.path.abspath(html))
+    if html == "-" or os.path.isdir(html) or not os.access(parent, os.W_OK):
+        raise UsageError(f"--html {html} cannot be written.", "Name a file in a directory that exists.")
+
+
+def _short(folder: Path) -> str:
+    """The folder as one would type it from here."""
+    try:
+        return str(folder.relative_to(Path.cwd()))
+    except (ValueError, OSError):
+        return str(folder)
