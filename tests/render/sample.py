@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from leakhunt.findings import (
     Chain,
     ClassSeries,
@@ -167,7 +169,14 @@ def healthy() -> Findings:
 def inconclusive() -> Findings:
     """Three snapshots while the program still imports."""
     short = process(
-        found=(), snapshots=3, seconds=SECONDS[:3], deep_seconds=(1.0,), rss_bytes=(20_000_000, 24_000_000, 26_000_000)
+        found=(),
+        snapshots=3,
+        seconds=SECONDS[:3],
+        deep_seconds=(1.0,),
+        rss_bytes=(20_000_000, 24_000_000, 26_000_000),
+        gc_objects=(30_000, 38_000, 41_000),
+        pause_ms=(1.5, 38.0, 1.5),
+        classes=(ClassSeries("builtins.function", (4_000, 7_100, 7_900), (400_000, 710_000, 790_000)),),
     )
     notes = ("Three snapshots cannot tell a leak from a warm-up: let it run for at least 2 minutes.",)
     summary = "Too little was seen: run for at least 2 minutes, or set --interval 0.5."
@@ -178,7 +187,8 @@ def two_processes() -> Findings:
     """A master that is well and a worker that leaks in two ways."""
     worker = process(4712, (1, 2), command="python -m gunicorn worker", notes=("killed by SIGKILL",))
     master = process(4711, (), command="python -m gunicorn app", classes=(), rss_bytes=(30_000_000,) * 20)
-    return Findings(run(), "leak", "", (cookie_finding(), refcount_finding(2)), (master, worker))
+    found = tuple(replace(finding, pids=(4712,)) for finding in (cookie_finding(), refcount_finding(2)))
+    return Findings(run(), "leak", "", found, (master, worker))
 
 
 def refcount() -> Findings:

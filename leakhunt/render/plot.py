@@ -1,0 +1,187 @@
+"""Growth over time as a picture: classes above, the memory ledger below, one column per process."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+
+from leakhunt.errors import UsageError
+from leakhunt.findings import ClassSeries, Findings, ProcessSummary
+from leakhunt.render import palette, units, words
+from leakhunt.render.chosen import accused, gain, top_growing, top_processes
+from leakhunt.render.series import decimate
+
+FORMATS = ("png", "svg")
+_POINTS = 600
+_STYLE: dict[Any, Any] = {
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "leakhunt",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+}
+
+
+def growth(findings: Findings, format: str = "png") -> bytes:
+    """The growth plot as "png" or "svg"; without snapshots, a sentence in its place."""
+    if format not in FORMATS:
+        raise UsageError(f"A plot cannot be written as {format!r}.", f"Choose one of: {', '.join(FORMATS)}.")
+    with matplotlib.rc_context(_STYLE), warnings.catch_warnings():
+        # A name in a script that the font lacks is drawn as boxes; a warning would help nobody.
+        warnings.filterwarnings("ignore", message="Glyph .* missing")
+        target = io.BytesIO()
+        metadata = {"Date": None} if format == "svg" else None
+        _figure(findings).savefig(target, format=format, dpi=140, metadata=metadata)
+    return target.getvalue()
+
+
+def _figure(findings: Findings) -> Figure:
+    processes = top_processes(findings)
+    if not processes:
+        return _sentence("No snapshot was taken, so there is nothing to plot.")
+    figure = Figure(figsize=(10 if len(processes) == 1 else 7.5 * len(processes), 6.4), facecolor=palette.PAPER)
+    heading = f"{words.VERDICT_WORDS.get(findings.verdict, '')}  {words.name(words.run_line(findings), 95)}"
+    hidden = len(findings.processes) - len(processes)
+    if hidden > 0:
+        heading += f" (+ {units.plural(hidden, 'more process', 'more processes')})"
+    figure.suptitle(heading, x=0.012, ha="left", size=10.5, weight="bold", parse_math=False)
+    grid: Any = figure.subplots(2, len(processes), squeeze=False, sharex="col", height_ratios=(3, 2))
+    left, right = 0.1 / len(processes) ** 0.5, 1 - 0.235 / len(processes)
+    figure.subplots_adjust(left=left, right=right, top=0.88, bottom=0.09, hspace=0.13, wspace=0.62)
+    for column, process in enumerate(processes):
+        _classes(grid[0][column], findings, process)
+        _ledger(grid[1][column], process)
+    return figure
+
+
+def _sentence(text: str) -> Figure:
+    figure = Figure(figsize=(7, 1.6), facecolor=palette.PAPER)
+    figure.text(0.5, 0.5, text, ha="center", va="center", color=palette.INK, size=11)
+    return figure
+
+
+def _classes(axes: Any, findings: Findings, process: ProcessSummary) -> None:
+    chosen = top_growing(findings, process)
+    blamed = set(accused(findings, process.pid))
+    title = words.shorten(words.printable(process.command), 50)
+    axes.set_title(f"process {process.pid}  {title}", loc="left", size=9, parse_math=False)
+    axes.set_ylabel("instances more than at the first snapshot")
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: units.plus(units.count(value))))
+    scale, _ = _time_unit(process.seconds)
+    for number, series in enumerate(chosen):
+        rises = [count - series.counts[0] for count in series.counts]
+        _line(axes, process.seconds, rises, scale, number, thick=series.type in blamed)
+    if not chosen:
+        axes.text(0.5, 0.5, "No class grew.", transform=axes.transAxes, ha="center", color=palette.QUIET)
+        axes.set_yticks([])
+    _label_ends(axes, chosen, blamed)
+    _mark_deep(axes, process, scale)
+    _rule(axes)
+
+
+def _line(axes: Any, seconds: Sequence[float], values: Sequence[float], scale: float, number: int, thick: bool) -> None:
+    xs, ys = decimate([s / scale for s in seconds], values, _POINTS)
+    look, step = number % len(palette.LINES), max(1, len(xs) // 8)
+    axes.plot(
+        xs,
+        ys,
+        color=palette.LINES[look],
+        linestyle=palette.DASHES[look],
+        marker=palette.MARKERS[look],
+        markevery=(number * max(1, step // 2) % step, step),
+        markersize=4.5,
+        linewidth=2.4 if thick else 1.3,
+    )
+
+
+def _label_ends(axes: Any, chosen: Sequence[ClassSeries], blamed: set[str]) -> None:
+    """Names at the line ends, moved apart where lines end close together."""
+    low, high = axes.get_ylim()
+    ends = [(gain(series) - low) / (high - low or 1) for series in chosen]
+    for place, number in zip(_apart(sorted(ends), 0.1), sorted(range(len(ends)), key=ends.__getitem__), strict=True):
+        series, line = chosen[number], axes.lines[number]
+        text = f"{words.short_type(series.type, 27)}\n{units.plus(units.count(gain(series)))}"
+        axes.annotate(
+            text,
+            xy=(line.get_xdata()[-1], line.get_ydata()[-1]),
+            xytext=(1.03, place),
+            textcoords="axes fraction",
+            va="center",
+            size=8,
+            color=line.get_color(),
+            weight="bold" if series.type in blamed else "normal",
+            annotation_clip=False,
+            parse_math=False,
+            arrowprops={"arrowstyle": "-", "color": line.get_color(), "lw": 0.6, "relpos": (0, 0.5)},
+        )
+
+
+def _apart(places: Sequence[float], gap: float) -> list[float]:
+    """Sorted places at least `gap` apart, shifted back so that the last stays within 1 where that can be.
+
+    >>> [round(place, 2) for place in _apart([0.5, 0.5, 1.0], 0.1)]
+    [0.5, 0.6, 1.0]
+    """
+    moved: list[float] = []
+    for place in places:
+        moved.append(max(place, moved[-1] + gap) if moved else place)
+    top = 1.0
+    for number in range(len(moved) - 1, -1, -1):
+        moved[number] = top = min(moved[number], top)
+        top -= gap
+    return moved
+
+
+def _mark_deep(axes: Any, process: ProcessSummary, scale: float) -> None:
+    if process.deep_seconds:
+        moments = [seconds / scale for seconds in process.deep_seconds]
+        look = {"marker": "|", "color": palette.INK, "markersize": 11, "linestyle": "none", "clip_on": False}
+        axes.plot(moments, [0.0] * len(moments), transform=axes.get_xaxis_transform(), **look)
+        axes.text(
+            0.0, -0.055, "|  whole graph taken", transform=axes.transAxes, size=7.5, color=palette.QUIET, va="top"
+        )
+
+
+def _ledger(axes: Any, process: ProcessSummary) -> None:
+    """RSS on the left axis, objects the collector tracks on the right one."""
+    scale, unit = _time_unit(process.seconds)
+    axes.set_xlabel(f"{unit} since the start of the process")
+    _one_side(axes, process.seconds, process.rss_bytes, scale, 0, "RSS", units.size)
+    if process.gc_objects:
+        other = axes.twinx()
+        other.spines["right"].set_visible(True)
+        _one_side(other, process.seconds, process.gc_objects, scale, 1, "objects under gc", units.count)
+    _rule(axes)
+
+
+def _one_side(
+    axes: Any, seconds: Sequence[float], values: Sequence[int], scale: float, number: int, name: str, unit: Any
+) -> None:
+    look = f"{name} ({'solid' if number == 0 else 'dashed'})"
+    axes.set_ylabel(look, color=palette.LINES[number])
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: unit(value)))
+    if values:
+        _line(axes, seconds, values, scale, number, thick=False)
+        axes.set_ylim(0, max(values) * 1.08 or 1)
+    else:
+        axes.set_yticks([])
+
+
+def _rule(axes: Any) -> None:
+    axes.grid(axis="y", color="#dddddd", linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.margins(x=0.015)
+
+
+def _time_unit(seconds: Sequence[float]) -> tuple[float, str]:
+    last = seconds[-1] if seconds else 0.0
+    if last > 3 * 3600:
+        return 3600.0, "hours"
+    return (60.0, "minutes") if last > 300 else (1.0, "seconds")
