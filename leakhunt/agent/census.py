@@ -14,23 +14,32 @@ SLICE = 4096
 def census(listed, types, own, breathe):
     """Columns census.* and container.* (schema.py) of what is `listed`, the agent's `own` objects taken off.
 
+    Tuples and frozensets are counted on their own: `listed` leaves them out (listing.py).
+
     Classes are keyed by `id()`, so that no metaclass's `__hash__` or `__eq__` runs.
     """
     tally = Tally(types)
     for start in range(0, len(listed), SLICE):
         tally.add(listed[start : start + SLICE])
         breathe()
-    return tally.columns(young_counts(), counts_of([item for item in own if gc.is_tracked(item)]))
+    for kind, size in ((tuple, tuple.__sizeof__), (frozenset, frozenset.__sizeof__)):
+        tally.add_unseen(kind, listing.sizes(kind, size))
+        breathe()
+    return tally.columns(young_counts(), own_counts(own))
+
+
+def own_counts(own):
+    counts = {}
+    _count_elements(counts, [id(type(item)) for item in own if gc.is_tracked(item)])
+    return counts
 
 
 def young_counts():
     """Instances by id(class) in generations 0 and 1; free-threaded builds have one generation, and all is old."""
-    return {} if "t" in sys.abiflags else counts_of(gc.get_objects(generation=0) + gc.get_objects(generation=1))
-
-
-def counts_of(items):
     counts = {}
-    _count_elements(counts, map(id, map(type, items)))
+    if "t" not in sys.abiflags:
+        _count_elements(counts, listing.kinds(0))
+        _count_elements(counts, listing.kinds(1))
     return counts
 
 
@@ -55,6 +64,12 @@ class Tally:
         for item, address in zip(slice_, ids):
             if address in self._sized:
                 self._measure(item, plan_by_id[address])
+
+    def add_unseen(self, kind, sizes):
+        """Instances of an exact builtin class that are known by their sizes only."""
+        plan = self._types.plan_of(kind)
+        self._counts[id(kind)] = len(sizes)
+        self._bytes[id(kind)] = sum(sizes) + len(sizes) * (plan.size(kind()) - kind.__sizeof__(kind()))
 
     def _meet(self, item, address):
         plan = self._types.plan_of(type(item))

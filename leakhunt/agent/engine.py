@@ -1,10 +1,9 @@
 """Which walker takes the snapshot, and why not the other; from the moment to the file's bytes."""
 
-import gc
 import sys
 from time import perf_counter, sleep, time
 
-from . import census, ledger, own, roots, write
+from . import census, ledger, listing, own, roots, write
 from .walk import Types, Walk
 
 HOLD_SECONDS = 0.002
@@ -54,7 +53,7 @@ class Engine:
         begun = perf_counter()
         if not self._own:
             self.settle()
-        listed = gc.get_objects()  # first of all: what is made from here on is not in it
+        listed = listing.listed()  # first of all: what is made from here on is not in it
         breathe = Breath(begun, stopped)
         meta = dict(meta, time=time(), engine=self.name, kind="deep" if deep else "census")
         meta.update(ledger.figures(self._malloc))
