@@ -5,7 +5,7 @@ import sys
 from _collections import _count_elements
 from array import array
 
-from . import schema
+from . import listing, schema
 from .walk import size_of
 
 SLICE = 4096
