@@ -12,12 +12,13 @@ The agent writes the process folders, and anything may be killed at any moment: 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import re
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -144,26 +145,14 @@ def read_run(path: Path | str) -> RunFolder:
 
 def _default_folder() -> Path:
     """A new folder in the current directory, named by the time."""
-    name = time.strftime("leakhunt-run-%Y%m%d-%H%M%S")
-    for candidate in _candidates(Path.cwd() / name):
-        with contextlib.suppress(FileExistsError):
-            _make(candidate)
-            return candidate
-    raise AssertionError("unreachable: the candidates never end")
-
-
-def _candidates(path: Path) -> Iterator[Path]:
-    yield path
-    number = 1
-    while True:
-        number += 1
-        yield path.with_name(f"{path.name}-{number}")
+    first = Path.cwd() / time.strftime("leakhunt-run-%Y%m%d-%H%M%S")
+    others = (first.with_name(f"{first.name}-{number}") for number in itertools.count(2))
+    return next(folder for folder in itertools.chain([first], others) if _make(folder))
 
 
 def _claim(folder: Path) -> Path:
     """The folder a person named: made if missing, refused if it holds a run."""
-    with contextlib.suppress(FileExistsError):
-        _make(folder)
+    if _make(folder):
         return folder
     if not folder.is_dir():
         raise UsageError(f"{folder} is a file, and --out wants a directory.")
@@ -175,16 +164,18 @@ def _claim(folder: Path) -> Path:
     return folder
 
 
-def _make(folder: Path) -> None:
+def _make(folder: Path) -> bool:
+    """Make the folder and what it is in; False when something is there already."""
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         folder.mkdir(mode=0o700)
-    except FileExistsError:
-        raise
     except OSError as error:
+        if isinstance(error, FileExistsError) and folder.parent.is_dir():
+            return False
         raise RunError(
             f"The run folder {folder} cannot be made: {error.strerror}.", "Choose another place with --out DIR."
         ) from error
+    return True
 
 
 def _names(folder: Path) -> list[str]:

@@ -127,5 +127,3 @@ def _state(pid: int) -> str:
             return file.read().rpartition(b") ")[2][:1].decode()
     except OSError:
         return "X"
-
-

@@ -127,11 +127,11 @@ def _program(name: str, otherwise: str) -> Check:
 def _print(checks: list[Check]) -> None:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=None, show_header=False, pad_edge=False)
     for check in checks:
-        state, style = ("ok", "green") if check.works else ("no", "yellow")
-        table.add_row(f"[{style}]{state}[/]", check.name, check.detail)
-    Console(
-        no_color=not wants_color(sys.stdout), width=width_of(sys.stdout), highlight=False, file=sys.stdout
-    ).print(table)
+        state = Text("ok", "green") if check.works else Text("no", "yellow")
+        table.add_row(state, Text(check.name), Text(check.detail))
+    console = Console(no_color=not wants_color(sys.stdout), width=width_of(sys.stdout), highlight=False)
+    console.print(table)

@@ -16,9 +16,7 @@ from leakhunt.cli.output import emit, output_option, pick_format, progress_bar, 
 @click.option("--fail-on-leak", is_flag=True, help="Exit 1 if a leak was found.")
 @output_option
 @verbosity
-def report(
-    run: Path, format_: str | None, fail_on_leak: bool, output: str | None, quiet: bool, verbose: bool
-) -> int:
+def report(run: Path, format_: str | None, fail_on_leak: bool, output: str | None, quiet: bool, verbose: bool) -> int:
     """Analyse a run folder and show what leaks.
 
     Works on a run that goes on, too, and on one that was killed.

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 _NOBODY = (
     "Nothing reported in, so there is nothing to analyse: most often the command is not Python, runs it with -I, -E or "
-    "-S, clears the environment, or uses a Python before 3.8. Start the interpreter itself (`leakhunt run -- python "
-    "app.py`), or reach the running program with `leakhunt attach PID`."
+    "-S, clears the environment, uses a Python before 3.8, or ended in its first moments. Start the interpreter itself "
+    "(`leakhunt run -- python app.py`), or reach the running program with `leakhunt attach PID`."
 )
 
 
