@@ -14,6 +14,7 @@ from matplotlib.ticker import FuncFormatter
 from leakhunt.errors import UsageError
 from leakhunt.findings import ClassSeries, Findings, ProcessSummary
 from leakhunt.render import palette, units, words
+from leakhunt.render.chart import time_unit
 from leakhunt.render.chosen import accused, gain, top_growing, top_processes
 from leakhunt.render.series import decimate
 
@@ -74,7 +75,7 @@ def _classes(axes: Any, findings: Findings, process: ProcessSummary) -> None:
     axes.set_title(f"process {process.pid}  {title}", loc="left", size=9, parse_math=False)
     axes.set_ylabel("instances more than at the first snapshot")
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: units.plus(units.count(value))))
-    scale, _ = _time_unit(process.seconds)
+    scale, _ = time_unit(max(process.seconds))
     for number, series in enumerate(chosen):
         rises = [count - series.counts[0] for count in series.counts]
         _line(axes, process.seconds, rises, scale, number, thick=series.type in blamed)
@@ -151,7 +152,7 @@ def _mark_deep(axes: Any, process: ProcessSummary, scale: float) -> None:
 
 def _ledger(axes: Any, process: ProcessSummary) -> None:
     """RSS on the left axis, objects the collector tracks on the right one."""
-    scale, unit = _time_unit(process.seconds)
+    scale, unit = time_unit(max(process.seconds))
     axes.set_xlabel(f"{unit} since the start of the process")
     _one_side(axes, process.seconds, process.rss_bytes, scale, 0, "RSS", units.size)
     if process.gc_objects:
@@ -178,10 +179,3 @@ def _rule(axes: Any) -> None:
     axes.grid(axis="y", color="#dddddd", linewidth=0.6)
     axes.set_axisbelow(True)
     axes.margins(x=0.015)
-
-
-def _time_unit(seconds: Sequence[float]) -> tuple[float, str]:
-    last = seconds[-1] if seconds else 0.0
-    if last > 3 * 3600:
-        return 3600.0, "hours"
-    return (60.0, "minutes") if last > 300 else (1.0, "seconds")

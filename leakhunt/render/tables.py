@@ -22,7 +22,7 @@ def diff_table(diff: Diff, color: bool = False, width: int = 100, limit: int = 2
     shown = diff.rows[: limit or None]
     page.print(_diff_rows(diff, shown, width) if shown else "No class changed.")
     if len(shown) < len(diff.rows):
-        page.print(f"+ {units.plural(len(diff.rows) - len(shown), 'more class', 'more classes')} (--limit 0 shows all)")
+        page.print(f"+ {units.plural(len(diff.rows) - len(shown), 'more class', 'more classes')} (--limit shows more)")
     for note in diff.notes:
         page.print(Line(f"Note: {printable(note)}"))
     return page.text()

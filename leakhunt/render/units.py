@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+
+Write = Callable[[float], str]
+"""A function of this module: a number to words."""
 
 _SIZES = ("B", "kB", "MB", "GB", "TB", "PB")
 

@@ -1,0 +1,150 @@
+"""The report as one file that opens in any browser, offline, and says the verdict first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from leakhunt.findings import Finding, Findings, Link, ProcessSummary
+from leakhunt.render import units, words
+from leakhunt.render.chart import Chart, Curve
+from leakhunt.render.classes import class_data, top_rows
+from leakhunt.render.fold import fold
+from leakhunt.render.layout import lay_out
+from leakhunt.render.pages import fill, inline_svg
+from leakhunt.render.series import trend
+
+_FINDINGS, _PROCESSES, _ROWS_WITHOUT_SCRIPT, _BOXES = 12, 24, 40, 40
+
+
+@dataclass(frozen=True)
+class Step:
+    """One link of a holder path as the page shows it."""
+
+    label: str
+    type: str
+    finalizer: str = ""
+    place: str = ""
+    is_holder: bool = False
+
+
+class Html:
+    """Styles, scripts and pictures are inside; nothing is fetched."""
+
+    def render(self, findings: Findings) -> str:
+        with_classes = [process for process in findings.processes if process.classes]
+        return fill(
+            "report.html.j2",
+            findings=findings,
+            verdict=words.VERDICT_WORDS.get(findings.verdict, findings.verdict.upper()),
+            sentence=words.verdict_sentence(findings),
+            run_line=words.run_line(findings),
+            told=[self._told(findings, finding) for finding in findings.findings[:_FINDINGS]],
+            more=max(0, len(findings.findings) - _FINDINGS),
+            ledgers=[_ledger(process) for process in findings.processes[:_PROCESSES]],
+            more_processes=max(0, len(findings.processes) - _PROCESSES),
+            class_data=class_data(findings),
+            class_rows=top_rows(with_classes[0], _ROWS_WITHOUT_SCRIPT) if with_classes else [],
+            class_count=len(with_classes[0].classes) if with_classes else 0,
+        )
+
+    def _told(self, findings: Findings, finding: Finding) -> dict[str, object]:
+        """What the template shows of one finding, next to the finding itself."""
+        return {
+            "finding": finding,
+            "number": finding.rank or findings.findings.index(finding) + 1,
+            "means": words.KIND_MEANS.get(finding.kind, ""),
+            "confidence": words.confidence(finding.confidence),
+            "growth": words.growth(finding),
+            "chart": growth_chart(findings, finding),
+            "steps": steps(finding),
+            "holder_place": words.holder_place(finding.holder),
+            "picture": picture(finding),
+            "finalizers": [(f, words.place(f.file, f.line)) for f in finding.finalizers],
+            "next": words.next_command(findings, finding),
+        }
+
+
+def growth_chart(findings: Findings, finding: Finding) -> Markup:
+    """Counts (or bytes, where nothing is counted) with their trend, and the moments of deep snapshots."""
+    growth = finding.growth
+    by_count = any(growth.counts)
+    values = growth.counts if by_count else growth.bytes
+    write = units.count if by_count else units.size
+    curves = [Curve(growth.seconds, values)]
+    line = trend(growth.seconds, values)
+    if line and len(growth.seconds) > 2:
+        ends = (growth.seconds[0], growth.seconds[-1])
+        curves.append(Curve(ends, [line[0] * x + line[1] for x in ends], "trend"))
+    told = f"{words.name(finding.type)} over time: {words.growth(finding)}"
+    if values:
+        told += f", from {write(values[0])} to {write(values[-1])}"
+    return Chart(told, curves, write, _deep_seconds(findings, finding)).svg()
+
+
+def _deep_seconds(findings: Findings, finding: Finding) -> tuple[float, ...]:
+    """Of the process the finding is about; of the first one where it does not say."""
+    near = [p for p in findings.processes if p.pid in finding.pids] or findings.processes[:1]
+    return near[0].deep_seconds if near else ()
+
+
+def steps(finding: Finding) -> list[Step]:
+    """The path from the root, link by link; the holder carries its place in the source."""
+    if not finding.chain:
+        return [Step(words.name(word), "") for word in finding.holder.path] if finding.holder else []
+    holder_at = _holder_index(finding)
+    place = words.holder_place(finding.holder)
+    return [
+        Step(
+            words.name(link.label),
+            "" if link.kind == "root" and link.label else words.short_type(link.type, 80),
+            words.name(link.finalizer or ""),
+            place if number == holder_at else "",
+            number == holder_at,
+        )
+        for number, link in enumerate(finding.chain.links)
+    ]
+
+
+def _holder_index(finding: Finding) -> int:
+    """The last link of the holder's type whose label is the owner's last word; -1 when the chain has none."""
+    if not finding.holder or not finding.chain:
+        return -1
+    word = finding.holder.owner.rsplit(".", 1)[-1].strip("<>")
+
+    def is_holder(link: Link) -> bool:
+        return link.type == finding.holder.type and word in link.label if finding.holder else False
+
+    return max((n for n, link in enumerate(finding.chain.links) if is_holder(link)), default=-1)
+
+
+def picture(finding: Finding) -> Markup:
+    return inline_svg(lay_out(fold(finding.graph, _BOXES))) if finding.graph and finding.graph.nodes else Markup("")
+
+
+def _ledger(process: ProcessSummary) -> dict[str, object]:
+    """The memory figures of one process as small charts, and what watching it cost."""
+    pauses = process.pause_ms
+    lasted = max(process.seconds, default=0.0) - min(process.seconds, default=0.0)
+    rows = (
+        ("RSS", process.rss_bytes, units.size),
+        ("Objects under gc", process.gc_objects, units.count),
+        ("Allocated blocks", process.allocated_blocks, units.count),
+    )
+    return {
+        "process": process,
+        "charts": [
+            (name, write(values[0]), write(values[-1]), _small_chart(name, process, values, write))
+            for name, values, write in rows
+            if values
+        ],
+        "pause_total": units.duration(sum(pauses) / 1000) if pauses else "?",
+        "pause_longest": units.duration(max(pauses) / 1000) if pauses else "?",
+        "pause_share": f"{sum(pauses) / 10 / lasted:.2g}%" if pauses and lasted else "?",
+    }
+
+
+def _small_chart(name: str, process: ProcessSummary, values: tuple[int, ...], write: units.Write) -> Markup:
+    told = f"{name} of process {process.pid} over time, from {write(values[0])} to {write(values[-1])}"
+    return Chart(told, [Curve(process.seconds, values)], write, process.deep_seconds).svg()
