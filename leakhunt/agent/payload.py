@@ -1,0 +1,139 @@
+"""Runs in the target, once per request, as a file: claims the request, obeys it, answers, leaves no name behind.
+
+Executed in a namespace of its own that holds STAGE, the folder it was staged in. Python 3.8 syntax; imports what every
+interpreter has loaded anyway. Whoever renames the request first owns it: a second thread that was asked as well finds
+none, and neither does one that comes after the caller gave up.
+"""
+
+import sys
+from posix import O_CLOEXEC, O_CREAT, O_EXCL, O_RDONLY, O_WRONLY, close, open, read, rename, stat, write
+
+PACKAGE = "_leakhunt_agent"
+
+
+def main(stage):
+    try:
+        rename(stage + "/request", stage + "/claimed")
+    except OSError:
+        return
+    try:
+        descriptor = open(stage + "/claimed", O_RDONLY | O_CLOEXEC)
+        try:
+            text = read(descriptor, 65536)
+        finally:
+            close(descriptor)
+        action, folder, options = text.decode("utf-8", "surrogateescape").split("\0")
+        result = disarm() if action == "disarm" else arm(stage, folder, options)
+    except BaseException as error:  # a SystemExit would end the program
+        result = "failed\0%s: %s" % (type(error).__name__, error)
+    answer(stage, result)
+
+
+def answer(stage, text):
+    descriptor = open(stage + "/answer.part", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+    try:
+        write(descriptor, text.encode("utf-8", "backslashreplace"))
+    finally:
+        close(descriptor)
+    rename(stage + "/answer.part", stage + "/answer")
+
+
+def arm(stage, folder, options):
+    agent, loaded = sys.modules.get(PACKAGE), False
+    if agent is None:
+        agent, loaded = load(stage + "/agent"), True
+    try:
+        if agent.arm(folder, options):
+            return "started"
+    except BaseException:
+        agent._sampler = None
+        if loaded:
+            leave(agent)
+        raise
+    return "already\0%s" % getattr(agent._sampler, "_run_folder", "")
+
+
+def load(folder):
+    """The agent from the staged files, under a name of its own, past sys.path and without writing bytecode."""
+    from _frozen_importlib import module_from_spec
+    from _frozen_importlib_external import spec_from_file_location
+
+    spec = spec_from_file_location(PACKAGE, folder + "/__init__.py", submodule_search_locations=[folder])
+    quiet, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    try:
+        agent = sys.modules[PACKAGE] = module_from_spec(spec)
+        spec.loader.exec_module(agent)
+        return agent
+    except BaseException:
+        forget()
+        raise
+    finally:
+        sys.dont_write_bytecode = quiet
+        sys.path_importer_cache.pop(folder, None)
+
+
+def disarm():
+    """Stop the agent and take it out of the program; "stopping" when its thread needs longer than it was given."""
+    agent = sys.modules.get(PACKAGE)
+    if agent is None or agent._sampler is None:
+        return "absent"
+    folder, thread = agent._sampler._run_folder, agent._sampler._tid
+    agent.disarm()
+    door = sys.modules.get(PACKAGE + ".door")
+    if door is not None and door.is_open():
+        return "stopped\0" + folder  # armed beforehand: it goes on sleeping
+    if thread and is_there("/proc/self/task/%d" % thread):
+        return "stopping\0" + folder
+    leave(agent)
+    return "stopped\0" + folder
+
+
+def is_there(path):
+    try:
+        stat(path)
+    except OSError:
+        return False
+    return True
+
+
+def leave(agent):
+    """Out of the program; when a hook can't be found (gc.freeze() hides it), the agent stays and sleeps instead."""
+    from atexit import unregister
+
+    unregister(agent._at_exit)
+    if not agent._hooked or unhook({id(hook) for hook in (agent._before_fork, agent._after_fork, agent._in_child)}):
+        forget()
+
+
+def forget():
+    """Drop the agent's modules, and what holds them together, so that they go without waiting for the collector."""
+    for name in [name for name in list(sys.modules) if name.partition(".")[0] == PACKAGE]:
+        module = sys.modules.pop(name)
+        if str(getattr(module, "__file__", "")).endswith(".py"):
+            module.__dict__.clear()
+
+
+def unhook(hooks):
+    """Take the hooks, given by id, out of the interpreter's own lists: for os.register_at_fork there is no undoing.
+
+    True when all were found. The lists may change at any moment; the GIL is given away every 2 ms.
+    """
+    from gc import get_objects
+    from time import perf_counter, sleep
+
+    since, found = perf_counter(), 0
+    for candidate in get_objects():
+        if type(candidate) is list and len(candidate) < 1000 and not hooks.isdisjoint(map(id, candidate)):
+            for index in range(len(candidate) - 1, -1, -1):
+                if index < len(candidate) and id(candidate[index]) in hooks:
+                    del candidate[index]
+                    found += 1
+        if found == len(hooks):
+            return True
+        if perf_counter() - since > 0.002:
+            sleep(0)
+            since = perf_counter()
+    return False
+
+
+main(STAGE)  # noqa: F821  (given by the caller)
