@@ -30,7 +30,12 @@ def _chosen(select, generation=None):
 
 def listed():
     """`gc.get_objects()` without tuples and frozensets, as a list that is safe to keep while the program runs."""
-    return list(_chosen(lambda ids: map(not_, map(UNFINISHED.__contains__, ids))))
+    objects = list(_chosen(lambda ids: map(not_, map(UNFINISHED.__contains__, ids))))
+    for place, item in enumerate(objects):
+        if item is objects:  # it was listed while it was filled, and would keep itself and all in it alive
+            del objects[place]
+            break
+    return objects
 
 
 def sizes(kind, size):
