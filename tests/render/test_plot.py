@@ -9,6 +9,7 @@ import random
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
@@ -83,7 +84,7 @@ def test_plotting_leaves_matplotlib_as_it_was_and_starts_no_gui() -> None:
         "growth(sample.leak()); assert 'matplotlib.pyplot' not in sys.modules\n"
         "assert (matplotlib.rcParams['font.size'], matplotlib.rcParams['svg.hashsalt']) == (10.0, None)"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
 
 
 def test_the_same_findings_give_the_same_bytes() -> None:

@@ -160,7 +160,7 @@ def test_text_loads_neither_matplotlib_nor_jinja2() -> None:
     code = (
         "import sys, leakhunt.render as r; r.REGISTRY['text']; sys.exit(len({'matplotlib', 'jinja2'} & {*sys.modules}))"
     )
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], check=False, cwd=GOLDEN.parents[2]).returncode == 0
 
 
 def test_a_growth_without_a_rate_says_so() -> None:
