@@ -1,0 +1,197 @@
+"""The heap as a graph: object indexes, references both ways, roots, and what no root reaches."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import breadth_first_order
+
+from leakhunt.agent import schema
+from leakhunt.snapshot import Snapshot
+
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+MODULE, OTHER, FRAME = 0, 1, 2  # order in which roots are preferred for naming
+
+
+@dataclass(frozen=True)
+class Root:
+    """A GC root: the object `index`, and how the interpreter holds it."""
+
+    index: int
+    kind: str
+    label: str
+
+
+class HeapGraph:
+    """One deep snapshot by object index: N objects, E references between them; index N is the virtual root.
+
+    `offsets` int64[N+1], `targets` int32[E] list the references of each object in the order the walker found them;
+    references to objects that were gone when the walker came to them are left out.
+    """
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
+        addresses = snapshot.column("object.address")
+        self.addresses = addresses
+        self.count = len(addresses)
+        self.types = snapshot.column("object.type").astype(np.int64)
+        self.sizes = snapshot.column("object.size").astype(np.int64)
+        self.lengths = snapshot.column("object.length").astype(np.int64)
+        self.lengths[self.lengths == schema.NO_LENGTH] = -1
+        self.offsets, self.targets, self.edge_of = self._references(addresses)
+
+    def _references(self, addresses: NDArray[np.uint64]) -> tuple[Ints, NDArray[np.int32], Ints]:
+        """(offsets, targets, edge_of): `edge_of[r]` is the edge of the walker's reference r, -1 where left out."""
+        counts = self.snapshot.column("reference.count").astype(np.int64)
+        indexes = self._indexes()
+        kept = indexes >= 0
+        edge_of = np.where(kept, np.cumsum(kept) - 1, -1)
+        ends = np.concatenate(([0], np.cumsum(counts)))
+        offsets = np.concatenate(([0], np.cumsum(kept, dtype=np.int64)))[ends]
+        return offsets, indexes[kept].astype(np.int32), edge_of
+
+    def _indexes(self) -> Ints:
+        """Object index of each of the walker's references, -1 where the object is not in the snapshot."""
+        if self.snapshot.has("reference.index"):
+            found = self.snapshot.column("reference.index").astype(np.int64)
+            found[found == schema.NO_LENGTH] = -1
+            return found
+        return self.index_of(self.snapshot.column("reference.target"))
+
+    @functools.cached_property
+    def _order(self) -> Ints:
+        return np.argsort(self.addresses, kind="stable")
+
+    def index_of(self, addresses: NDArray[np.uint64]) -> Ints:
+        """Object indexes of addresses, -1 where nothing of that address is in the snapshot."""
+        if self.count == 0:
+            return np.full(len(addresses), -1, dtype=np.int64)
+        ordered = self.addresses[self._order]
+        place = np.minimum(np.searchsorted(ordered, addresses), self.count - 1)
+        return np.where(ordered[place] == addresses, self._order[place], -1)
+
+    @functools.cached_property
+    def sources(self) -> Ints:
+        """Source object of each edge."""
+        return np.repeat(np.arange(self.count), np.diff(self.offsets))
+
+    @functools.cached_property
+    def incoming(self) -> tuple[Ints, Ints]:
+        """(offsets int64[N+1], edges): the edges that lead to each object."""
+        edges = np.argsort(self.targets, kind="stable")
+        offsets = np.concatenate(([0], np.cumsum(np.bincount(self.targets, minlength=self.count))))
+        return offsets, edges
+
+    @functools.cached_property
+    def edge_labels(self) -> NDArray[np.int64]:
+        """String id of each edge's label, 0 for none."""
+        labels = np.zeros(len(self.targets), dtype=np.int64)
+        edges = self.edge_of[self.snapshot.column("label.position").astype(np.int64)]
+        kept = edges >= 0
+        labels[edges[kept]] = self.snapshot.column("label.name")[kept]
+        return labels
+
+    def referents(self, index: int) -> NDArray[np.int32]:
+        return self.targets[self.offsets[index] : self.offsets[index + 1]]
+
+    def referrer_edges(self, index: int) -> Ints:
+        offsets, edges = self.incoming
+        return edges[offsets[index] : offsets[index + 1]]
+
+    @functools.cached_property
+    def roots(self) -> tuple[Root, ...]:
+        """GC roots that are in the snapshot, modules first, frames last: names by module are the steadier ones."""
+        strings = self.snapshot.strings
+        indexes = self.index_of(self.snapshot.column("root.address")).tolist()
+        kinds, labels = (self.snapshot.column(f"root.{n}").tolist() for n in ("kind", "label"))
+        found = [Root(i, strings[k], strings[t]) for i, k, t in zip(indexes, kinds, labels, strict=True) if i >= 0]
+        order = {"module": 0, "gc.garbage": 1, "frame": 2}
+        return tuple(sorted(found, key=lambda root: order.get(root.kind, 3)))
+
+    @functools.cached_property
+    def in_degrees(self) -> Ints:
+        return np.bincount(self.targets, minlength=self.count)
+
+    @functools.cached_property
+    def surplus(self) -> Ints:
+        """References to each object that no object here accounts for; 0 where the count is not known."""
+        refcounts = self.snapshot.column("object.refcount").astype(np.int64)
+        known = (refcounts < (1 << 28)) & (self.snapshot.column("object.flags") & schema.OBJECT_TRACKED > 0)
+        return np.where(known, refcounts - self.in_degrees, 0)
+
+    @functools.cached_property
+    def tree(self) -> tuple[Bools, Ints]:
+        """(reached, parent): what the roots reach, and each object's parent on a shortest path, N for the roots."""
+        return self.walk(np.array([root.index for root in self.roots], dtype=np.int64))
+
+    def walk(self, starts: Ints) -> tuple[Bools, Ints]:
+        """(reached bool[N], parent int64[N]) of a breadth-first walk; parent is N for a start, -1 where unreached."""
+        starts = starts[np.sort(np.unique(starts, return_index=True)[1])]
+        offsets = np.concatenate((self.offsets, [self.offsets[-1] + len(starts)]))
+        targets = np.concatenate((self.targets, starts.astype(np.int32)))
+        matrix = csr_array(
+            (np.ones(len(targets), dtype=np.int8), targets, offsets.astype(np.int64)),
+            shape=(self.count + 1, self.count + 1),
+        )
+        order, parent = breadth_first_order(matrix, self.count)
+        reached = np.zeros(self.count + 1, dtype=bool)
+        reached[order] = True
+        return reached[: self.count], np.where(reached, parent, -1)[: self.count].astype(np.int64)
+
+    @functools.cached_property
+    def held_outside(self) -> Bools:
+        """Objects that no root reaches and something outside the heap refers to: C, or a running frame's stack."""
+        reached, _ = self.tree
+        return ~reached & (self.surplus > 0)
+
+    @functools.cached_property
+    def kept_tree(self) -> tuple[Bools, Ints]:
+        """As `tree`, with what is held from outside the heap as roots of the second rank: all but garbage.
+
+        A coroutine that ran while a walk in slices passed it shows none of its locals; they are found here.
+        """
+        reached, parent = self.tree
+        kept, second = self.walk(np.flatnonzero(self.held_outside))
+        return reached | kept, np.where(reached, parent, np.where(kept, second, -1))
+
+    @functools.cached_property
+    def garbage(self) -> Bools:
+        """Tracked objects that nothing keeps alive but themselves: cycles that wait for the collector."""
+        kept, _ = self.kept_tree
+        tracked = self.snapshot.column("object.flags") & schema.OBJECT_TRACKED > 0
+        return ~kept & tracked
+
+    @functools.cached_property
+    def names(self) -> dict[int, tuple[str, str, int]]:
+        """(name, file, line) by object index, for classes, functions, modules, coroutines and closure cells."""
+        strings = self.snapshot.strings
+        columns = (self.snapshot.column(f"name.{n}") for n in ("address", "text", "file", "line"))
+        addresses, texts, files, lines = columns
+        indexes = self.index_of(addresses).tolist()
+        rows = zip(indexes, texts.tolist(), files.tolist(), lines.tolist(), strict=True)
+        return {i: (strings[t], strings[f], n) for i, t, f, n in rows if i >= 0}
+
+    @functools.cached_property
+    def bounds(self) -> dict[int, int]:
+        """Declared limit by object index: `maxlen`, `maxsize` and the like, of the container or of its owner."""
+        rows = self.snapshot.column("bound.object").tolist()
+        return dict(zip(rows, self.snapshot.column("bound.value").tolist(), strict=True))
+
+    def type_name(self, index: int) -> str:
+        return self.snapshot.type_names[self.types[index]]
+
+    def label(self, edge: int) -> str:
+        """An edge's label with its kind as first character (see `leakhunt.agent.schema`), "" for none."""
+        return self.snapshot.strings[self.edge_labels[edge]]
+
+    def edge_between(self, source: int, target: int) -> int:
+        """The edge from `source` to `target`, a labelled one if there is one; -1 when there is none."""
+        start, end = self.offsets[source], self.offsets[source + 1]
+        edges = start + np.flatnonzero(self.targets[start:end] == target)
+        labelled = edges[self.edge_labels[edges] > 0]
+        return int(labelled[0] if len(labelled) else edges[0] if len(edges) else -1)

@@ -1,0 +1,104 @@
+"""Does a series grow, and will it go on? Trend tests that a warm-up, a saw-tooth or a plateau does not pass."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+Floats = NDArray[np.float64]
+
+WARM_UP = 0.2  # share of the observed time in which growth means nothing
+POINTS_MIN = 4
+DECELERATION = 0.3  # the later half must keep at least this share of the earlier half's slope
+DRAWDOWN = 0.25  # the deepest fall, as a share of the whole gain
+P_VALUE = 0.05
+
+
+@dataclass(frozen=True)
+class Trend:
+    """What a series did after its warm-up.
+
+    `slope` per second (Theil-Sen); `p_value` of "it does not rise" (Mann-Kendall, one-sided); `later_share` is the slope
+    of the later half over that of the whole; `drawdown` is the deepest fall as a share of the gain; `steady` the
+    share of intervals that rose.
+    """
+
+    points: int
+    gain: float
+    slope: float
+    p_value: float
+    later_share: float
+    drawdown: float
+    steady: float
+
+    @property
+    def is_growth(self) -> bool:
+        """It rises, it does not fall back, and it does not slow down towards a bound."""
+        return (
+            self.points >= POINTS_MIN
+            and self.gain > 0
+            and self.slope > 0
+            and self.p_value <= P_VALUE
+            and self.later_share >= DECELERATION
+            and self.drawdown <= DRAWDOWN
+        )
+
+
+FLAT = Trend(0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0)
+
+
+def after_warm_up(seconds: Floats) -> slice:
+    """The part of a run that counts: what comes after its first WARM_UP, if enough is left."""
+    if len(seconds) == 0:
+        return slice(0, 0)
+    begin = seconds[0] + WARM_UP * (seconds[-1] - seconds[0])
+    first = int(np.searchsorted(seconds, begin))
+    return slice(min(first, max(0, len(seconds) - POINTS_MIN)), None)
+
+
+def trend(seconds: Floats, values: Floats) -> Trend:
+    """The trend of a series whose warm-up is already cut off; FLAT for fewer than two points."""
+    if len(values) < 2:
+        return FLAT
+    slope = theil_sen(seconds, values)
+    middle = len(values) // 2
+    later = theil_sen(seconds[middle:], values[middle:]) if len(values) - middle >= 2 else slope
+    gain = float(values[-1] - values[0])
+    fall = float(np.max(np.maximum.accumulate(values) - values))
+    return Trend(
+        points=len(values),
+        gain=gain,
+        slope=slope,
+        p_value=mann_kendall(values),
+        later_share=later / slope if slope > 0 else 0.0,
+        drawdown=fall / gain if gain > 0 else 1.0,
+        steady=float(np.mean(np.diff(values) > 0)),
+    )
+
+
+def mann_kendall(values: Floats) -> float:
+    """One-sided p-value of the Mann-Kendall test for a rise; exact for short series, with ties corrected.
+
+    >>> mann_kendall(np.array([1.0, 2, 3, 4, 5])) < 0.01
+    True
+    """
+    if len(values) < 3 or np.all(values == values[0]):
+        return 1.0
+    result = stats.kendalltau(np.arange(len(values)), values, alternative="greater")
+    return float(result.pvalue)
+
+
+def theil_sen(seconds: Floats, values: Floats) -> float:
+    """Median slope over all pairs of points, per second; of at most 200 points, evenly picked."""
+    if len(values) > 200:
+        picked = np.linspace(0, len(values) - 1, 200).astype(int)
+        seconds, values = seconds[picked], values[picked]
+    first, second = np.triu_indices(len(values), 1)
+    spans = seconds[second] - seconds[first]
+    kept = spans > 0
+    if not kept.any():
+        return 0.0
+    return float(np.median((values[second] - values[first])[kept] / spans[kept]))

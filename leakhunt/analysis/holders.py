@@ -1,0 +1,250 @@
+"""The places that grow: containers found by their lengths between snapshots, by the names they have in source.
+
+A place is one container, or all containers of one name (a registry of constant size whose inner lists grow). What
+is compared is the same object at several moments, so containers that come and go are never one.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from leakhunt.snapshot import Snapshot
+
+from . import growth
+from .graph import Bools, HeapGraph, Ints
+from .growth import Floats, Trend
+from .lineage import Lineage
+from .naming import Names
+
+CANDIDATES_MAX = 4000
+GAIN_MIN = 3
+OVERLAP = 0.8
+TRIVIAL = frozenset(f"builtins.{name}" for name in ("NoneType", "bool", "int", "float", "complex", "ellipsis"))
+
+
+@dataclass(frozen=True)
+class Place:
+    """A growing place, seen from the last deep snapshot.
+
+    `members` are container indexes; `children` what they refer to now and did not at the beginning; `reached` all
+    new objects that the children lead to. `survival` is the share of an early cohort of items still there at the
+    end (1.0 where nothing was ever taken out), `bound` the limit the container or its owner declares, None without.
+    `share_bytes` is the size of `reached`, objects reached from several places split between them.
+    """
+
+    owner: str
+    members: tuple[int, ...]
+    seconds: Floats
+    extents: Floats
+    trend: Trend
+    children: Ints
+    reached: Ints
+    survival: float
+    bound: int | None
+    share_bytes: float = 0.0
+    also_owned_by: tuple[str, ...] = field(default=())
+
+    @property
+    def is_bounded(self) -> bool:
+        """Filling up to a limit that it declares and has not passed."""
+        return self.bound is not None and self.extents[-1] <= self.bound
+
+
+def extents(graph: HeapGraph) -> Ints:
+    """Items of each container; the number of references for what has no length."""
+    return np.where(graph.lengths >= 0, graph.lengths, np.diff(graph.offsets))
+
+
+def growing_places(lineage: Lineage, names: Names, censuses: Sequence[Snapshot]) -> list[Place]:
+    """All places that pass the trend test, the one that leads to most bytes first."""
+    window = growth.after_warm_up(lineage.seconds)
+    first = min(window.start, len(lineage.graphs) - 2)
+    groups = _grown(lineage, names, first)
+    is_new = lineage.is_new(first)
+    found = []
+    for owner, members in groups.items():
+        place = _place(lineage, owner, members, first, is_new, censuses)
+        if place is not None:
+            found.append(place)
+    return merged(shared(lineage.last, found))
+
+
+def _grown(lineage: Lineage, names: Names, first: int) -> dict[str, list[int]]:
+    """Containers that are larger than at snapshot `first`, by the name of their place."""
+    then = lineage.present[first]
+    before = np.where(then >= 0, extents(lineage.graphs[first])[np.maximum(then, 0)], -1)
+    gain = np.where(then >= 0, extents(lineage.last) - before, 0)
+    frames = {root.index for root in lineage.last.roots if root.kind == "frame"}
+    groups: dict[str, list[int]] = defaultdict(list)
+    for index in np.argsort(-gain, kind="stable")[:CANDIDATES_MAX].tolist():
+        if gain[index] <= 0:
+            break
+        if index not in frames:
+            groups[_place_name(names, index)].append(index)
+    return groups
+
+
+def _place_name(names: Names, index: int) -> str:
+    owners = names.owners(index)
+    return owners[0] if owners else f"<{names.class_name(index)}>"
+
+
+def _place(
+    lineage: Lineage, owner: str, members: list[int], first: int, is_new: Bools, censuses: Sequence[Snapshot]
+) -> Place | None:
+    """The place when its growth means something, else None."""
+    seconds, values = _series(lineage, members, first)
+    if len(members) == 1:
+        finer = _census_series(lineage.last, members[0], censuses, seconds[0])
+        if len(finer[0]) > len(seconds):
+            seconds, values = finer
+    found = growth.trend(seconds, values)
+    if not found.is_growth or found.gain < GAIN_MIN:
+        return None
+    children = new_children(lineage, members, first)
+    return Place(
+        owner=owner,
+        members=tuple(members),
+        seconds=seconds,
+        extents=values,
+        trend=found,
+        children=children,
+        reached=reach(lineage.last, children, is_new),
+        survival=survival(lineage, members, first),
+        bound=_bound(lineage.last, members),
+    )
+
+
+def _series(lineage: Lineage, members: Iterable[int], first: int) -> tuple[Floats, Floats]:
+    total = np.zeros(len(lineage.graphs) - first)
+    for index in members:
+        for k in range(first, len(lineage.graphs)):
+            total[k - first] += extents(lineage.graphs[k])[lineage.present[k, index]]
+    return lineage.seconds[first:], total
+
+
+def _census_series(graph: HeapGraph, index: int, censuses: Sequence[Snapshot], since: float) -> tuple[Floats, Floats]:
+    """The container's length at every census since `since`; shorter where a census did not list it."""
+    address, name = graph.addresses[index], graph.type_name(index)
+    seconds, values = [], []
+    for census in censuses:
+        rows = np.flatnonzero(census.column("container.address") == address)
+        if census.number("elapsed") >= since and len(rows):
+            row = rows[0]
+            if census.type_names[census.column("container.type")[row]] == name:
+                seconds.append(census.number("elapsed"))
+                values.append(float(census.column("container.length")[row]))
+    return np.array(seconds), np.array(values)
+
+
+def new_children(lineage: Lineage, members: Iterable[int], first: int) -> Ints:
+    """What the containers refer to now and did not at snapshot `first`."""
+    found = []
+    for index in members:
+        now = np.unique(lineage.last.referents(index)).astype(np.int64)
+        found.append(now[~np.isin(now, _then(lineage, index, first))])
+    return np.unique(np.concatenate(found)) if found else np.empty(0, dtype=np.int64)
+
+
+def _then(lineage: Lineage, index: int, k: int) -> Ints:
+    """Indexes (in the last snapshot) of those objects that container `index` referred to in snapshot `k`."""
+    row = lineage.present[k]
+    back = np.full(lineage.graphs[k].count, -1, dtype=np.int64)
+    kept = row >= 0
+    back[row[kept]] = np.flatnonzero(kept)
+    held = back[lineage.graphs[k].referents(int(row[index]))]
+    return held[held >= 0]
+
+
+def survival(lineage: Lineage, members: Iterable[int], first: int) -> float:
+    """Of the items that joined before the middle, the share still there at the end.
+
+    A leak loses none of them; a population with turnover loses its oldest first; a queue all of them.
+    """
+    last = len(lineage.graphs) - 1
+    middle = first + max(1, (last - first) // 2)
+    if middle >= last:
+        return 1.0
+    stayed = total = 0
+    for index in members:
+        total += len(_items(lineage.graphs[middle], int(lineage.present[middle, index])))
+        stayed += len(np.intersect1d(_item_addresses(lineage, index, middle), _item_addresses(lineage, index, last)))
+    return stayed / total if total else 1.0
+
+
+def _items(graph: HeapGraph, index: int) -> Ints:
+    referents = np.unique(graph.referents(index)).astype(np.int64)
+    trivial = np.array([name in TRIVIAL for name in graph.snapshot.type_names], dtype=bool)
+    return referents[~trivial[graph.types[referents]]]
+
+
+def _item_addresses(lineage: Lineage, index: int, k: int) -> Ints:
+    graph = lineage.graphs[k]
+    return graph.addresses[_items(graph, int(lineage.present[k, index]))]
+
+
+def reach(graph: HeapGraph, starts: Ints, within: Bools) -> Ints:
+    """All objects of `within` that `starts` lead to without leaving it, the starts that are in it included."""
+    seen = np.zeros(graph.count, dtype=bool)
+    layer = starts[within[starts]]
+    while len(layer):
+        seen[layer] = True
+        following = np.concatenate([graph.referents(int(i)) for i in layer]) if len(layer) < 64 else _all(graph, layer)
+        following = np.unique(following)
+        layer = following[within[following] & ~seen[following]].astype(np.int64)
+    return np.flatnonzero(seen)
+
+
+def _all(graph: HeapGraph, layer: Ints) -> Ints:
+    """Referents of many objects at once."""
+    starts, counts = graph.offsets[layer], graph.offsets[layer + 1] - graph.offsets[layer]
+    steps = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    return graph.targets[np.repeat(starts, counts) + steps].astype(np.int64)
+
+
+def _bound(graph: HeapGraph, members: Sequence[int]) -> int | None:
+    """The limit that a lone container declares itself, or the object it is an attribute of."""
+    if len(members) != 1:
+        return None
+    index = members[0]
+    if index in graph.bounds:
+        return graph.bounds[index]
+    for edge in graph.referrer_edges(index).tolist():
+        source = int(graph.sources[edge])
+        if source in graph.bounds:
+            return graph.bounds[source]
+        if graph.label(edge).startswith("."):  # through a separate __dict__
+            for above in graph.referrer_edges(source).tolist():
+                owner = int(graph.sources[above])
+                if owner in graph.bounds and graph.label(above) == "-__dict__":
+                    return graph.bounds[owner]
+    return None
+
+
+def shared(graph: HeapGraph, places: list[Place]) -> list[Place]:
+    """`share_bytes` filled in: what several places reach is split between them (BLeak's LeakShare)."""
+    reachers = np.zeros(graph.count, dtype=np.int64)
+    for place in places:
+        reachers[place.reached] += 1
+    with_share = [
+        replace(place, share_bytes=float(np.sum(graph.sizes[place.reached] / reachers[place.reached]))) for place in places
+    ]
+    return sorted(with_share, key=lambda place: -place.share_bytes)
+
+
+def merged(places: list[Place]) -> list[Place]:
+    """Places whose new objects are those of a larger place are named with it, not beside it."""
+    kept: list[Place] = []
+    for place in places:
+        for number, larger in enumerate(kept):
+            common = len(np.intersect1d(place.reached, larger.reached, assume_unique=True))
+            if len(place.reached) and common >= OVERLAP * len(place.reached):
+                kept[number] = replace(larger, also_owned_by=(*larger.also_owned_by, place.owner))
+                break
+        else:
+            kept.append(place)
+    return kept

@@ -1,0 +1,58 @@
+"""The same object in several snapshots: who was there already, and since when."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .graph import Bools, HeapGraph, Ints
+
+
+class Lineage:
+    """Deep snapshots of one process in order of time, seen from the last one.
+
+    An object is the same when address and class name are. A freed address may be used again by the same class, so
+    survival can be overstated, never understated.
+    """
+
+    def __init__(self, graphs: Sequence[HeapGraph]) -> None:
+        self.graphs = tuple(graphs)
+        self.last = self.graphs[-1]
+        self.seconds = np.array([graph.snapshot.number("elapsed") for graph in self.graphs])
+
+    @functools.cached_property
+    def present(self) -> NDArray[np.int64]:
+        """int64[S, N]: index in each snapshot of each object of the last, -1 where it was not there.
+
+        Only unbroken presence up to the end counts: what vanished in between is another object.
+        """
+        rows = np.full((len(self.graphs), self.last.count), -1, dtype=np.int64)
+        rows[-1] = np.arange(self.last.count)
+        for k in range(len(self.graphs) - 2, -1, -1):
+            rows[k] = np.where(rows[k + 1] >= 0, same(self.graphs[k], self.last), -1)
+        return rows
+
+    @functools.cached_property
+    def born(self) -> Ints:
+        """Number of the first snapshot that has each object of the last one."""
+        return np.argmax(self.present >= 0, axis=0)
+
+    def is_new(self, since: int) -> Bools:
+        """Objects of the last snapshot that were not there yet in snapshot `since`."""
+        return self.born > since
+
+
+def same(earlier: HeapGraph, later: HeapGraph) -> Ints:
+    """Index in `earlier` of each object of `later`, -1 where there is none of the same address and class name."""
+    found = earlier.index_of(later.addresses)
+    number_by_name = {name: number for number, name in enumerate(earlier.snapshot.type_names)}
+    # Types of one name count as one: a class made anew is the same class to a reader.
+    canonical = np.array([number_by_name[name] for name in earlier.snapshot.type_names], dtype=np.int64)
+    translated = np.array([number_by_name.get(name, -1) for name in later.snapshot.type_names], dtype=np.int64)
+    if later.count == 0 or earlier.count == 0:
+        return np.full(later.count, -1, dtype=np.int64)
+    matches = canonical[earlier.types[found]] == translated[later.types]
+    return np.where((found >= 0) & matches, found, -1)

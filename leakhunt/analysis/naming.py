@@ -1,0 +1,183 @@
+"""Names for places in the heap: how a person would find a holder in the source."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from leakhunt.agent import schema
+from leakhunt.findings import Chain, Link
+
+from .graph import HeapGraph, Ints
+
+NAMELESS = "builtins.", "collections.", "functools.partial", "itertools."
+CHAIN_MAX = 60
+
+
+@dataclass(frozen=True)
+class Step:
+    """One edge on the way down: from the object `source` to `target`, with the label of the edge."""
+
+    source: int
+    target: int
+    label: str
+
+    @property
+    def is_internal(self) -> bool:
+        return self.label.startswith(schema.LABEL_INTERNAL)
+
+    @property
+    def is_attribute(self) -> bool:
+        return self.label.startswith(schema.LABEL_ATTRIBUTE)
+
+
+class Names:
+    """Names for the objects of one graph, along the shortest paths from its roots."""
+
+    def __init__(self, graph: HeapGraph, parents: Ints | None = None) -> None:
+        self.graph = graph
+        self._parents = graph.kept_tree[1] if parents is None else parents
+        self._roots = {}
+        for root in reversed(graph.roots):
+            self._roots[root.index] = root
+
+    def steps(self, index: int) -> list[Step]:
+        """The edges from the root (first) down to `index`; empty where nothing leads there or it is a root itself."""
+        found: list[Step] = []
+        while len(found) < CHAIN_MAX:
+            parent = int(self._parents[index])
+            if parent < 0 or parent == self.graph.count:
+                break
+            found.append(Step(parent, index, self._label(parent, index)))
+            index = parent
+        return found[::-1]
+
+    def _label(self, source: int, target: int) -> str:
+        edge = self.graph.edge_between(source, target)
+        label = self.graph.label(edge) if edge >= 0 else ""
+        if not label and self.graph.type_name(target) == "builtins.cell":
+            label = self.graph.names.get(target, ("",))[0]
+        return label
+
+    def root_of(self, index: int) -> str:
+        """Text of the root that a chain to `index` begins at."""
+        steps = self.steps(index)
+        first = steps[0].source if steps else index
+        root = self._roots.get(first)
+        if root is None:
+            return "held outside the Python heap"
+        return {"module": f"module {root.label}", "frame": f"frame {root.label}"}.get(root.kind, root.label)
+
+    def class_of(self, index: int) -> str:
+        """Where attributes of the object are said to live: its class, or itself for a class, module or function."""
+        name = self.graph.names.get(index)
+        if name and name[0] and not name[0].startswith(schema.LABEL_CLOSURE):
+            return name[0]
+        return self.graph.type_name(index)
+
+    def owners(self, index: int) -> list[str]:
+        """Names of the place that holds `index`, nearest first: `module.Class.attribute`, `module.global`, …
+
+        Later ones name the same place from further up (`module.SESSION._cookie_jar._cookies`).
+        """
+        return self._owners_along(self.steps(index), index)
+
+    def _owners_along(self, steps: list[Step], index: int) -> list[str]:
+        tail: list[str] = []
+        found: list[str] = []
+        pending_namespace = None
+        for step in reversed(steps):
+            label = step.label
+            if step.is_internal:
+                pending_namespace = None
+                if label == "-__dict__" and tail:
+                    found.append(".".join([self.class_of(step.source), *tail]))
+                continue
+            if label.startswith(schema.LABEL_CLOSURE):
+                tail.insert(0, f"<{label[1:]}>")
+                pending_namespace = step
+            elif label.startswith(schema.LABEL_LOCAL):
+                tail.insert(0, f"<{label[1:]}>")
+                found.append(".".join([self._frame_name(step.source), *tail]))
+            elif step.is_attribute:
+                tail.insert(0, label[1:])
+                if not self._is_namespace(step.source):
+                    found.append(".".join([self.class_of(step.source), *tail]))
+            elif pending_namespace is not None and self.graph.type_name(step.source) == "builtins.function":
+                found.append(".".join([self.class_of(step.source), *tail]))
+                pending_namespace = None
+            if len(found) >= 6:
+                break
+        if not tail:
+            root = self._roots.get(steps[0].source if steps else index)
+            if root is not None:
+                found.append(root.label)
+        return list(dict.fromkeys(found))
+
+    def _is_namespace(self, index: int) -> bool:
+        """Whether `index` is the `__dict__` of its parent on the path: the parent gives the name then."""
+        parent = int(self._parents[index])
+        if not 0 <= parent < self.graph.count:
+            return False
+        return self._label(parent, index).startswith(schema.LABEL_INTERNAL)
+
+    def _frame_name(self, index: int) -> str:
+        root = self._roots.get(index)
+        return root.label.rsplit(" (", 1)[0] if root else self.class_of(index)
+
+    def owner_index(self, index: int) -> int:
+        """The object whose attribute leads to `index` (namespace dicts skipped), or -1."""
+        for step in reversed(self.steps(index)):
+            if step.is_attribute and not self._is_namespace(step.source):
+                return step.source
+            if step.is_internal and step.label == "-__dict__":
+                return step.source
+        return -1
+
+    def chain(self, index: int, tail: str = "") -> Chain:
+        """The retaining chain from the root to `index`, as a reader sees it: namespaces and cells are not stops."""
+        steps = self.steps(index)
+        links = [Link("root", self.root_of(index), self.graph.type_name(steps[0].source if steps else index))]
+        for step in steps:
+            if step.is_internal or (self.graph.type_name(step.target) == "builtins.cell" and not step.label):
+                continue
+            kind, label = self._reading(step)
+            links.append(Link(kind, label, self.class_name(step.target), self._finalizer(step.target)))
+        if tail:
+            links.append(Link("item", "[*]", tail))
+        return Chain(tuple(links))
+
+    def class_name(self, index: int) -> str:
+        return self.graph.type_name(index)
+
+    def _reading(self, step: Step) -> tuple[str, str]:
+        label = step.label
+        if step.is_attribute:
+            return "attribute", label
+        if label.startswith(schema.LABEL_CLOSURE):
+            return "closure", f"<variable {label[1:]}>"
+        if label.startswith(schema.LABEL_LOCAL):
+            return "local", f"<local {label[1:]}>"
+        source = self.graph.type_name(step.source)
+        if source == "builtins.cell":
+            return "internal", ""
+        return ("item", "[*]") if source != "builtins.function" else ("internal", "")
+
+    def _finalizer(self, index: int) -> str | None:
+        snapshot, row = self.graph.snapshot, int(self.graph.types[index])
+        if not int(snapshot.column("type.flags")[row]) & schema.TYPE_HAS_DEL:
+            return None
+        file = snapshot.strings[int(snapshot.column("type.del_file")[row])]
+        return f"{file}:{int(snapshot.column('type.del_line')[row])}"
+
+    def path(self, index: int) -> tuple[str, ...]:
+        """The contract's `holder.path`: root, attribute names, and the classes of instances in between."""
+        words = [self.root_of(index)]
+        for step in self.steps(index):
+            if step.is_internal:
+                continue
+            _, label = self._reading(step)
+            if label:
+                words.append(label)
+            if step.is_attribute and not self.class_name(step.target).startswith(NAMELESS):
+                words.append(self.class_of(step.target))
+        return (*words, "[*]")
