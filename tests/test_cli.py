@@ -14,8 +14,9 @@ from pathlib import Path
 import click
 import pytest
 
-from leakhunt.cli import COMMANDS, invoke
-from leakhunt.cli import leakhunt as group
+from leakhunt.cli import COMMANDS
+from leakhunt.cli.app import invoke
+from leakhunt.cli.app import leakhunt as group
 from leakhunt.cli.output import emit, pick_format
 from leakhunt.errors import LeakhuntError, UsageError
 
@@ -55,7 +56,7 @@ def test_no_arguments_is_a_request_for_help(capsys: pytest.CaptureFixture[str]) 
 def test_help_and_launching_load_nothing_heavy() -> None:
     code = """if True:
         import sys
-        from leakhunt.cli import COMMANDS, invoke
+        from leakhunt.cli.app import invoke
         import leakhunt.cli.run
         invoke(["--help"])
         heavy = {"numpy", "scipy", "matplotlib", "rich", "jinja2", "psutil", "leakhunt.pipeline", "leakhunt.snapshot"}
@@ -153,12 +154,25 @@ def test_ctrl_c_is_silent(monkeypatch: pytest.MonkeyPatch, capfd: pytest.Capture
     assert capfd.readouterr().err.strip() == ""
 
 
-def test_a_reader_that_went_away_is_silent() -> None:
+@pytest.mark.parametrize("size", [1, 1_000_000])
+def test_a_reader_that_went_away_is_silent(size: int) -> None:
+    code = f"""if True:
+        import sys
+        from leakhunt.cli import app, doctor, output
+        doctor.machine_checks = lambda: output.emit("x" * {size}, None) or ()
+        sys.exit(app.invoke(["doctor"]))
+        """
     read_end, write_end = os.pipe()
     os.close(read_end)
-    done = subprocess.run([*LEAKHUNT, "doctor"], check=False, stdout=write_end, stderr=subprocess.PIPE)
+    done = subprocess.run([sys.executable, "-c", code], check=False, stdout=write_end, stderr=subprocess.PIPE)
     os.close(write_end)
-    assert done.stderr == b""
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+def test_ctrl_c_while_modules_load_leaves_no_traceback(tmp_path: Path) -> None:
+    (tmp_path / "click.py").write_text("import os, signal, time; os.kill(os.getpid(), signal.SIGINT); time.sleep(9)")
+    done = run("--help", env={**os.environ, "PYTHONPATH": str(tmp_path)})
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, "")
 
 
 # --- output ----------------------------------------------------------------------------------------------------------
@@ -184,12 +198,12 @@ def test_output_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
         assert os.path.exists("/dev/full")
 
 
-def test_a_full_stdout_is_a_sentence() -> None:
-    code = "from leakhunt.cli import invoke, output; import sys; sys.exit(invoke(['--help']) or output.emit('x', '-'))"
+@pytest.mark.parametrize("arguments", [["--help"], ["doctor"]])
+def test_a_full_stdout_is_a_sentence(arguments: list[str]) -> None:
     with open("/dev/full", "w") as full:
-        done = subprocess.run([sys.executable, "-c", code], check=False, stdout=full, stderr=subprocess.PIPE, text=True)
-    assert done.returncode == 3
+        done = subprocess.run([*LEAKHUNT, *arguments], check=False, stdout=full, stderr=subprocess.PIPE, text=True)
     assert "No space left" in sentence(done.stderr)
+    assert done.returncode == 3
 
 
 @pytest.mark.parametrize(("data", "refused"), [(b"\x89PNG\0\0", True), (b"<svg/>", False)])

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import sys
 from pathlib import Path
 
 import click
 
-from leakhunt.cli.output import emit, output_option, pick_format, verbosity, wants_color, width_of
+from leakhunt.cli.output import emit, output_option, page_of, pick_format, verbosity
 
 
 @click.command(epilog="Example:  leakhunt chains run1/pid-4711.0/000009.leak --type shop.session.Session")
@@ -38,6 +37,4 @@ def chains(
         return
     from leakhunt.render.text import chain_trees
 
-    to_screen = output in (None, "-")
-    color, width = (wants_color(sys.stdout), width_of(sys.stdout)) if to_screen else (False, 100)
-    emit(chain_trees(found, color, width), output)
+    emit(chain_trees(found, **page_of(output)), output)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
 
-from leakhunt.cli.output import emit, output_option, pick_format, verbosity, wants_color, width_of
+from leakhunt.cli.output import emit, output_option, page_of, pick_format, verbosity
 from leakhunt.errors import UsageError
 
 
 @click.command(epilog="Example:  leakhunt diff run1/pid-4711.0/000001.leak run1/pid-4711.0/000009.leak")
 @click.argument("snapshots", nargs=-1, type=click.Path(path_type=Path), metavar="S1 S2 [S3]")
-@click.option("--limit", type=click.IntRange(min=1), default=20, help="Show this many classes (default 20).")
+@click.option("--limit", type=click.IntRange(min=0), default=20, help="Show this many classes (default 20; 0: all).")
 @click.option("--format", "format_", metavar="FORMAT", help="text (default) or json; else what -o's suffix says.")
 @output_option
 @verbosity
@@ -35,6 +34,4 @@ def diff(
         return
     from leakhunt.render.text import diff_table
 
-    to_screen = output in (None, "-")
-    color, width = (wants_color(sys.stdout), width_of(sys.stdout)) if to_screen else (False, 100)
-    emit(diff_table(found, color, width, limit), output)
+    emit(diff_table(found, limit=limit, **page_of(output)), output)

@@ -54,8 +54,8 @@ def doctor(pid: int | None, quiet: bool, verbose: bool) -> int:
 def machine_checks() -> Iterator[Check]:
     version = ".".join(map(str, sys.version_info[:3]))
     yield Check("leakhunt", True, f"{metadata.version('leakhunt')} on Python {version}; measures Python 3.8 to 3.15")
-    yield _extension("fast walk of the heap", "leakhunt.agent._walk", "the Python walker serves, about 3 times slower")
-    yield _extension("fast analysis", "leakhunt.analysis._kernels", "numpy and scipy serve")
+    yield _extension("walk of the heap", "leakhunt.agent._walk", "Python")
+    yield _extension("analysis", "leakhunt.analysis._kernels", "numpy and scipy")
     yield _package("growth plots", "matplotlib", "matplotlib")
     yield _graph_drawing()
     yield _package("live objects", "objgraph", "objgraph")
@@ -72,17 +72,20 @@ def attach_checks(pid: int) -> Iterator[Check]:
         yield Check(f"attach to {pid}", False, "this leakhunt cannot attach; start the program with `leakhunt run`")
         return
     for method in methods:
-        refusal = method.why_not(pid)
-        yield Check(f"attach to {pid} by {method.name}", refusal is None, refusal or "")
+        reason = method.why_not(pid)
+        words = f"{reason} {getattr(reason, 'remedy', '')}".strip() if reason else getattr(method, "description", "")
+        yield Check(f"attach to {pid} by {method.name}", reason is None, words)
 
 
 def _extension(name: str, module: str, otherwise: str) -> Check:
-    if importlib.util.find_spec(module.rpartition(".")[0]) is None or importlib.util.find_spec(module) is None:
-        return Check(name, False, f"the C accelerator was not built ({otherwise}); install with a C compiler at hand")
+    """A C accelerator; `otherwise` does its work where it is missing."""
+    parent = importlib.util.find_spec(module.rpartition(".")[0])
+    if parent is None or importlib.util.find_spec(module) is None:
+        return Check(name, True, f"{otherwise}; there is no C accelerator")
     try:
         importlib.import_module(module)
     except ImportError as error:
-        return Check(name, False, f"{error} ({otherwise})")
+        return Check(name, False, f"{otherwise}; the C accelerator does not load: {error}")
     return Check(name, True, "C")
 
 

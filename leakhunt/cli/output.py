@@ -52,6 +52,18 @@ def width_of(stream: TextIO) -> int:
         return DEFAULT_WIDTH
 
 
+def page(stream: TextIO | None) -> dict[str, Any]:
+    """The `color`, `width` and `encoding` that text renderers take; None stands for a file."""
+    if stream is None:
+        return {"color": False, "width": DEFAULT_WIDTH, "encoding": "utf-8"}
+    return {"color": wants_color(stream), "width": width_of(stream), "encoding": stream.encoding}
+
+
+def page_of(output: str | None) -> dict[str, Any]:
+    """As `page`, for what -o says."""
+    return page(sys.stdout if output in (None, "-") else None)
+
+
 def pick_format(explicit: str | None, output: str | None, choices: Sequence[str], default: str) -> str:
     """The format that was named, or that the output's suffix tells, or the default."""
     if explicit is not None:
@@ -91,20 +103,25 @@ def _to_stdout(data: str | bytes) -> None:
         data = text.encode(sys.stdout.encoding, "backslashreplace")
     elif sys.stdout.isatty() and b"\0" in data:
         raise UsageError("A picture is not for a terminal.", "Name a file with -o, or pipe it somewhere.")
-    try:
+    with contextlib.suppress(OSError):  # the flush fails again, and knows what to do
         sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
-    except BrokenPipeError:
-        raise
+    flush_stdout()
+
+
+def flush_stdout() -> None:
+    """Bring the output to its reader, or give it up for good: Python would complain once more when it exits.
+
+    Raises:
+        BrokenPipeError: nobody reads any more.
+        LeakhuntError: it cannot be written.
+    """
+    try:
+        sys.stdout.flush()
     except OSError as error:
-        give_up_stdout()
-        raise LeakhuntError(f"The output cannot be written: {error.strerror}.") from error
-
-
-def give_up_stdout() -> None:
-    """Nobody reads any more: keep Python from complaining about it when it exits."""
-    with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):
+            raise
+        raise LeakhuntError(f"The output cannot be written: {error.strerror}.") from error
 
 
 @contextlib.contextmanager

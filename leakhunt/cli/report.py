@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
 
-from leakhunt.cli.output import emit, output_option, pick_format, progress_bar, verbosity, wants_color, width_of
+from leakhunt.cli.output import emit, output_option, page_of, pick_format, progress_bar, verbosity
 
 
 @click.command(epilog="Example:  leakhunt report run1 --format html -o leaks.html")
@@ -28,12 +27,6 @@ def report(run: Path, format_: str | None, fail_on_leak: bool, output: str | Non
 
     with progress_bar(quiet) as progress:
         findings = hunt(run, progress=progress)
-    if name == "text":
-        from leakhunt.render.text import Text
-
-        to_screen = output in (None, "-")
-        text = Text(wants_color(sys.stdout), width_of(sys.stdout), sys.stdout.encoding) if to_screen else Text()
-        emit(text.render(findings), output)
-    else:
-        emit(REGISTRY[name]().render(findings), output)
+    options = page_of(output) if name == "text" else {}
+    emit(REGISTRY[name](**options).render(findings), output)
     return 1 if fail_on_leak and findings.verdict == "leak" else 0

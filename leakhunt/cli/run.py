@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 import click
 
-from leakhunt.cli.output import emit, progress_bar, say, verbosity, wants_color, width_of
+from leakhunt.cli.output import say, verbosity
+from leakhunt.cli.reporting import check_html, short
+from leakhunt.cli.reporting import report_run as _report
 from leakhunt.command import AgentOptions, find_program
 from leakhunt.errors import LeakhuntError, UsageError
 from leakhunt.launch import ExitStatus, end_like, launch
-from leakhunt.runfolder import create, discard, finish, read_run
-
-if TYPE_CHECKING:
-    from leakhunt.findings import Findings
-
-_NOBODY = (
-    "Nothing reported in, so there is nothing to analyse: most often the command is not Python, runs it with -I, -E or "
-    "-S, clears the environment, uses a Python before 3.8, or ended in its first moments. Start the interpreter itself "
-    "(`leakhunt run -- python app.py`), or reach the running program with `leakhunt attach PID`."
-)
+from leakhunt.runfolder import create, discard, finish
 
 
 def _deep(context: click.Context, parameter: click.Parameter, value: str) -> str:
@@ -100,7 +91,11 @@ def run(
     """
     find_program(command[0])
     if html is not None:
-        _check_html(html, exec_)
+        check_html(html)
+        if exec_:
+            raise UsageError(
+                "--exec leaves no leakhunt behind to write --html.", "Use `leakhunt report --format html`."
+            )
     options = AgentOptions(interval, deep, collect, budget, not no_children, values)
     folder = create(out, command, dataclasses.asdict(options))
     if verbose:
@@ -122,11 +117,11 @@ def _after(folder: Path, status: ExitStatus, html: str | None, quiet: bool, want
             return False
         return _report(folder, html, quiet)
     except KeyboardInterrupt:
-        problem = f"The analysis was interrupted. `leakhunt report {_short(folder)}` does it again."
+        problem = f"The analysis was interrupted. `leakhunt report {short(folder)}` does it again."
     except LeakhuntError as error:
         problem = str(error)
     except Exception as error:
-        from leakhunt.cli import unexpected
+        from leakhunt.cli.app import unexpected
 
         problem = unexpected(error)
     if not quiet:
@@ -140,55 +135,3 @@ def _finish(folder: Path, status: ExitStatus, quiet: bool) -> None:
     except LeakhuntError as error:
         if not quiet:
             say(str(error))
-
-
-def _report(folder: Path, html: str | None, quiet: bool) -> bool:
-    """Hunt, print the report on stderr, write the page; True when there is a leak."""
-    if not read_run(folder).processes:
-        if not quiet:
-            say(_NOBODY)
-        return False
-    from leakhunt.pipeline import hunt
-
-    with progress_bar(quiet) as progress:
-        findings = hunt(folder, progress=progress)
-    if not quiet:
-        _print(findings)
-        say(f"`leakhunt report {_short(folder)}` shows this again.")
-    if html is not None:
-        from leakhunt.render import REGISTRY
-
-        emit(REGISTRY["html"]().render(findings), html)
-    return findings.verdict == "leak"
-
-
-def _print(findings: Findings) -> None:
-    from leakhunt.render.text import Text
-
-    text = Text(wants_color(sys.stderr), width_of(sys.stderr), sys.stderr.encoding).render(findings)
-    try:
-        sys.stderr.write(text if text.endswith("\n") else text + "\n")
-        sys.stderr.flush()
-    except BrokenPipeError:
-        pass  # nobody reads
-
-
-def _check_html(html: str, exec_: bool) -> None:
-    """Refuse before the program starts what would fail after it ended."""
-    from leakhunt.render import REGISTRY
-
-    if exec_:
-        raise UsageError("--exec leaves no leakhunt behind to write --html.", "Use `leakhunt report --format html`.")
-    if "html" not in REGISTRY:
-        raise UsageError("This leakhunt has no HTML report.")
-    parent = os.path.dirname(os.path.abspath(html))
-    if html == "-" or os.path.isdir(html) or not os.access(parent, os.W_OK):
-        raise UsageError(f"--html {html} cannot be written.", "Name a file in a directory that exists.")
-
-
-def _short(folder: Path) -> str:
-    """The folder as one would type it from here."""
-    try:
-        return str(folder.relative_to(Path.cwd()))
-    except (ValueError, OSError):
-        return str(folder)

@@ -1,0 +1,76 @@
+"""What `run` and `attach` do with a run folder when the watching is over."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from leakhunt.cli.output import emit, page, progress_bar, say
+from leakhunt.errors import UsageError
+from leakhunt.runfolder import read_run
+
+if TYPE_CHECKING:
+    from leakhunt.findings import Findings
+
+NOBODY_REPORTED_IN = (
+    "Nothing reported in, so there is nothing to analyse: most often the command is not Python, runs it with -I, -E or "
+    "-S, clears the environment, uses a Python before 3.8, or ended in its first moments. Start the interpreter itself "
+    "(`leakhunt run -- python app.py`), or reach the running program with `leakhunt attach PID`."
+)
+
+
+def report_run(folder: Path, html: str | None, quiet: bool, nobody: str = NOBODY_REPORTED_IN) -> bool:
+    """Hunt, print the report on stderr, write the HTML page; True when there is a leak.
+
+    `nobody` is what to say when there is no process in the folder.
+    """
+    if not read_run(folder).processes:
+        if not quiet:
+            say(nobody)
+        return False
+    from leakhunt.pipeline import hunt
+
+    with progress_bar(quiet) as progress:
+        findings = hunt(folder, progress=progress)
+    if not quiet:
+        _print(findings)
+        say(f"`leakhunt report {short(folder)}` shows this again.")
+    if html is not None:
+        from leakhunt.render import REGISTRY
+
+        emit(REGISTRY["html"]().render(findings), html)
+    return bool(findings.verdict == "leak")
+
+
+def check_html(html: str) -> None:
+    """Refuse at the start what would fail at the end.
+
+    Raises:
+        UsageError: the page cannot be rendered or written.
+    """
+    from leakhunt.render import REGISTRY
+
+    if "html" not in REGISTRY:
+        raise UsageError("This leakhunt has no HTML report.")
+    parent = os.path.dirname(os.path.abspath(html))
+    if html == "-" or os.path.isdir(html) or not os.access(parent, os.W_OK):
+        raise UsageError(f"--html {html} cannot be written.", "Name a file in a directory that exists.")
+
+
+def short(folder: Path) -> str:
+    """The folder as one would type it from here."""
+    with contextlib.suppress(ValueError, OSError):
+        return str(folder.relative_to(Path.cwd()))
+    return str(folder)
+
+
+def _print(findings: Findings) -> None:
+    from leakhunt.render.text import Text
+
+    text = Text(**page(sys.stderr)).render(findings)
+    with contextlib.suppress(BrokenPipeError):  # nobody reads
+        sys.stderr.write(text if text.endswith("\n") else text + "\n")
+        sys.stderr.flush()
