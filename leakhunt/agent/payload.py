@@ -12,6 +12,8 @@ PACKAGE = "_leakhunt_agent"
 
 
 def main(stage):
+    if is_agent_thread():  # it can't end itself; another thread, or another way in, will do it
+        return
     try:
         rename(stage + "/request", stage + "/claimed")
     except OSError:
@@ -27,6 +29,13 @@ def main(stage):
     except BaseException as error:  # a SystemExit would end the program
         result = "failed\0%s: %s" % (type(error).__name__, error)
     answer(stage, result)
+
+
+def is_agent_thread():
+    from _thread import get_native_id
+
+    sampler = getattr(sys.modules.get(PACKAGE), "_sampler", None)
+    return sampler is not None and sampler._tid == get_native_id()
 
 
 def answer(stage, text):
@@ -82,18 +91,23 @@ def disarm():
     door = sys.modules.get(PACKAGE + ".door")
     if door is not None and door.is_open():
         return "stopped\0" + folder  # armed beforehand: it goes on sleeping
-    if thread and is_there("/proc/self/task/%d" % thread):
+    if thread and not vanishes("/proc/self/task/%d" % thread):
         return "stopping\0" + folder
     leave(agent)
     return "stopped\0" + folder
 
 
-def is_there(path):
-    try:
-        stat(path)
-    except OSError:
-        return False
-    return True
+def vanishes(path):
+    """Whether the path goes away within a second."""
+    from time import sleep
+
+    for _ in range(200):
+        try:
+            stat(path)
+        except OSError:
+            return True
+        sleep(0.005)
+    return False
 
 
 def leave(agent):

@@ -63,8 +63,8 @@ class Borrowed:
             raise OSError(code, os.strerror(code))
         return after["rax"]
 
-    def call(self, code: int, end: int, stack: int, argument: int) -> int:
-        """Run code up to the breakpoint before `end`, on a stack of ours, with rbx holding `argument`; returns eax."""
+    def call(self, code: int, size: int, stack: int, argument: int) -> int:
+        """Run code to the breakpoint that ends it, on a stack of ours, with rbx holding `argument`; returns eax."""
         thread, flags = self.thread, self.registers["eflags"] & ~_FLAGS
         thread.blocked_signals = _ALL_BUT_FAULTS & ~_INTERNAL
         thread.registers = self.registers.replaced(rip=code, rsp=stack, rbx=argument, orig_rax=-1, eflags=flags)
@@ -73,7 +73,7 @@ class Borrowed:
             thread.go_on(passed_on)
             stop = thread.wait(_CALL_SECONDS)
             after = thread.registers
-            if stop.signal == signal.SIGTRAP and not stop.event and after["rip"] == end:
+            if stop.signal == signal.SIGTRAP and not stop.event and after["rip"] == code + size:
                 thread.blocked_signals = _ALL_BUT_FAULTS
                 return after["rax"] & 0xFFFFFFFF
             if stop.signal in _FAULTS and not stop.event:

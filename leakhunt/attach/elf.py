@@ -10,6 +10,7 @@ import struct
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from mmap import mmap
 
 MACHINE_X86_64 = 62
 MACHINE_AARCH64 = 183
@@ -38,7 +39,7 @@ class Section:
 class Elf:
     """A view over the bytes of a file; nothing is read before it is asked for."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes | mmap) -> None:
         if len(data) < 64 or data[:6] != b"\x7fELF\x02\x01":
             raise NotElf("not a 64-bit little-endian ELF file")
         self._data = data

@@ -13,7 +13,7 @@ import tempfile
 
 from leakhunt.errors import AttachError
 
-from . import refusals
+from . import procfs, refusals
 from .refusals import LeftBehind, Reason
 from .request import Answer, Request
 from .stage import Stage
@@ -31,7 +31,11 @@ class Gdb:
     def why_not(self, pid: int) -> Reason | None:
         if shutil.which("gdb") is None:
             return Reason("There is no gdb here.", "`apt-get install gdb`, or use another way.")
-        return refusals.first_reason(Target(pid), refusals.LIVING_PYTHON)
+        if reason := refusals.first_reason(Target(pid), refusals.LIVING_PYTHON):
+            return reason
+        if not procfs.is_same_root(pid):
+            return Reason("gdb would take our files for those of the other root.", "Use another way.")
+        return None
 
     def inject(self, pid: int, request: Request) -> Answer:
         """Raises AttachError when gdb could do nothing, LeftBehind when the main thread never looked."""

@@ -7,8 +7,9 @@ It needs no file, no compiler and no dynamic linker in the target, hence no lock
     START   where the new thread begins, with the page's address as its argument
     SCRIPT  Python source, ending in a zero byte
 
-A second page holds GO, which the stopped thread calls; it is unmapped from outside. The first is unmapped by the new
-thread itself with its last instruction, a jump, so nothing is left.
+A second page, right behind it, holds the table again and GO, which the stopped thread calls; it is unmapped from
+outside. The first is unmapped by the new thread itself with its last instruction, a jump, so nothing is left. That
+may happen before pthread_create has returned to GO, which therefore looks at nothing in the first page.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ FUNCTIONS = (
 SYSCALL = b"\x0f\x05"
 PAGE_BYTES = 4096
 
-_START_OFFSET = 0x80
+CODE_OFFSET = 0x80
 _SCRIPT_OFFSET = 0x100
 
 # void *start(page): if (Py_IsInitialized()) { s = Ensure(); PyRun_SimpleString(script); Release(s); }
@@ -54,13 +55,13 @@ START = bytes.fromhex(
     "ffe0"            # jmp    rax
 )  # fmt: skip
 
-# int go(): rbx holds the page's address. pthread_create(&thread, NULL, start, page) || pthread_detach(thread)
+# int go(): rbx holds the second page. pthread_create(&thread, NULL, start, first page) || pthread_detach(thread)
 GO = bytes.fromhex(
     "4883ec10"        # sub    rsp,0x10
     "4889e7"          # mov    rdi,rsp
     "31f6"            # xor    esi,esi
-    "488d9380000000"  # lea    rdx,[rbx+0x80]   START
-    "4889d9"          # mov    rcx,rbx
+    "488d9380f0ffff"  # lea    rdx,[rbx-0xf80]  START
+    "488d8b00f0ffff"  # lea    rcx,[rbx-0x1000]
     "ff5328"          # call   [rbx+0x28]       pthread_create
     "85c0"            # test   eax,eax
     "7507"            # jne    out
@@ -71,10 +72,18 @@ GO = bytes.fromhex(
 )  # fmt: skip
 
 
-def page(addresses: Mapping[str, int], script: str) -> bytes:
-    """The first page's content. Raises ValueError when the script does not fit."""
-    table = struct.pack("<8Q", *(addresses[name] for name in FUNCTIONS), PAGE_BYTES)
+def first_page(addresses: Mapping[str, int], script: str) -> bytes:
+    """Raises ValueError when the script does not fit."""
     text = script.encode("utf-8", "surrogateescape") + b"\0"
     if len(text) > PAGE_BYTES - _SCRIPT_OFFSET:
         raise ValueError("the script does not fit into the page")
-    return table.ljust(_START_OFFSET, b"\0") + START.ljust(_SCRIPT_OFFSET - _START_OFFSET, b"\0") + text
+    return _table(addresses) + START.ljust(_SCRIPT_OFFSET - CODE_OFFSET, b"\0") + text
+
+
+def second_page(addresses: Mapping[str, int]) -> bytes:
+    return _table(addresses) + GO
+
+
+def _table(addresses: Mapping[str, int]) -> bytes:
+    table = struct.pack("<8Q", *(addresses[name] for name in FUNCTIONS), PAGE_BYTES)
+    return table.ljust(CODE_OFFSET, b"\0")

@@ -169,14 +169,14 @@ class Door:
         return None
 
     def threads_by_promise(self) -> list[ThreadState]:
-        """The main thread, then others that ran within the last moment."""
+        """The main thread, then others that ran within the last moment, the oldest first."""
         pid = self._target.pid
         before = {tid: procfs.switches(pid, tid) for tid in procfs.threads(pid)}
         time.sleep(_GLANCE_SECONDS)
         awake = {tid for tid, count in before.items() if procfs.switches(pid, tid) != count or _runs(pid, tid)}
         states = [replace(state, is_awake=state.tid in awake) for state in map(self._outside, self._states())]
         others = [state for state in states if not state.is_main and state.is_awake]
-        return [state for state in states if state.is_main] + others[:_THREADS_ASKED]
+        return [state for state in states if state.is_main] + others[: -_THREADS_ASKED - 1 : -1]
 
     def knock(self, thread: ThreadState, script: bytes) -> bool:
         """Ask the thread to run the script; False when it has gone, or somebody else's script waits there."""

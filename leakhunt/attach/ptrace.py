@@ -20,7 +20,7 @@ _X86_XSTATE = 0x202
 _XSTATE_BYTES = 1 << 15  # more than any processor's: AMX tiles included
 _WALL = 0x40000000
 _EVENT_STOP = 128
-_SPIN_SECONDS = 0.0004
+_SPIN_SECONDS = 0.001
 
 NAMES = (
     "r15", "r14", "r13", "r12", "rbp", "rbx", "r11", "r10", "r9", "r8", "rax", "rcx", "rdx", "rsi", "rdi", "orig_rax",
@@ -110,7 +110,8 @@ class Thread:
             waited = time.monotonic() - begun
             if waited > seconds:
                 raise NotStopping
-            time.sleep(0 if waited < _SPIN_SECONDS else 0.0002)
+            if waited > _SPIN_SECONDS:
+                time.sleep(0.0002)
 
     def go_on(self, signal_number: int = 0) -> None:
         """Run until the next stop, receiving a signal first if there is one."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import re
 from collections.abc import Collection, Iterator
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from . import procfs
-from .elf import Elf, NotElf
+from .elf import Elf
 from .procfs import Mapping, Status
 
 # What a C program must export to run Python code in it: an object that has them is a CPython.
@@ -124,11 +125,11 @@ class Target:
         for candidate in self._readable(first, path):
             try:
                 with open(candidate, "rb") as file:
-                    data = file.read()
+                    data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
                 # An upgrade may have put another file at this path: the first page holds the build id.
                 if data[: len(head)] == head:
                     return Image(path, first.start, mine, Elf(data))
-            except (OSError, NotElf):
+            except (OSError, ValueError):  # gone, forbidden, empty, no ELF file
                 continue
         return None
 

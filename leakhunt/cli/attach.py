@@ -1,0 +1,182 @@
+"""`leakhunt attach`, `snapshot`, `detach`: into a process that runs, and out again."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from leakhunt.attach.attachment import Attachment, begin
+from leakhunt.attach.attachment import detach as detach_from
+from leakhunt.cli.output import say, verbosity
+from leakhunt.cli.run import _report as report_run
+from leakhunt.command import AgentOptions
+from leakhunt.errors import AttachError, UsageError
+from leakhunt.runfolder import create, discard, finish
+
+_TICK_SECONDS = 0.1
+_SNAPSHOT_SECONDS = 300.0
+_FIRST_SNAPSHOT_SECONDS = 0.05
+_METHODS = click.Choice(["prearmed", "pep768", "ptrace", "gdb"])
+_PID = click.argument("pid", type=click.IntRange(min=1))
+_METHOD = click.option("--method", type=_METHODS, help="Use this way in only (default: the first that is open).")
+_SECONDS = click.FloatRange(min=0, min_open=True, max=86400 * 365)
+
+
+@click.command(epilog="Example:  leakhunt attach 4711 --duration 600 --interval 10")
+@_PID
+@click.option("--duration", type=_SECONDS, metavar="SECONDS", help="Detach after this long (default: at Ctrl-C).")
+@click.option("--interval", type=_SECONDS, default=5.0, metavar="SECONDS", help="Take a census this often (default 5).")
+@click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Run folder; default leakhunt-run-<time>.")
+@click.option(
+    "--deep",
+    type=click.Choice(["auto", "never", "every"]),
+    default="auto",
+    help="When to record the whole object graph (default auto).",
+)
+@click.option(
+    "--budget",
+    type=click.FloatRange(min=0, min_open=True, max=1),
+    default=0.01,
+    metavar="FRACTION",
+    help="Largest share of the program's time to take (default 0.01).",
+)
+@click.option("--no-children", is_flag=True, help="Leave processes that it forks meanwhile alone.")
+@_METHOD
+@click.option("--fail-on-leak", is_flag=True, help="Exit 1 if a leak was found.")
+@click.option("--html", metavar="FILE", help="Also write the report as one HTML page.")
+@verbosity
+def attach(
+    pid: int,
+    duration: float | None,
+    interval: float,
+    out: Path | None,
+    deep: str,
+    budget: float,
+    no_children: bool,
+    method: str | None,
+    fail_on_leak: bool,
+    html: str | None,
+    quiet: bool,
+    verbose: bool,
+) -> int:
+    """Measure a process that runs already, and say what it leaks.
+
+    Nothing needs to be installed in it, and it runs on as before when the time is over or Ctrl-C is pressed.
+    """
+    options = AgentOptions(interval, deep, "never", budget, not no_children)
+    folder = create(out, _command_of(pid), dataclasses.asdict(options))
+    try:
+        attachment = begin(pid, folder, options.text(), method)
+    except BaseException:
+        discard(folder)
+        raise
+    if verbose:
+        say(f"attached to process {pid} ({_how(attachment)}); the run folder is {folder}")
+    elif not quiet:
+        say(f"measuring process {pid}; Ctrl-C ends it and shows the report")
+    with _detached_in_the_end(attachment, quiet):
+        _wait(attachment, duration)
+    finish(folder, None)
+    leaks = report_run(folder, html, quiet)
+    return 1 if leaks and fail_on_leak else 0
+
+
+@click.command(epilog="Example:  leakhunt snapshot 4711 -o before.leak")
+@_PID
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, metavar="S.leak", help="File to write.")
+@_METHOD
+@verbosity
+def snapshot(pid: int, output: Path, method: str | None, quiet: bool, verbose: bool) -> None:
+    """Take one snapshot of a running process, and leave it as it was."""
+    if output.is_dir() or not os.access(output.absolute().parent, os.W_OK):
+        raise UsageError(f"-o {output} cannot be written.", "Name a file in a directory that exists.")
+    options = AgentOptions(_FIRST_SNAPSHOT_SECONDS, "every", "never", 1.0, False)
+    with tempfile.TemporaryDirectory(prefix=".leakhunt-", dir=output.absolute().parent) as folder:
+        attachment = begin(pid, Path(folder), options.text(), method)
+        with _detached_in_the_end(attachment, quiet):
+            taken = _first_snapshot(attachment, Path(folder))
+        if taken is None:
+            raise AttachError(f"Process {pid} wrote no snapshot.", "Try `leakhunt attach` and see what it reports.")
+        shutil.move(taken, output)
+    if verbose:
+        say(f"{output}: {output.stat().st_size:,} bytes ({_how(attachment)})")
+
+
+@click.command(epilog="Example:  leakhunt detach 4711")
+@_PID
+@verbosity
+def detach(pid: int, quiet: bool, verbose: bool) -> None:
+    """Take the agent out of a process, for one that `leakhunt attach` or `run` had to leave there."""
+    answer = detach_from(pid)
+    if quiet:
+        return
+    if answer.word == "absent":
+        say(f"there is no agent in process {pid}")
+    elif answer.word == "stopping":
+        say(f"the agent in process {pid} stops when its last snapshot is written, into {answer.detail}")
+    else:
+        say(f"detached from process {pid}; `leakhunt report {answer.detail}` shows what was seen")
+
+
+@contextlib.contextmanager
+def _detached_in_the_end(attachment: Attachment, quiet: bool) -> Iterator[None]:
+    """Whatever ends the block, Ctrl-C and SIGTERM included, the process is left as it was; a second one waits."""
+    previous = {number: signal.signal(number, _interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        with contextlib.suppress(KeyboardInterrupt):
+            yield
+    finally:
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, *previous})
+        try:
+            if (reason := attachment.end()) and not quiet:
+                say(reason)
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def _interrupt(*_: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def _wait(attachment: Attachment, duration: float | None) -> None:
+    """Until the time is over or the process has ended, fetching snapshots meanwhile."""
+    deadline = None if duration is None else time.monotonic() + duration
+    _poll(attachment, lambda: deadline is not None and time.monotonic() >= deadline)
+
+
+def _first_snapshot(attachment: Attachment, folder: Path) -> Path | None:
+    deadline = time.monotonic() + _SNAPSHOT_SECONDS
+    _poll(attachment, lambda: any(folder.glob("pid-*/*.leak")) or time.monotonic() > deadline)
+    return min(folder.glob("pid-*/*.leak"), default=None)
+
+
+def _poll(attachment: Attachment, is_enough: Callable[[], bool]) -> None:
+    while not is_enough() and not attachment.is_over:
+        time.sleep(_TICK_SECONDS)
+        attachment.fetch()
+
+
+def _how(attachment: Attachment) -> str:
+    answer = attachment.answer
+    stopped = f", one thread stood still for {answer.pause_ms:.1f} ms" if answer.pause_ms else ""
+    return f"by {answer.method}{stopped}"
+
+
+def _command_of(pid: int) -> list[str]:
+    """The command line of a process; empty when there is none."""
+    try:
+        return os.fsdecode(Path(f"/proc/{pid}/cmdline").read_bytes()).split("\0")[:-1]
+    except OSError:
+        return []
