@@ -45,6 +45,12 @@ class Engine:
         """Learn what belongs to the agent; call again when it has loaded more."""
         self._own = own.objects(self._package)
 
+    def memory(self):
+        """The figures of the ledger that the agent itself moves: resident bytes, and bytes free inside malloc's heap."""
+        found = {"rss_anonymous_bytes": ledger.system_figures().get("rss_anonymous_bytes", 0)}
+        found.update(self._malloc.figures())
+        return found
+
     def snapshot(self, deep, meta, stopped=lambda: False):
         """(meta, strings, columns) of this moment, ready for `write.pieces`.
 

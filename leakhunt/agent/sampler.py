@@ -16,7 +16,7 @@ except ImportError:  # not every build has pthread_sigmask
 DEEP_RATIO = 1.25  # a deep snapshot when the run is this much older than at the last one …
 DEEP_SPACING = 1.9  # … and this many intervals have passed
 DEEP_SPACING_MAX_SECONDS = 3600.0
-CREDIT_SECONDS = 2.0  # what may be spent before the budget binds, so that short runs are seen at all
+CREDIT_SECONDS = 3.0  # what may be spent before the budget binds, so that short runs are seen at all
 STRETCH_MAX = 20.0
 EXIT_WAIT_SECONDS = 10.0
 PROBLEMS_BYTES = 4096
@@ -60,6 +60,7 @@ class Sampler:
         self._begun = monotonic()
         self._spent = 0.0  # processor seconds of the agent
         self._census_cost = 0.0
+        self._footprint = {}
         self._deep_at = -1.0
         self._lost = 0
         self._stop = False
@@ -152,6 +153,7 @@ class Sampler:
     def _take(self, deep, moment):
         """Take and write one snapshot; what can't be written is counted and told, never raised."""
         begun, cpu_begun = monotonic(), thread_time()
+        memory = self._engine.memory()
         try:
             if self._folder is None:
                 self._open_folder()
@@ -160,6 +162,7 @@ class Sampler:
                 "elapsed": round(begun - self._begun, 4), "interval": self._options.interval, "lost": self._lost,
                 "spent_seconds": round(self._spent, 4),
             }  # fmt: skip
+            meta.update(self._footprint)
             if deep and self._options.collect == "before-deep":
                 import gc
 
@@ -174,10 +177,18 @@ class Sampler:
         except Exception as problem:
             self._lost += 1
             self._note("%d snapshots lost: %s" % (self._lost, told(problem)))
+        taken = None
+        self._own_up(memory)
         cost = thread_time() - cpu_begun
         self._spent += cost
         if not deep:
             self._census_cost = cost
+
+    def _own_up(self, before):
+        """Add to `agent_…` what the process grew by while a snapshot was taken: it is not the program's growth."""
+        for key, value in self._engine.memory().items():
+            name = "agent_" + key
+            self._footprint[name] = self._footprint.get(name, 0) + value - before.get(key, value)
 
     def _is_stopping(self):
         return self._stop

@@ -103,10 +103,10 @@ class Walk:
             self._drain()
 
     def _calibrate(self):
-        """References to a listed object that are the walk's own: counted on one whose true count is 1."""
+        """References to a listed object that are the walk's own: counted on one that has no others."""
         probe = [[]]
         for item in probe[0:SLICE]:
-            return self._probe(item, True) - 1
+            return self._probe(item, True)
         return 0
 
     def _probe(self, item, listed):

@@ -155,9 +155,13 @@ class HeapGraph:
 
         A coroutine that ran while a walk in slices passed it shows none of its locals; they are found here.
         """
-        reached, parent = self.tree
-        kept, second = self.walk(np.flatnonzero(self.held_outside))
-        return reached | kept, np.where(reached, parent, np.where(kept, second, -1))
+        kept, parent = self.tree
+        held = self.held_outside
+        for starts in (held & (self.in_degrees == 0), held):  # what has no referrer first: it leads to the others
+            more, second = self.walk(np.flatnonzero(starts & ~kept))
+            parent = np.where(kept, parent, np.where(more, second, -1))
+            kept = kept | more
+        return kept, parent
 
     @functools.cached_property
     def garbage(self) -> Bools:

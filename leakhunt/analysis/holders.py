@@ -21,8 +21,10 @@ from .lineage import Lineage
 from .naming import Names
 
 CANDIDATES_MAX = 4000
-GAIN_MIN = 3
+GAIN_MIN = 8
+SURVIVAL_MIN = 0.75
 OVERLAP = 0.8
+LASTING = 0.5
 TRIVIAL = frozenset(f"builtins.{name}" for name in ("NoneType", "bool", "int", "float", "complex", "ellipsis"))
 
 
@@ -51,7 +53,7 @@ class Place:
     @property
     def is_bounded(self) -> bool:
         """Filling up to a limit that it declares and has not passed."""
-        return self.bound is not None and self.extents[-1] <= self.bound
+        return self.bound is not None
 
 
 def extents(graph: HeapGraph) -> Ints:
@@ -63,14 +65,23 @@ def growing_places(lineage: Lineage, names: Names, censuses: Sequence[Snapshot])
     """All places that pass the trend test, the one that leads to most bytes first."""
     window = growth.after_warm_up(lineage.seconds)
     first = min(window.start, len(lineage.graphs) - 2)
-    groups = _grown(lineage, names, first)
     is_new = lineage.is_new(first)
+    lasting = lineage.class_survival(first)
     found = []
-    for owner, members in groups.items():
+    for owner, members in _grown(lineage, names, first).items():
+        if len(members) > 1 and (owner.startswith("<") or not _is_lasting(names, members, lasting)):
+            continue
         place = _place(lineage, owner, members, first, is_new, censuses)
         if place is not None:
             found.append(place)
-    return merged(shared(lineage.last, found))
+    return merged(lineage.last, shared(lineage.last, found))
+
+
+def _is_lasting(names: Names, members: list[int], lasting: dict[str, tuple[int, int]]) -> bool:
+    """Whether the objects that carry these containers stay: what hangs on a population that turns over goes with it."""
+    owner = names.owner_index(members[0])
+    before, stayed = lasting.get(names.graph.type_name(owner), (0, 0)) if owner >= 0 else (0, 0)
+    return before == 0 or stayed >= LASTING * before
 
 
 def _grown(lineage: Lineage, names: Names, first: int) -> dict[str, list[int]]:
@@ -105,6 +116,9 @@ def _place(
     found = growth.trend(seconds, values)
     if not found.is_growth or found.gain < GAIN_MIN:
         return None
+    stayed = survival(lineage, members, first)
+    if stayed < SURVIVAL_MIN:
+        return None
     children = new_children(lineage, members, first)
     return Place(
         owner=owner,
@@ -114,7 +128,7 @@ def _place(
         trend=found,
         children=children,
         reached=reach(lineage.last, children, is_new),
-        survival=survival(lineage, members, first),
+        survival=stayed,
         bound=_bound(lineage.last, members),
     )
 
@@ -207,12 +221,23 @@ def _all(graph: HeapGraph, layer: Ints) -> Ints:
 
 
 def _bound(graph: HeapGraph, members: Sequence[int]) -> int | None:
-    """The limit that a lone container declares itself, or the object it is an attribute of."""
-    if len(members) != 1:
+    """The limit that all of the containers keep to: their own, or that of the object they are an attribute of."""
+    limits = [_limit(graph, index) for index in members]
+    sizes = extents(graph)
+    lengths = [sizes[index] for index, limit in zip(members, limits, strict=True) if limit is not None]
+    if not lengths or any(limit is None and not _has_bounded_child(graph, m) for m, limit in zip(members, limits, strict=True)):
         return None
-    index = members[0]
+    kept = [limit for limit in limits if limit is not None]
+    return max(kept) if all(size <= limit for size, limit in zip(lengths, kept, strict=True)) else None
+
+
+def _has_bounded_child(graph: HeapGraph, index: int) -> bool:
+    return any(int(child) in graph.bounds for child in graph.referents(index))
+
+
+def _limit(graph: HeapGraph, index: int) -> int | None:
     if index in graph.bounds:
-        return graph.bounds[index]
+        return _cached_limit(graph, index)
     for edge in graph.referrer_edges(index).tolist():
         source = int(graph.sources[edge])
         if source in graph.bounds:
@@ -223,6 +248,12 @@ def _bound(graph: HeapGraph, members: Sequence[int]) -> int | None:
                 if owner in graph.bounds and graph.label(above) == "-__dict__":
                     return graph.bounds[owner]
     return None
+
+
+def _cached_limit(graph: HeapGraph, index: int) -> int:
+    """References that a bounded object may have: an lru_cache has a key and a result for each of its entries."""
+    per_entry = 2 if graph.type_name(index) == "functools._lru_cache_wrapper" else 1
+    return graph.bounds[index] * per_entry + (16 if per_entry == 2 else 0)
 
 
 def shared(graph: HeapGraph, places: list[Place]) -> list[Place]:
@@ -236,15 +267,24 @@ def shared(graph: HeapGraph, places: list[Place]) -> list[Place]:
     return sorted(with_share, key=lambda place: -place.share_bytes)
 
 
-def merged(places: list[Place]) -> list[Place]:
-    """Places whose new objects are those of a larger place are named with it, not beside it."""
+def merged(graph: HeapGraph, places: list[Place]) -> list[Place]:
+    """Places whose new objects are those of a larger place (or weak references to them) are named with it."""
     kept: list[Place] = []
     for place in places:
+        pointed = weakly_held(graph, place.children)
+        held = pointed if len(pointed) >= OVERLAP * len(place.children) else place.reached
         for number, larger in enumerate(kept):
-            common = len(np.intersect1d(place.reached, larger.reached, assume_unique=True))
-            if len(place.reached) and common >= OVERLAP * len(place.reached):
+            common = len(np.intersect1d(held, larger.reached))
+            if len(held) and common >= OVERLAP * len(held):
                 kept[number] = replace(larger, also_owned_by=(*larger.also_owned_by, place.owner))
                 break
         else:
             kept.append(place)
     return kept
+
+
+def weakly_held(graph: HeapGraph, references: Ints) -> Ints:
+    """Living referents of those of `references` that are weak references."""
+    sources, targets = graph.snapshot.column("weak.source"), graph.snapshot.column("weak.target")
+    found = graph.index_of(targets[np.isin(sources, references)].astype(np.uint64))
+    return found[found >= 0]

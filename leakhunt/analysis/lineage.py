@@ -40,6 +40,18 @@ class Lineage:
         """Number of the first snapshot that has each object of the last one."""
         return np.argmax(self.present >= 0, axis=0)
 
+    def class_survival(self, since: int) -> dict[str, tuple[int, int]]:
+        """(instances in snapshot `since`, how many of them live in the last one) by class name."""
+        then, names = self.graphs[since], self.graphs[since].snapshot.type_names
+        before = np.bincount(then.types, minlength=len(names))
+        alive = self.present[since]
+        stayed = np.bincount(then.types[alive[alive >= 0]], minlength=len(names))
+        found: dict[str, tuple[int, int]] = {}
+        for name, old, still in zip(names, before.tolist(), stayed.tolist(), strict=True):
+            earlier = found.get(name, (0, 0))
+            found[name] = (earlier[0] + old, earlier[1] + still)
+        return found
+
     def is_new(self, since: int) -> Bools:
         """Objects of the last snapshot that were not there yet in snapshot `since`."""
         return self.born > since

@@ -102,6 +102,9 @@ class Names:
                 tail.insert(0, label[1:])
                 if not self._is_namespace(step.source):
                     found.append(".".join([self.class_of(step.source), *tail]))
+            elif not tail and self._is_instance(step.source):
+                found.append(f"{self.class_of(step.source)}.<attribute>")
+                break
             elif pending_namespace is not None and self.graph.type_name(step.source) == "builtins.function":
                 found.append(".".join([self.class_of(step.source), *tail]))
                 pending_namespace = None
@@ -112,6 +115,15 @@ class Names:
             if root is not None:
                 found.append(root.label)
         return list(dict.fromkeys(found))
+
+    def _is_instance(self, index: int) -> bool:
+        """Whether the object is of a class made in Python, that is no container: what it refers to are attributes."""
+        flags = int(self.graph.snapshot.column("type.flags")[self.graph.types[index]])
+        is_class = bool(flags & schema.TYPE_IS_CLASS)
+        return bool(flags & schema.TYPE_HEAP) and not is_class and self.graph.lengths[index] < 0 and not self._is_c(index)
+
+    def _is_c(self, index: int) -> bool:
+        return self.graph.type_name(index).startswith((*NAMELESS, "functools.", "_"))
 
     def _is_namespace(self, index: int) -> bool:
         """Whether `index` is the `__dict__` of its parent on the path: the parent gives the name then."""

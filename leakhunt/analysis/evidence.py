@@ -1,0 +1,146 @@
+"""What the rules judge: everything that the snapshots of one process show, computed once and when first asked for."""
+
+from __future__ import annotations
+
+import functools
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from leakhunt.snapshot import Snapshot
+
+from . import growth, holders
+from .dominators import Dominators, dominators
+from .graph import Bools, HeapGraph, Ints
+from .growth import Floats, Trend
+from .holders import Place
+from .lineage import Lineage
+from .naming import Names
+
+EXIT = "exit"
+GROUP_GAIN_MIN = 8
+
+
+@dataclass(frozen=True)
+class Series:
+    """Counts and shallow bytes of a class at each moment, and the trend of the counts after the warm-up."""
+
+    seconds: Floats
+    counts: Floats
+    bytes: Floats
+    trend: Trend
+
+
+@dataclass(frozen=True)
+class Group:
+    """Objects of one class in one condition (held from outside, garbage), growing: `objects` are those of now."""
+
+    type: str
+    seconds: Floats
+    counts: Floats
+    trend: Trend
+    objects: Ints
+
+
+class Evidence:
+    """One process: `censuses` are all its snapshots in order, `deep` those with a graph; the one at exit is apart.
+
+    At exit the locals of the main function are gone, and with them what a running program holds: no trend may
+    compare that moment with the others.
+    """
+
+    def __init__(self, snapshots: Sequence[Snapshot]) -> None:
+        self.snapshots = tuple(snapshots)
+        self.censuses = tuple(s for s in snapshots if s.meta.get("moment") != EXIT)
+        self.deep = tuple(s for s in self.censuses if s.is_deep)
+        self.seconds = np.array([s.number("elapsed") for s in self.censuses])
+
+    @functools.cached_property
+    def lineage(self) -> Lineage:
+        return Lineage([HeapGraph(s) for s in self.deep])
+
+    @property
+    def graph(self) -> HeapGraph:
+        return self.lineage.last
+
+    @functools.cached_property
+    def names(self) -> Names:
+        return Names(self.graph)
+
+    @functools.cached_property
+    def first(self) -> int:
+        """Number of the deep snapshot at which the warm-up is over."""
+        return min(growth.after_warm_up(self.lineage.seconds).start, max(0, len(self.deep) - 2))
+
+    @functools.cached_property
+    def is_new(self) -> Bools:
+        """Objects of the last deep snapshot that came after the warm-up."""
+        return self.lineage.is_new(self.first)
+
+    @functools.cached_property
+    def places(self) -> list[Place]:
+        return holders.growing_places(self.lineage, self.names, self.censuses) if len(self.deep) > 1 else []
+
+    @functools.cached_property
+    def classes(self) -> dict[str, Series]:
+        """Series of every class the collector lists, by name, over all censuses but the one at exit."""
+        names = dict.fromkeys(name for s in self.censuses for name in s.census)
+        window = growth.after_warm_up(self.seconds)
+        found = {}
+        for name in names:
+            rows = np.array([s.census.get(name, (0, 0)) for s in self.censuses], dtype=float)
+            counts = rows[:, 0]
+            found[name] = Series(self.seconds, counts, rows[:, 1], growth.trend(self.seconds[window], counts[window]))
+        return found
+
+    def ledger(self, key: str) -> Floats:
+        """A figure of the memory ledger at every census, 0 where the target could not say."""
+        return np.array([s.number(key) for s in self.censuses])
+
+    @functools.cached_property
+    def dominators(self) -> Dominators:
+        graph = self.graph
+        kept, parents = graph.kept_tree
+        return dominators(graph, np.flatnonzero(kept & (parents == graph.count)))
+
+    @functools.cached_property
+    def outside(self) -> list[Group]:
+        """Growing classes of objects that only something outside the heap holds."""
+        return self._groups(lambda graph: graph.held_outside)
+
+    @functools.cached_property
+    def garbage(self) -> list[Group]:
+        """Growing classes of cyclic garbage that waits for the collector."""
+        return self._groups(lambda graph: graph.garbage)
+
+    def group_survival(self, group: Group) -> float:
+        """Of the objects of this class that were held from outside at the middle, the share that still is."""
+        lineage = self.lineage
+        middle = self.first + max(1, (len(lineage.graphs) - 1 - self.first) // 2)
+        if middle >= len(lineage.graphs) - 1:
+            return 1.0
+        then = lineage.graphs[middle]
+        before = group.counts[middle - self.first]
+        place = lineage.present[middle, group.objects]
+        return float(then.held_outside[place[place >= 0]].sum()) / before if before else 1.0
+
+    def _groups(self, condition: Callable[[HeapGraph], Bools]) -> list[Group]:
+        counts = []
+        for graph in self.lineage.graphs[self.first :]:
+            rows = np.bincount(graph.types[condition(graph)], minlength=len(graph.snapshot.type_names))
+            per_name: Counter[str] = Counter()
+            for name, number in zip(graph.snapshot.type_names, rows.tolist(), strict=True):
+                per_name[name] += number
+            counts.append(per_name)
+        seconds = self.lineage.seconds[self.first :]
+        found = []
+        now = np.flatnonzero(condition(self.graph))
+        for name in counts[-1]:
+            values = np.array([c[name] for c in counts], dtype=float)
+            trend = growth.trend(seconds, values)
+            if trend.is_growth and trend.gain >= GROUP_GAIN_MIN:
+                of_name = now[[self.graph.type_name(int(i)) == name for i in now]]
+                found.append(Group(name, seconds, values, trend, of_name))
+        return sorted(found, key=lambda group: -group.trend.gain)

@@ -1,0 +1,49 @@
+"""One verdict of a rule: a kind, how sure, one sentence, and the objects it is about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .graph import Ints
+from .growth import Floats, Trend
+from .holders import Place
+
+NONE = np.empty(0, dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`holder` is the container's index, -1 for none; `owner` its name in source or of an interpreter's table.
+
+    `objects` are all leaked objects, `direct` those that the holder refers to itself.
+    """
+
+    kind: str
+    type: str
+    confidence: float
+    reason: str
+    advice: str
+    seconds: Floats
+    counts: Floats
+    trend: Trend
+    owner: str | None = None
+    also_owned_by: tuple[str, ...] = ()
+    holder: int = -1
+    objects: Ints = field(default_factory=lambda: NONE)
+    direct: Ints = field(default_factory=lambda: NONE)
+    weight: float = 0.0
+    place: Place | None = None
+
+
+def confidence(trend: Trend, survival: float = 1.0, certainty: float = 0.99) -> float:
+    """How sure a growing, surviving series makes us: less for few points, few objects, unsteady or slowing growth."""
+    doubt = 1.0 - certainty
+    doubt += 0.12 if trend.points < 6 else 0.04 if trend.points < 9 else 0.0
+    doubt += 0.15 * max(0.0, 0.9 - trend.steady)
+    doubt += 1.5 * (1.0 - min(1.0, survival))
+    doubt += 0.15 * max(0.0, 0.8 - trend.later_share)
+    doubt += 0.2 * trend.drawdown
+    doubt += 0.1 if trend.gain < 15 else 0.0
+    return round(max(0.3, 1.0 - doubt), 2)
