@@ -115,7 +115,7 @@ def leave(agent):
     from atexit import unregister
 
     unregister(agent._at_exit)
-    if not agent._hooked or unhook({id(hook) for hook in (agent._before_fork, agent._after_fork, agent._in_child)}):
+    if not agent._hooked or unhook(vars(agent), ("_before_fork", "_after_fork", "_in_child")):
         forget()
 
 
@@ -127,27 +127,26 @@ def forget():
             module.__dict__.clear()
 
 
-def unhook(hooks):
-    """Take the hooks, given by id, out of the interpreter's own lists: for os.register_at_fork there is no undoing.
+def unhook(namespace, names):
+    """Take the hooks of these names out of the interpreter's own lists: for os.register_at_fork there is no undoing.
 
-    True when all were found. The lists may change at any moment; the GIL is given away every 2 ms.
+    True when nothing refers to them any more but their namespace. The lists may change at any moment; the GIL is given
+    away every 2 ms.
     """
     from gc import get_objects
+    from sys import getrefcount
     from time import perf_counter, sleep
 
-    since, found = perf_counter(), 0
+    hooks, since = {id(namespace[name]) for name in names}, perf_counter()
     for candidate in get_objects():
         if type(candidate) is list and len(candidate) < 1000 and not hooks.isdisjoint(map(id, candidate)):
             for index in range(len(candidate) - 1, -1, -1):
                 if index < len(candidate) and id(candidate[index]) in hooks:
                     del candidate[index]
-                    found += 1
-        if found == len(hooks):
-            return True
         if perf_counter() - since > 0.002:
             sleep(0)
             since = perf_counter()
-    return False
+    return all(getrefcount(namespace[name]) <= 2 for name in names)
 
 
 main(STAGE)  # noqa: F821  (given by the caller)
