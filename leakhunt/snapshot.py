@@ -73,6 +73,11 @@ class Snapshot:
     def has(self, name: str) -> bool:
         return name in self._columns
 
+    def without_graph(self) -> Snapshot:
+        """The census alone."""
+        kept = {n: c for n, c in self._columns.items() if n.split(".")[0] in ("strings", "type", "census", "container")}
+        return Snapshot(self.meta, kept, self.path)
+
     @property
     def is_deep(self) -> bool:
         return "object.address" in self._columns

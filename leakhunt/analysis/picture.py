@@ -1,0 +1,148 @@
+"""Small reference graphs for people: the chain to a holder, and who refers to a class, folded by class and label."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from leakhunt.findings import Edge, Node, RefGraph
+
+from .evidence import Evidence
+from .finalizers import finalizable
+from .graph import HeapGraph, Ints
+from .naming import Names
+from .verdicts import Verdict
+
+SHOWN_CLASSES = 4
+
+
+@dataclass
+class Sketch:
+    """A RefGraph while it is drawn up: one box for each key."""
+
+    nodes: dict[object, Node] = field(default_factory=dict)
+    edges: Counter[tuple[int, int, str, bool]] = field(default_factory=Counter)
+
+    def box(self, key: object, type_name: str, count: int = 1, size_bytes: int = 0, role: str = "", detail: str = "") -> int:
+        if key not in self.nodes:
+            self.nodes[key] = Node(len(self.nodes), type_name, count, size_bytes, role, detail)
+        return self.nodes[key].id
+
+    def link(self, source: int, target: int, label: str, count: int = 1, faulty: bool = False) -> None:
+        self.edges[source, target, label, faulty] += count
+
+    def graph(self, title: str) -> RefGraph:
+        edges = tuple(Edge(s, t, label, n, faulty) for (s, t, label, faulty), n in self.edges.items())
+        return RefGraph(title, tuple(self.nodes.values()), edges)
+
+
+def of_verdict(evidence: Evidence, verdict: Verdict) -> RefGraph:
+    """From the root down the chain to the holder, the reference to cut marked, and what hangs on it by class."""
+    graph, names, sketch = evidence.graph, evidence.names, Sketch()
+    above = -1
+    if verdict.holder >= 0:
+        above = _draw_chain(sketch, names, verdict.holder)
+    faulty = above >= 0
+    if above < 0:
+        word = verdict.owner or ("cyclic garbage" if verdict.kind == "delayed-finalizer" else "outside the Python heap")
+        above = sketch.box("root", word, role="root")
+    for name, members in _by_class(graph, verdict.direct)[:SHOWN_CLASSES]:
+        box = sketch.box(("direct", name), name, len(members), int(graph.sizes[members].sum()), _role(graph, members, True))
+        sketch.link(above, box, "[*]" if faulty else "", len(members), faulty)
+        _draw_below(sketch, graph, box, members, verdict.objects)
+    return sketch.graph(f"What keeps {verdict.type or 'this'} alive")
+
+
+def _draw_chain(sketch: Sketch, names: Names, holder: int) -> int:
+    """Boxes from the root to the holder; namespaces and cells are drawn as labels only. Gives the holder's box."""
+    chain = names.chain(holder).links
+    box = sketch.box("root", chain[0].label, role="root")
+    for number, link in enumerate(chain[1:]):
+        is_last = number == len(chain) - 2
+        role = "holder" if is_last else "finalizer" if link.finalizer else ""
+        following = sketch.box(("chain", number), link.type, role=role, detail=link.finalizer or "")
+        sketch.link(box, following, link.label)
+        box = following
+    return box
+
+
+def _draw_below(sketch: Sketch, graph: HeapGraph, box: int, members: Ints, leaked: Ints) -> None:
+    """One level further down: what the leaked objects refer to that leaks with them."""
+    inside = np.zeros(graph.count, dtype=bool)
+    inside[leaked] = True
+    following = [graph.referents(int(i)) for i in members[:2000]]
+    children = np.unique(np.concatenate(following)).astype(np.int64) if following else np.empty(0, dtype=np.int64)
+    for name, below in _by_class(graph, children[inside[children]])[:SHOWN_CLASSES]:
+        key = sketch.box(("below", name), name, len(below), int(graph.sizes[below].sum()), _role(graph, below, False))
+        sketch.link(box, key, _common_label(graph, members, below), len(below))
+
+
+def _common_label(graph: HeapGraph, sources: Ints, targets: Ints) -> str:
+    """The label that most of a few references from `sources` to `targets` carry."""
+    labels: Counter[str] = Counter()
+    wanted = set(targets.tolist())
+    for source in sources[:20].tolist():
+        for edge in range(int(graph.offsets[source]), int(graph.offsets[source + 1])):
+            if int(graph.targets[edge]) in wanted and graph.label(edge):
+                labels[graph.label(edge)] += 1
+    return labels.most_common(1)[0][0] if labels else ""
+
+
+def _by_class(graph: HeapGraph, objects: Ints) -> list[tuple[str, Ints]]:
+    groups: dict[str, list[int]] = defaultdict(list)
+    for index in objects.tolist():
+        groups[graph.type_name(index)].append(index)
+    return [(name, np.array(rows)) for name, rows in sorted(groups.items(), key=lambda item: -len(item[1]))]
+
+
+def _role(graph: HeapGraph, objects: Ints, leaked: bool) -> str:
+    if len(finalizable(graph, objects)):
+        return "finalizer"
+    return "leaked" if leaked else ""
+
+
+def backrefs(graph: HeapGraph, names: Names, starts: Ints, depth: int, width: int) -> RefGraph:
+    """Who refers to `starts`, `depth` references back, the `width` commonest kinds of referrer at each step."""
+    sketch = Sketch()
+    first = sketch.box("start", graph.type_name(int(starts[0])), len(starts), int(graph.sizes[starts].sum()), "leaked")
+    layer = [(first, starts)]
+    roots = {root.index: root for root in graph.roots}
+    seen = set(starts.tolist())
+    for _ in range(depth):
+        following = []
+        for box, members in layer:
+            for (name, label), sources in _referrers(graph, members, seen)[:width]:
+                key = (name, label, box)
+                role, detail = _standing(graph, roots, sources)
+                above = sketch.box(key, name, len(sources), int(graph.sizes[sources].sum()), role, detail or _called(names, sources))
+                sketch.link(above, box, label, len(sources))
+                following.append((above, sources))
+                seen.update(sources.tolist())
+        layer = following
+    return sketch.graph(f"Back-references of {graph.type_name(int(starts[0]))}")
+
+
+def _referrers(graph: HeapGraph, members: Ints, seen: set[int]) -> list[tuple[tuple[str, str], Ints]]:
+    groups: dict[tuple[str, str], set[int]] = defaultdict(set)
+    for index in members[:5000].tolist():
+        for edge in graph.referrer_edges(index).tolist():
+            source = int(graph.sources[edge])
+            if source not in seen:
+                groups[graph.type_name(source), graph.label(edge) or "[*]"].add(source)
+    return [(key, np.array(sorted(rows))) for key, rows in sorted(groups.items(), key=lambda item: -len(item[1]))]
+
+
+def _standing(graph: HeapGraph, roots: dict[int, object], sources: Ints) -> tuple[str, str]:
+    for index in sources[:50].tolist():
+        if index in roots:
+            root = next(r for r in graph.roots if r.index == index)
+            return "root", f"{root.kind} {root.label}"
+    return ("finalizer", "") if len(finalizable(graph, sources)) else ("", "")
+
+
+def _called(names: Names, sources: Ints) -> str:
+    """For a lone named object (a function, a class): its name."""
+    name = names.graph.names.get(int(sources[0]))
+    return name[0] if name and len(sources) == 1 else ""

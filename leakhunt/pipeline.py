@@ -1,0 +1,237 @@
+"""Where the steps meet: a run folder becomes Findings, snapshots become a diff, chains or a graph."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from leakhunt import sources
+from leakhunt.analysis import accuse, picture
+from leakhunt.analysis import chains as chains_module
+from leakhunt.analysis import diff as diff_module
+from leakhunt.analysis.evidence import Evidence
+from leakhunt.analysis.graph import HeapGraph
+from leakhunt.analysis.naming import Names
+from leakhunt.analysis.rules import judge
+from leakhunt.errors import RunError, SnapshotError, UsageError
+from leakhunt.findings import Chain, ClassSeries, Diff, Finding, Findings, ProcessSummary, RefGraph, RunSummary
+from leakhunt.runfolder import ProcessFolder, RunFolder, read_run
+from leakhunt.snapshot import Snapshot
+
+Progress = Callable[[str, float], None]
+ACCUSE_AT = 0.75  # a verdict surer than this is an accusation; a less sure one is worth a note
+NOTE_AT = 0.5
+CENSUSES_MIN, DEEP_MIN = 8, 3  # less than this is too little to call a process healthy
+DEEP_MAX = 14  # graphs compared, at the most
+CLASSES_MAX = 400
+
+
+def load(path: str | Path) -> Snapshot:
+    """One snapshot; see `Snapshot.load`."""
+    return Snapshot.load(path)
+
+
+def hunt(run: str | Path, progress: Progress | None = None) -> Findings:
+    """Analyse a run folder: every process of it, the same leak in several of them named once.
+
+    Args:
+        progress: called with what is done now and the share of the whole that is done.
+
+    Raises:
+        RunError: the folder is no run.
+    """
+    folder = read_run(run)
+    tell = progress or (lambda text, share: None)
+    judged = []
+    for number, process in enumerate(folder.processes):
+        tell(f"reading process {process.pid}", number / len(folder.processes))
+        judged.append(_judge(process, lambda text, share, n=number: tell(text, (n + share) / len(folder.processes))))
+        gc.collect()
+    tell("done", 1.0)
+    return _together(folder, judged)
+
+
+class _Judged:
+    """One process after judgement: its summary, its accusations, and what is to be said besides."""
+
+    def __init__(self, summary: ProcessSummary, findings: list[Finding], enough: bool, needed_seconds: float) -> None:
+        self.summary, self.findings, self.enough, self.needed_seconds = summary, findings, enough, needed_seconds
+
+
+def _judge(process: ProcessFolder, tell: Progress) -> _Judged:
+    snapshots, notes = _readable(process)
+    if not snapshots:
+        summary = ProcessSummary(process.pid, process.command, 0, notes=(*notes, "It left no snapshot that can be read."))
+        return _Judged(summary, [], False, 0.0)
+    evidence = Evidence(_thinned(snapshots))
+    tell(f"weighing process {process.pid}", 0.3)
+    verdicts = judge(evidence) if len(evidence.censuses) > 1 else []
+    tell(f"naming what process {process.pid} holds", 0.7)
+    findings = [_placed(process, evidence, accuse.finding(evidence, v, process.pid)) for v in verdicts if v.confidence >= ACCUSE_AT]
+    notes += [
+        f"Worth watching, not sure enough to accuse: {v.type or v.kind} in {v.owner or 'no holder'} ({v.reason})."
+        for v in verdicts
+        if NOTE_AT <= v.confidence < ACCUSE_AT
+    ]
+    enough = len(evidence.censuses) >= CENSUSES_MIN and len(evidence.deep) >= DEEP_MIN
+    interval = snapshots[0].number("interval", 5.0)
+    return _Judged(_summary(process, snapshots, evidence, notes), findings, enough, 3.0 * CENSUSES_MIN * interval)
+
+
+def _readable(process: ProcessFolder) -> tuple[list[Snapshot], list[str]]:
+    """The process's snapshots, and a note for each that can't be read or was lost."""
+    snapshots, notes = [], []
+    for path in process.snapshots:
+        try:
+            snapshots.append(Snapshot.load(path))
+        except SnapshotError as problem:
+            notes.append(f"Left out: {problem}")
+    if process.problems:
+        notes.append(f"The agent reports: {process.problems}.")
+    return snapshots, notes
+
+
+def _thinned(snapshots: list[Snapshot]) -> list[Snapshot]:
+    """At most DEEP_MAX graphs, evenly spread in order and the last among them; censuses stay."""
+    deep = [s for s in snapshots if s.is_deep]
+    if len(deep) <= DEEP_MAX:
+        return snapshots
+    picked = set(np.linspace(0, len(deep) - 1, DEEP_MAX).astype(int).tolist())
+    dropped = {id(s) for number, s in enumerate(deep) if number not in picked}
+    return [s.without_graph() if id(s) in dropped else s for s in snapshots]
+
+
+def _placed(process: ProcessFolder, evidence: Evidence, finding: Finding) -> Finding:
+    """The finding with file and line of its holder, and its files as they read below the program's sys.path."""
+    search = process.info.get("path", "").split("\x1f") + [process.info.get("cwd", "")]
+    finalizers = tuple(
+        replace(f, file=sources.short_path(f.file, search) if f.file else None) for f in finding.finalizers
+    )
+    holder = finding.holder
+    if holder is not None:
+        scope, attribute, file, line = accuse.place_of(evidence, holder.owner)
+        if file:
+            full = file if Path(file).is_absolute() else str(Path(process.info.get("cwd", "")) / file)
+            line = sources.line_of(full, scope, attribute) or line
+            holder = replace(holder, file=sources.short_path(full, search), line=line)
+    return replace(finding, holder=holder, finalizers=finalizers)
+
+
+def _summary(process: ProcessFolder, snapshots: list[Snapshot], evidence: Evidence, notes: list[str]) -> ProcessSummary:
+    first = snapshots[0]
+    series = sorted(evidence.classes.items(), key=lambda item: -abs(item[1].bytes[-1] - item[1].bytes[0]))
+    return ProcessSummary(
+        pid=process.pid,
+        command=process.command,
+        snapshots=len(snapshots),
+        python=first.meta.get("python", ""),
+        engine=first.meta.get("engine", ""),
+        seconds=tuple(s.number("elapsed") for s in evidence.censuses),
+        deep_seconds=tuple(s.number("elapsed") for s in snapshots if s.is_deep),
+        rss_bytes=tuple(int(s.number("rss_bytes")) for s in evidence.censuses),
+        allocated_blocks=tuple(int(s.number("allocated_blocks")) for s in evidence.censuses),
+        gc_objects=tuple(sum(count for count, _ in s.census.values()) for s in evidence.censuses),
+        pause_ms=tuple(s.number("hold_ms") for s in evidence.censuses),
+        classes=tuple(
+            ClassSeries(name, tuple(s.counts.astype(int).tolist()), tuple(s.bytes.astype(int).tolist()))
+            for name, s in series[:CLASSES_MAX]
+        ),
+        notes=tuple(notes),
+    )
+
+
+def _together(folder: RunFolder, judged: list[_Judged]) -> Findings:
+    """One report of all processes: findings merged by fingerprint and ranked, and the verdict on the whole."""
+    merged: dict[str, Finding] = {}
+    for one in judged:
+        for finding in one.findings:
+            seen = merged.get(finding.fingerprint)
+            if seen is None:
+                merged[finding.fingerprint] = finding
+            else:
+                larger = max(seen, finding, key=lambda f: f.retained_size_bytes)
+                merged[finding.fingerprint] = replace(larger, pids=seen.pids + finding.pids)
+    ranked = sorted(merged.values(), key=lambda f: (-round(f.confidence, 1), -f.retained_size_bytes))
+    findings = tuple(replace(f, rank=rank) for rank, f in enumerate(ranked, 1))
+    processes = tuple(
+        replace(one.summary, findings=tuple(f.rank for f in findings if one.summary.pid in f.pids)) for one in judged
+    )
+    verdict, summary, notes = _verdict(folder, judged, findings)
+    return Findings(_run_summary(folder, processes), verdict, summary, findings, processes, notes)
+
+
+def _verdict(
+    folder: RunFolder, judged: list[_Judged], findings: tuple[Finding, ...]
+) -> tuple[str, str, tuple[str, ...]]:
+    if findings:
+        top = findings[0]
+        where = f" held by {top.holder.owner}" if top.holder else ""
+        return "leak", f"{top.type or top.kind}{where}: {top.reason}", ()
+    if not judged:
+        return "inconclusive", "No Python process reported in.", ("Nothing can be said about a program that ran no Python.",)
+    if any(one.enough for one in judged):
+        return "healthy", "Nothing grows that does not come to an end by itself.", ()
+    needed = max(one.needed_seconds for one in judged)
+    interval = float(folder.info.get("options", {}).get("interval", 5.0) or 5.0)
+    seconds = max(needed, 3.0 * CENSUSES_MIN * interval)
+    hint = f"Run it for {seconds:.0f} s or more, or with a shorter --interval."
+    return "inconclusive", f"Too little was seen to say. {hint}", (hint,)
+
+
+def _run_summary(folder: RunFolder, processes: tuple[ProcessSummary, ...]) -> RunSummary:
+    info = folder.info
+    last = max((p.seconds[-1] for p in processes if p.seconds), default=0.0)
+    seconds = float(info["ended"]) - float(info["started"]) if info.get("ended") and info.get("started") else last
+    return RunSummary(
+        command=tuple(info.get("command", ())),
+        seconds=round(seconds, 1),
+        snapshots=sum(p.snapshots for p in processes),
+        python=next((p.python for p in processes if p.python), ""),
+        path=str(folder.path),
+        exit_status=info.get("exit_status"),
+    )
+
+
+def diff(paths: Sequence[str | Path]) -> Diff:
+    """Instance counts and sizes by class between two or three snapshots, in order of time.
+
+    Raises:
+        UsageError: the number is wrong, or they are of different processes.
+        SnapshotError: one can't be read.
+    """
+    if not 2 <= len(paths) <= 3:
+        raise UsageError("A diff takes two or three snapshots.", "leakhunt diff S1 S2 [S3]")
+    snapshots = [load(path) for path in paths]
+    if len({(s.meta.get("pid"), s.meta.get("python"), Path(s.path).absolute().parent) for s in snapshots}) > 1:
+        pids = " and ".join(dict.fromkeys(s.meta.get("pid", "?") for s in snapshots))
+        raise UsageError(
+            f"These snapshots are of different processes ({pids}): their objects can't be compared.",
+            "Choose snapshots of one pid-* folder.",
+        )
+    return diff_module.diff(sorted(snapshots, key=lambda s: s.number("sequence")))
+
+
+def chains(path: str | Path, type_name: str, limit: int = 3) -> tuple[Chain, ...]:
+    """Retaining chains of a class; `path` is a deep snapshot or a run folder (its newest deep snapshot)."""
+    return chains_module.chains(HeapGraph(_deep(path)), type_name, limit)
+
+
+def backrefs(path: str | Path, type_name: str, depth: int = 5, width: int = 4) -> RefGraph:
+    """Back-reference graph of a class; `path` as for `chains`."""
+    graph = HeapGraph(_deep(path))
+    return picture.backrefs(graph, Names(graph), chains_module.instances(graph, type_name), depth, width)
+
+
+def _deep(path: str | Path) -> Snapshot:
+    """The snapshot at `path`; of a run or process folder its newest deep one that was not taken at exit."""
+    if not Path(path).is_dir():
+        return load(path)
+    files = sorted(Path(path).glob("pid-*/*.leak")) or sorted(Path(path).glob("*.leak"))
+    found = [s for s in map(load, files) if s.is_deep]
+    if not found:
+        raise RunError(f"{path} holds no deep snapshot.", "Run longer, or with --deep every.")
+    return max(found, key=lambda s: (s.meta.get("moment") != "exit", s.number("time")))

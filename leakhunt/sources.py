@@ -1,0 +1,55 @@
+"""Where a name stands in the source: the line that makes an attribute or a global, found by reading, not importing."""
+
+from __future__ import annotations
+
+import ast
+import functools
+from collections.abc import Iterable
+from pathlib import Path
+
+
+def short_path(file: str, search_path: Iterable[str]) -> str:
+    """`file` as it reads below the nearest entry of the program's `sys.path`; unchanged where it is below none."""
+    entries = sorted((entry.rstrip("/") + "/" for entry in search_path if entry), key=len, reverse=True)
+    for entry in entries:
+        if file.startswith(entry):
+            return file[len(entry) :]
+    return file
+
+
+def line_of(file: str, scope: str, attribute: str) -> int | None:
+    """Line in `file` that first assigns `attribute` in the class or function named last in `scope`, or in the module.
+
+    None where the file can't be read or nothing in it does.
+    """
+    tree = _parsed(file)
+    if tree is None or not attribute:
+        return None
+    name = attribute.strip("<>")
+    where = _definition(tree, scope.rpartition(".")[2]) or tree
+    lines = sorted(line for line, found in _assignments(where) if found == name)
+    return lines[0] if lines else None
+
+
+@functools.lru_cache(maxsize=64)
+def _parsed(file: str) -> ast.Module | None:
+    try:
+        return ast.parse(Path(file).read_bytes())
+    except (OSError, SyntaxError, ValueError, RecursionError):
+        return None
+
+
+def _definition(tree: ast.Module, name: str) -> ast.AST | None:
+    kinds = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    return next((node for node in ast.walk(tree) if isinstance(node, kinds) and node.name == name), None)
+
+
+def _assignments(where: ast.AST) -> Iterable[tuple[int, str]]:
+    """(line, name) of everything assigned or defined below a node; `self.x` counts as x."""
+    for node in ast.walk(where):
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            yield node.lineno, node.attr
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.lineno, node.id
+        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            yield node.lineno, node.name
