@@ -24,6 +24,7 @@ from leakhunt.snapshot import Snapshot
 
 Progress = Callable[[str, float], None]
 ACCUSE_AT = 0.75  # a verdict surer than this is an accusation; a less sure one is worth a note
+SURE_AT = 0.82  # surer ones come first, the larger before the smaller
 NOTE_AT = 0.5
 CENSUSES_MIN, DEEP_MIN = 8, 3  # less than this is too little to call a process healthy
 DEEP_MAX = 14  # graphs compared, at the most
@@ -118,7 +119,11 @@ def _placed(process: ProcessFolder, evidence: Evidence, finding: Finding) -> Fin
             full = file if Path(file).is_absolute() else str(Path(process.info.get("cwd", "")) / file)
             line = sources.line_of(full, scope, attribute) or line
             holder = replace(holder, file=sources.short_path(full, search), line=line)
-    return replace(finding, holder=holder, finalizers=finalizers)
+    chain = finding.chain
+    if chain is not None:
+        links = (replace(x, finalizer=sources.short_path(x.finalizer, search) if x.finalizer else None) for x in chain.links)
+        chain = Chain(tuple(links))
+    return replace(finding, holder=holder, finalizers=finalizers, chain=chain)
 
 
 def _summary(process: ProcessFolder, snapshots: list[Snapshot], evidence: Evidence, notes: list[str]) -> ProcessSummary:
@@ -155,7 +160,7 @@ def _together(folder: RunFolder, judged: list[_Judged]) -> Findings:
             else:
                 larger = max(seen, finding, key=lambda f: f.retained_size_bytes)
                 merged[finding.fingerprint] = replace(larger, pids=seen.pids + finding.pids)
-    ranked = sorted(merged.values(), key=lambda f: (-round(f.confidence, 1), -f.retained_size_bytes))
+    ranked = sorted(merged.values(), key=lambda f: (f.confidence < SURE_AT, -f.retained_size_bytes))
     findings = tuple(replace(f, rank=rank) for rank, f in enumerate(ranked, 1))
     processes = tuple(
         replace(one.summary, findings=tuple(f.rank for f in findings if one.summary.pid in f.pids)) for one in judged

@@ -13,7 +13,7 @@ import numpy as np
 from . import finalizers, known, memory
 from .evidence import Evidence, Group
 from .graph import Ints
-from .growth import Trend
+from .growth import Trend, theil_sen
 from .holders import Place, reach
 from .telling import ATOMS, GLUE, function_name, telling_class
 from .verdicts import Verdict, confidence
@@ -119,22 +119,21 @@ def held_from_outside(evidence: Evidence) -> list[Verdict]:
     taken = np.zeros(graph.count, dtype=bool)
     for place in evidence.places:
         taken[place.reached] = True
-    exit_callbacks = evidence.ledger("atexit_callbacks")
-    gained_callbacks = float(exit_callbacks[-1] - exit_callbacks[0]) if len(exit_callbacks) else 0.0
+    callbacks_rate = theil_sen(evidence.seconds, evidence.ledger("atexit_callbacks"))
     for group in evidence.outside:
         if group.type == "_contextvars.Context" or evidence.group_survival(group) < GROUP_SURVIVAL_MIN:
             continue
         reached = reach(graph, group.objects, evidence.is_new)
         if len(reached) and taken[reached].mean() <= COVERED:
             taken[reached] = True
-            found.append(_outside_verdict(evidence, group, reached, gained_callbacks))
+            found.append(_outside_verdict(evidence, group, reached, callbacks_rate))
     return found
 
 
-def _outside_verdict(evidence: Evidence, group: Group, reached: Ints, gained_callbacks: float) -> Verdict:
+def _outside_verdict(evidence: Evidence, group: Group, reached: Ints, callbacks_rate: float) -> Verdict:
     weight = float(evidence.graph.sizes[reached].sum())
     gained = f"{group.trend.gain:,.0f} more in {group.seconds[-1] - group.seconds[0]:.0f} s"
-    if gained_callbacks and abs(gained_callbacks - group.trend.gain) <= ATEXIT_SLACK * gained_callbacks:
+    if callbacks_rate > 0 and abs(callbacks_rate - group.trend.slope) <= ATEXIT_SLACK * callbacks_rate:
         type_name = telling_class(evidence.graph, group.objects, evidence.is_new) or group.type
         return Verdict(
             "python-leak", type_name, confidence(group.trend), f"{gained}, each registered with atexit and kept until the end",
@@ -203,7 +202,7 @@ def growing_classes(evidence: Evidence) -> list[Verdict]:
             continue
         before, stayed = lasting.get(name, (0, 0))
         fresh = _instances(evidence, name)
-        if before == 0 or stayed < SURVIVAL_MIN * before or not len(fresh) or covered[fresh].mean() > COVERED:
+        if before == 0 or stayed < GROUP_SURVIVAL_MIN * before or not len(fresh) or covered[fresh].mean() > COVERED:
             continue
         holder = old_dominator(evidence, fresh)
         if holder >= 0:
@@ -245,7 +244,7 @@ def _class_verdict(evidence: Evidence, holder: int, rows: list[tuple[str, Ints]]
     weight = float(sum(graph.sizes[objects].sum() for _, objects in rows))
     return [
         Verdict(
-            "python-leak", name, confidence(trend, certainty=0.93),
+            "python-leak", name, confidence(trend, certainty=0.9),
             f"{trend.gain:,.0f} more and none freed, all of them reached through one older {graph.type_name(holder)}",
             advice or "Look at what this object links to and never lets go.", series.seconds, series.counts, trend, owner,
             tuple(owners[1:]), holder, np.concatenate([objects for _, objects in rows]), fresh, weight,
@@ -269,7 +268,7 @@ def judge(evidence: Evidence) -> list[Verdict]:
         if rule in (memory.native_growth, memory.fragmentation) and memory.is_explained(evidence, found):
             continue
         found.extend(rule(evidence))
-    return sorted(found, key=lambda verdict: (-round(verdict.confidence, 1), -verdict.weight))
+    return sorted(found, key=lambda verdict: -verdict.weight)
 
 
 
