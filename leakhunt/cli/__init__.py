@@ -12,6 +12,9 @@ import sys
 # Name -> module:attribute, in the order in which help lists them.
 COMMANDS = {
     "run": "leakhunt.cli.run:run",
+    "attach": "leakhunt.cli.attach:attach",
+    "snapshot": "leakhunt.cli.attach:snapshot",
+    "detach": "leakhunt.cli.attach:detach",
     "report": "leakhunt.cli.report:report",
     "diff": "leakhunt.cli.diff:diff",
     "chains": "leakhunt.cli.chains:chains",

@@ -1,0 +1,174 @@
+"""Into another root, another pid namespace, another user's process, and through the door of an armed program."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from targets import CHROOT, hostile_target, interpreters
+
+from leakhunt.attach import BY_NAME, DISARM, Request, attach, attachment
+from leakhunt.runfolder import create, read_run
+
+SOURCE = Path(attachment.__file__).parents[2]
+OPTIONS = "interval=0.1,deep=auto,budget=1"
+NOBODY = 65534
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+
+
+@contextmanager
+def program(code: str, *before: str, **how: object) -> Iterator[subprocess.Popen[bytes]]:
+    """A Python program; `before` is what starts it (unshare …)."""
+    python = os.path.realpath(sys.executable) if not before else "/usr/bin/python3"
+    process = subprocess.Popen([*before, python, "-c", textwrap.dedent(code)], **how)  # type: ignore[call-overload]
+    try:
+        time.sleep(0.5)
+        yield process
+    finally:
+        for pid in (*attachment._descendants(process.pid), process.pid):
+            os.kill(pid, signal.SIGKILL)
+        process.wait()
+
+
+WAITING = "import time\nwhile True: time.sleep(0.05)"
+
+
+def measure(pid: int, folder: Path, seconds: float = 1.0) -> Path:
+    run_folder = create(folder / "run", ["test"])
+    measured = attachment.begin(pid, run_folder, OPTIONS)
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        time.sleep(0.05)
+        measured.fetch()
+    assert measured.end() is None
+    return run_folder
+
+
+@pytest.mark.skipif(not any(i.root != Path("/") for i in interpreters()), reason=f"no chroot in {CHROOT}")
+def test_snapshots_come_out_of_another_root(tmp_path: Path) -> None:
+    interpreter = next(i for i in interpreters() if i.root != Path("/"))
+    with hostile_target(interpreter, "breathing") as target:
+        run = read_run(measure(target.pid, tmp_path))
+        assert len(run.processes) == 1 and len(run.processes[0].snapshots) >= 3
+        assert not list((interpreter.root / "tmp").glob("leakhunt-*"))
+        assert target.is_alive and target.broken == 0
+
+
+@as_root
+def test_snapshots_come_out_of_another_users_process(tmp_path: Path) -> None:
+    with program(WAITING, "setpriv", "--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups") as process:
+        run = read_run(measure(process.pid, tmp_path))
+        assert len(run.processes[0].snapshots) >= 3
+        assert all(path.stat().st_uid == 0 for path in run.processes[0].snapshots)
+
+
+@as_root
+@pytest.mark.skipif(not shutil.which("unshare"), reason="no unshare here")
+def test_a_container_is_entered_by_the_hosts_pid(tmp_path: Path) -> None:
+    unshare = ["unshare", "--pid", "--fork", "--mount-proc", "--mount", "--net", "--ipc"]
+    with program(WAITING, *unshare) as process:
+        pid = next(iter(attachment._descendants(process.pid)))
+        run = read_run(measure(pid, tmp_path))
+        assert [found.pid for found in run.processes] == [1]
+        assert len(run.processes[0].snapshots) >= 3
+        os.kill(pid, 0)
+
+
+def test_children_that_it_forks_are_measured_and_freed_again(tmp_path: Path) -> None:
+    code = """
+        import os, time
+        time.sleep(1)
+        os.fork()
+        while True: time.sleep(0.05)
+    """
+    with program(code) as process:
+        run = read_run(measure(process.pid, tmp_path, 2.5))
+        assert len(run.processes) == 2
+        child = next(iter(attachment._descendants(process.pid)))
+        for pid in (process.pid, child):
+            assert attach(pid, Request(DISARM)).word == "absent"
+            assert len(os.listdir(f"/proc/{pid}/task")) == 1
+
+
+def test_a_measured_process_is_not_measured_twice(tmp_path: Path) -> None:
+    with program(WAITING) as process:
+        folder = create(tmp_path / "one", [])
+        first = attachment.begin(process.pid, folder, OPTIONS)
+        with pytest.raises(Exception, match=f"being measured already, into {folder}"):
+            attachment.begin(process.pid, create(tmp_path / "two", []), OPTIONS)
+        assert first.end() is None
+
+
+def test_a_program_that_could_not_be_armed_is_followed(tmp_path: Path) -> None:
+    python = os.path.realpath(sys.executable)
+    process = subprocess.Popen([python, "-I", "-S", "-c", WAITING])  # attached to at once, while it still starts
+    try:
+        measured = attachment.follow(process.pid, create(tmp_path / "run", []), OPTIONS)
+        time.sleep(0.5)
+        assert measured.end() is None
+        assert len(read_run(tmp_path / "run").processes[0].snapshots) >= 2
+    finally:
+        process.kill()
+        process.wait()
+
+
+ARMED = f"""
+    import sys, time
+    sys.path.insert(0, {str(SOURCE)!r})
+    from leakhunt.arming import arm
+    print(arm(), arm(), flush=True)
+    while True: time.sleep(0.05)
+"""
+
+
+def test_an_armed_program_is_woken_without_being_touched(tmp_path: Path) -> None:
+    with program(ARMED, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"True False\n"
+        answer = attach(process.pid, Request("arm", str(tmp_path), OPTIONS))
+        assert (answer.method, answer.word) == ("prearmed", "started")
+        time.sleep(0.5)
+        assert attach(process.pid, Request(DISARM)).word == "stopped"
+        assert attach(process.pid, Request(DISARM)).word == "absent"
+        assert list(tmp_path.glob("pid-*/*.leak"))
+        # It sleeps on, and can be woken again.
+        assert attach(process.pid, Request("arm", str(tmp_path), OPTIONS)).method == "prearmed"
+
+
+@as_root
+def test_the_door_hears_nobody_but_its_user_and_root(tmp_path: Path) -> None:
+    knock = f"""if True:
+        import os, socket, sys
+        sys.path.insert(0, {str(SOURCE)!r})
+        from leakhunt.attach import prearmed, Target
+        os.setgroups([]); os.setgid({NOBODY}); os.setuid({NOBODY})
+        target = Target(int(sys.argv[1]))
+        print(prearmed.Prearmed().why_not(target.pid))
+        door = socket.socket(socket.AF_UNIX)
+        door.connect(prearmed.door_name(target))
+        door.sendall(b"disarm\\0\\0")
+        door.shutdown(socket.SHUT_WR)
+        try: print(door.recv(100))
+        except OSError as error: print(type(error).__name__)
+    """
+    with program(ARMED, stdout=subprocess.DEVNULL) as process:
+        command = [sys.executable, "-c", knock, str(process.pid)]
+        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert said[0] == f"Process {process.pid} hears user 0 and root only."
+    assert said[1] in ("b''", "ConnectionResetError")
+
+
+def test_a_program_that_was_not_armed_says_so() -> None:
+    with program(WAITING) as process:
+        reason = BY_NAME["prearmed"].why_not(process.pid)
+        assert reason is not None and "did not call leakhunt.arm()" in reason

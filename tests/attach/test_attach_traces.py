@@ -1,0 +1,107 @@
+"""What is left in a program after its agent has gone: nothing."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from targets import Interpreter, hostile_target, interpreters
+
+from leakhunt.attach import ARM, BY_NAME, DISARM, Request, attach
+from leakhunt.attach.target import Target
+
+ROUNDS = 100
+MEMORY_TOLERANCE_BYTES = 3 << 20
+WARM_UP_ROUNDS = 10
+
+BY_VERSION = {interpreter.name: interpreter for interpreter in interpreters()}
+
+# Tells on stdout, for each line on stdin, what somebody could find who looks for us.
+LOOKING = """
+import gc, os, sys
+print("ready", flush=True)
+for line in sys.stdin:
+    names = [name for name in sys.modules if "leakhunt" in name]
+    names += [name for name in vars(sys.modules["__main__"]) if not name.startswith("__")]
+    names += [path for path in sys.path_importer_cache if "leakhunt" in path]
+    names += [path for path in sys.path if "leakhunt" in path]
+    print(sorted(names), len(os.listdir("/proc/self/task")), sys.dont_write_bytecode, flush=True)
+"""
+
+
+def one_round(pid: int, folder: str) -> None:
+    assert attach(pid, Request(ARM, folder, "interval=0.02,deep=every,budget=1")).word == "started"
+    time.sleep(0.05)
+    assert attach(pid, Request(DISARM)).word == "stopped"
+
+
+@pytest.mark.parametrize("name", [name for name in ("3.8", "3.11", "3.12", "3.14-chroot") if name in BY_VERSION])
+def test_a_hundred_rounds_leave_objects_and_memory_where_they_began(name: str) -> None:
+    interpreter: Interpreter = BY_VERSION[name]
+    with hostile_target(interpreter, "breathing") as target:
+        folder = f"/tmp/leakhunt-test-{target.pid}"
+        (interpreter.root / folder[1:]).mkdir()
+        for _ in range(WARM_UP_ROUNDS):
+            one_round(target.pid, folder)
+        objects, memory, descriptors = settled(target), target.memory_bytes(), descriptor_count(target.pid)
+        mappings = len(Target(target.pid).mappings)
+        for _ in range(ROUNDS - WARM_UP_ROUNDS):
+            one_round(target.pid, folder)
+        subprocess.run(["rm", "-r", str(interpreter.root / folder[1:])], check=True)
+        assert abs(settled(target) - objects) <= 3  # a tuple more or less on a free list
+        assert target.memory_bytes() - memory < MEMORY_TOLERANCE_BYTES
+        assert descriptor_count(target.pid) == descriptors
+        assert len(Target(target.pid).mappings) - mappings < 10
+        assert target.broken == 0, target.errors
+
+
+def settled(target: object) -> int:
+    """Objects of the target when the collector finds nothing more."""
+    counts = [target.objects() for _ in range(3)]  # type: ignore[attr-defined]
+    return min(counts)
+
+
+def descriptor_count(pid: int) -> int:
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def test_no_name_no_thread_and_no_setting_stays(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", LOOKING], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as program:
+        assert program.stdin is not None and program.stdout is not None
+        program.stdout.readline()
+
+        def look() -> bytes:
+            assert program.stdin is not None and program.stdout is not None
+            program.stdin.write(b"\n")
+            program.stdin.flush()
+            return program.stdout.readline()
+
+        before = look()
+        one_round(program.pid, str(tmp_path))
+        assert look() == before
+        program.stdin.close()
+
+
+def test_the_machine_code_and_its_stack_are_unmapped(tmp_path: Path) -> None:
+    with hostile_target(interpreters()[0], "breathing") as target:
+        one_round(target.pid, str(tmp_path))
+        anonymous = [mapping for mapping in Target(target.pid).mappings if mapping.is_code and not mapping.path]
+        assert anonymous == []
+
+
+def test_a_second_request_starts_no_second_agent(tmp_path: Path) -> None:
+    with hostile_target(interpreters()[-1], "breathing") as target:
+        folder = f"/tmp/leakhunt-test-{target.pid}"
+        (target.interpreter.root / folder[1:]).mkdir()
+        way, threads = BY_NAME["ptrace"], target.threads()
+        assert way.inject(target.pid, Request(ARM, folder, "interval=60")).word == "started"
+        again = way.inject(target.pid, Request(ARM, "/elsewhere", "interval=60"))
+        assert (again.word, again.detail) == ("already", folder)
+        assert target.threads() == threads + 1
+        assert way.inject(target.pid, Request(DISARM)).word == "stopped"
+        assert way.inject(target.pid, Request(DISARM)).word == "absent"
+        (target.interpreter.root / folder[1:]).rmdir()
