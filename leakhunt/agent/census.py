@@ -6,7 +6,7 @@ from _collections import _count_elements
 from array import array
 
 from . import listing, schema
-from .walk import size_of
+from .walk import length_of, size_of
 
 SLICE = 4096
 
@@ -81,8 +81,8 @@ class Tally:
     def _measure(self, item, plan):
         self._bytes[id(plan.kind)] += size_of(item, plan)
         if plan.length is not None:
-            length = plan.length(item)
-            if length >= schema.CONTAINER_FLOOR:
+            length = length_of(item, plan)
+            if schema.CONTAINER_FLOOR <= length < schema.NO_LENGTH:
                 for column, value in zip(self._containers.values(), (id(item), plan.row, length)):
                     column.append(value)
 

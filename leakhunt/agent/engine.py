@@ -3,7 +3,7 @@
 import sys
 from time import perf_counter, sleep, time
 
-from . import census, ledger, listing, own, roots, write
+from . import census, ledger, listing, native, own, roots, write
 from .walk import Types, Walk
 
 HOLD_SECONDS = 0.002
@@ -32,14 +32,22 @@ class Interrupted(Exception):
 
 
 class Engine:
-    """Takes snapshots in this process. `package` is the name under which the agent is loaded."""
+    """Takes snapshots in this process. `package` is the name under which the agent is loaded.
 
-    name = "python"
+    `wanted` is "c", "python", or "auto" for C where it fits; `refusal` says why it is not C.
+    """
 
-    def __init__(self, package):
+    def __init__(self, package, wanted="auto"):
         self._package = package
         self._malloc = ledger.Malloc()
         self._own = ()
+        self.name, self.refusal, self._native = "python", "not wanted", None
+        if wanted != "python":
+            try:
+                self._native = native.load(package)
+                self.name, self.refusal = "c", ""
+            except native.Refused as problem:
+                self.refusal = str(problem)
 
     def settle(self):
         """Learn what belongs to the agent; call again when it has loaded more."""
@@ -59,27 +67,58 @@ class Engine:
         begun = perf_counter()
         if not self._own:
             self.settle()
-        listed = listing.listed()  # first of all: what is made from here on is not in it
+        meta = dict(meta, time=time(), kind="deep" if deep else "census", engine=self.name)
+        if self.refusal:
+            meta["engine_refusal"] = self.refusal
         breathe = Breath(begun, stopped)
-        meta = dict(meta, time=time(), engine=self.name, kind="deep" if deep else "census")
+        take = self._by_python if self._native is None else self._by_c
+        strings, columns = take(deep, meta, breathe)
+        meta["hold_ms"] = round(breathe.longest * 1e3, 3)
+        meta["cost_ms"] = round((perf_counter() - begun) * 1e3, 3)
+        return meta, strings, columns
+
+    def _hidden(self):
+        """Addresses of what is the agent's own at this moment."""
+        hidden = set(map(id, self._own))
+        hidden.add(id(self._own))
+        hidden.update(own.frames())
+        return hidden
+
+    def _by_python(self, deep, meta, breathe):
+        """The rows in slices: the program runs in between, and what it changes meanwhile is seen before or after."""
+        listed = listing.listed()  # first of all: what is made from here on is not in it
         meta.update(ledger.figures(self._malloc))
         strings = write.Strings()
         types = Types(strings)
         columns = census.census(listed, types, self._own, breathe)
         if deep:
-            columns.update(self._walk(listed, types, strings, breathe))
+            walk = Walk(strings, types, self._hidden(), breathe)
+            walk.run(listed, roots.listed(self._package))
+            columns.update(walk.columns())
         columns.update(types.columns)
-        meta["hold_ms"] = round(breathe.longest * 1e3, 3)
-        meta["cost_ms"] = round((perf_counter() - begun) * 1e3, 3)
-        return meta, strings, columns
+        return strings, columns
 
-    def _walk(self, listed, types, strings, breathe):
-        hidden = set(map(id, self._own))
-        hidden.add(id(self._own))
-        hidden.update(own.frames())
-        walk = Walk(strings, types, hidden, breathe)
-        walk.run(listed, roots.listed(self._package))
-        return walk.columns()
+    def _by_c(self, deep, meta, breathe):
+        """The rows in one call that holds the GIL, then their names in slices."""
+        meta.update(ledger.figures(self._malloc))
+        found = roots.listed(self._package) if deep else []
+        hidden = self._hidden()
+        hidden.update((id(meta), id(breathe), id(hidden)))
+        rows = native.take(self._native, deep, hidden, found)
+        held_seconds, memory_bytes = rows.figures()
+        meta["walk_ms"], meta["walk_bytes"] = round(held_seconds * 1e3, 3), memory_bytes
+        breathe()
+        strings = write.Strings()
+        types = Types(strings)
+        for kind in rows.take_types():
+            types.plan_of(kind)
+            breathe()
+        kind = None
+        columns = native.census(rows, types)
+        if deep:
+            columns.update(native.name(rows, types, found, strings, breathe))
+        columns.update(types.columns)
+        return strings, columns
 
 
 def version():

@@ -10,19 +10,20 @@ from gc import get_referents
 from . import plans, schema
 from .plans import generic_getattr
 
-LABELLED_MAX = 1024  # instances of one class that get attribute names; others are read by analogy
+LABELLED_MAX = 1024  # objects of one class, or functions of one code, that get names; others are read by analogy
+UNLABELLED = (plans.ATOM, plans.SEQUENCE, plans.WEAK)
 
 
 class Labels:
-    """Columns label.*, name.*, bound.* and weak.* of one snapshot (schema.py)."""
+    """Columns label.*, name.* and bound.* of one snapshot (schema.py)."""
 
     def __init__(self, strings):
         self._id_of = strings.id_of
-        self._namespaces = set()
+        self.namespaces = {}  # id() -> mapping that proved to be a namespace
+        self._named_by_code = {}  # id() of a code object -> functions of it that have a name already
         self.position, self.label = array("Q"), array("I")
         self.name_address, self.name_text, self.name_file, self.name_line = array("Q"), array("I"), array("I"), array("I")
         self.bound_row, self.bound_value = array("I"), array("Q")
-        self.weak_row, self.weak_target = array("I"), array("Q")
 
     def columns(self):
         return {
@@ -30,17 +31,16 @@ class Labels:
             "name.address": self.name_address, "name.text": self.name_text,
             "name.file": self.name_file, "name.line": self.name_line,
             "bound.object": self.bound_row, "bound.value": self.bound_value,
-            "weak.source": self.weak_row, "weak.target": self.weak_target,
         }  # fmt: skip
 
-    def is_namespace(self, mapping):
-        return id(mapping) in self._namespaces
+    def add(self, item, plan, ids, base, row):
+        """Name what can be named of `item`, which refers to the addresses `ids`, from `base` of reference.target on.
 
-    def add(self, item, plan, referents, base, row):
-        """Name what can be named of `item`, whose references start at `base` of reference.target."""
+        The walk may be over when this runs: what `item` refers to by now and did not then is left out.
+        """
         name = NAMER_BY_SHAPE.get(plan.shape)
         if name is not None:
-            name(self, item, plan, referents, base, row)
+            name(self, item, plan, ids, base, row)
 
     def mark(self, position, text):
         self.position.append(position)
@@ -52,41 +52,46 @@ class Labels:
         self.name_file.append(self._id_of(file))
         self.name_line.append(line)
 
-    def namespace(self, pairs, base):
-        """Attribute names for the values of a namespace."""
-        for index, (key, value) in enumerate(pairs):
-            if type(key) is str and id(type(value)) not in plans.TRIVIAL:
+    def namespace(self, mapping, ids, base):
+        """Attribute names for the values of a namespace, whose row begins with their addresses in order."""
+        for index, (key, value) in enumerate(list(dict.items(mapping))[: len(ids)]):
+            if ids[index] == id(value) and type(key) is str and id(type(value)) not in plans.TRIVIAL:
                 self.mark(base + index, schema.LABEL_ATTRIBUTE + key)
 
-    def _find(self, referents, target, base, text):
-        for index, referent in enumerate(referents):
-            if referent is target:
-                self.mark(base + index, text)
-                return
+    def _find(self, ids, target, base, text):
+        address = id(target)
+        if address in ids:
+            self.mark(base + ids.index(address), text)
 
-    def _function(self, item, plan, referents, base, row):
+    def _function(self, item, plan, ids, base, row):
         code = item.__code__
+        named = self._named_by_code.get(id(code), 0)
+        self._named_by_code[id(code)] = named + 1
+        if named >= LABELLED_MAX:
+            return
         module = plans.text_of(item.__module__)
         self.name(item, "%s.%s" % (module or "?", plans.text_of(item.__qualname__)), code.co_filename, code.co_firstlineno)
         if item.__closure__ is not None:
             for variable, cell in zip(code.co_freevars, item.__closure__):
                 self.name(cell, schema.LABEL_CLOSURE + variable)
-        self._find(referents, item.__globals__, base, schema.LABEL_INTERNAL + "__globals__")
-        for referent in referents:
+        self._find(ids, item.__globals__, base, schema.LABEL_INTERNAL + "__globals__")
+        for referent in get_referents(item):
             if type(referent) is dict and referent is not item.__globals__ and referent is not item.__kwdefaults__:
-                self._adopt(item, plan, referent, referents, base, row)
+                self._adopt(item, plan, referent, ids, base, row)
 
-    def _method(self, item, plan, referents, base, row):
-        self._find(referents, item.__self__, base, schema.LABEL_ATTRIBUTE + "__self__")
-        self._find(referents, item.__func__, base, schema.LABEL_ATTRIBUTE + "__func__")
+    def _method(self, item, plan, ids, base, row):
+        if plan.labelled < LABELLED_MAX:
+            plan.labelled += 1
+            self._find(ids, item.__self__, base, schema.LABEL_ATTRIBUTE + "__self__")
+            self._find(ids, item.__func__, base, schema.LABEL_ATTRIBUTE + "__func__")
 
-    def _module(self, item, plan, referents, base, row):
+    def _module(self, item, plan, ids, base, row):
         namespace = generic_getattr(item, "__dict__")
-        self._namespaces.add(id(namespace))
+        self.namespaces[id(namespace)] = namespace
         self.name(item, plans.text_of(namespace.get("__name__")), plans.text_of(namespace.get("__file__")))
-        self._find(referents, namespace, base, schema.LABEL_INTERNAL + "__dict__")
+        self._find(ids, namespace, base, schema.LABEL_INTERNAL + "__dict__")
 
-    def _class(self, item, plan, referents, base, row):
+    def _class(self, item, plan, ids, base, row):
         file, line = "", 0
         proxy = plans.namespace_proxy_of(item)
         for entry in list(proxy.values()):
@@ -95,20 +100,16 @@ class Labels:
                 file, line = place, first
         self.name(item, plans.class_name(item), file, line)
         for namespace in get_referents(proxy):
-            self._namespaces.add(id(namespace))
-            self._find(referents, namespace, base, schema.LABEL_INTERNAL + "__dict__")
+            if type(namespace) is dict:
+                self.namespaces[id(namespace)] = namespace
+                self._find(ids, namespace, base, schema.LABEL_INTERNAL + "__dict__")
 
-    def _weak(self, item, plan, referents, base, row):
-        target = plans.referent_of(item)
-        self.weak_row.append(row)
-        self.weak_target.append(0 if target is None else id(target))
-
-    def _coded(self, item, plan, referents, base, row):
+    def _coded(self, item, plan, ids, base, row):
         code = generic_getattr(item, plan.code)
         if type(code) is plans.CodeType:
             self.name(item, getattr(code, "co_qualname", code.co_name), code.co_filename, code.co_firstlineno)
 
-    def _instance(self, item, plan, referents, base, row):
+    def _instance(self, item, plan, ids, base, row):
         """Attribute names of an instance, its separate namespace dict if it has one, and its declared bound."""
         if plan.bound is not None:
             self._bound(row, plan.bound(item))
@@ -117,17 +118,21 @@ class Labels:
         plan.labelled += 1
         if plan.attributes is None:
             plan.attributes = plans.attribute_names(plan.kind)
-        name_by_id = self._attributes(item, plan, row)
-        for index, referent in enumerate(referents):
-            name = name_by_id.pop(id(referent), None)
-            if name is not None:
-                self.mark(base + index, schema.LABEL_ATTRIBUTE + name)
-            elif type(referent) is dict:
-                self._adopt(item, plan, referent, referents, base, row)
+        name_by_id = self._attributes(item, plan, row) if plan.attributes else {}
+        adoptable = {id(referent): referent for referent in get_referents(item) if type(referent) is dict}
+        if name_by_id or adoptable:
+            for index, address in enumerate(ids):
+                name = name_by_id.pop(address, None)
+                if name is not None:
+                    self.mark(base + index, schema.LABEL_ATTRIBUTE + name)
+                elif address in adoptable:
+                    self._adopt(item, plan, adoptable[address], ids, base, row)
 
-    def instance(self, item, plan, referents, base, row):
+    def _mapping(self, item, plan, ids, base, row):
         """The same for what a dict subclass refers to besides its items."""
-        self._instance(item, plan, referents, base, row)
+        if plan.kind is not dict:
+            items = 2 * dict.__len__(item)
+            self._instance(item, plan, ids[items:], base + items, row)
 
     def _attributes(self, item, plan, row):
         """Attribute name by id() of its value, as far as the class's code names them."""
@@ -143,7 +148,7 @@ class Labels:
                 found[id(value)] = name
         return found
 
-    def _adopt(self, item, plan, namespace, referents, base, row):
+    def _adopt(self, item, plan, namespace, ids, base, row):
         """Mark `namespace` as the `__dict__` of `item` when its entries prove to be the attributes of `item`."""
         proven = None
         for name, value in list(dict.items(namespace)):
@@ -159,8 +164,8 @@ class Labels:
                 if not proven:
                     return
         if proven:
-            self._namespaces.add(id(namespace))
-            self._find(referents, namespace, base, schema.LABEL_INTERNAL + "__dict__")
+            self.namespaces[id(namespace)] = namespace
+            self._find(ids, namespace, base, schema.LABEL_INTERNAL + "__dict__")
 
     def _bound_attribute(self, row, name, value):
         if name in plans.BOUND_NAMES and value > 0:
@@ -177,7 +182,7 @@ NAMER_BY_SHAPE = {
     plans.METHOD: Labels._method,
     plans.MODULE: Labels._module,
     plans.CLASS: Labels._class,
-    plans.WEAK: Labels._weak,
     plans.CODED: Labels._coded,
     plans.INSTANCE: Labels._instance,
+    plans.MAPPING: Labels._mapping,
 }

@@ -6,7 +6,7 @@ none, and neither does one that comes after the caller gave up.
 """
 
 import sys
-from posix import O_CLOEXEC, O_CREAT, O_EXCL, O_RDONLY, O_WRONLY, close, open, read, rename, stat, write
+from posix import O_CLOEXEC, O_CREAT, O_EXCL, O_RDONLY, O_WRONLY, close, open, read, readlink, rename, stat, write
 
 PACKAGE = "_leakhunt_agent"
 
@@ -50,7 +50,7 @@ def answer(stage, text):
 def arm(stage, folder, options):
     agent, loaded = sys.modules.get(PACKAGE), False
     if agent is None:
-        agent, loaded = load(stage + "/agent"), True
+        agent, loaded = load(stage), True
     try:
         if agent.arm(folder, options):
             return "started"
@@ -62,12 +62,21 @@ def arm(stage, folder, options):
     return "already\0%s" % getattr(agent._sampler, "_run_folder", "")
 
 
-def load(folder):
-    """The agent from the staged files, under a name of its own, past sys.path and without writing bytecode."""
+def load(stage):
+    """The agent from the staged files, under a name of its own, past sys.path and without writing bytecode.
+
+    The compiled walker comes from where it is installed, if the program can read it there: Python never unloads one,
+    but finds it again by its path.
+    """
     from _frozen_importlib import module_from_spec
     from _frozen_importlib_external import spec_from_file_location
 
-    spec = spec_from_file_location(PACKAGE, folder + "/__init__.py", submodule_search_locations=[folder])
+    places = [stage + "/agent"]
+    try:
+        places.append(readlink(stage + "/installed"))
+    except OSError:
+        pass
+    spec = spec_from_file_location(PACKAGE, places[0] + "/__init__.py", submodule_search_locations=places)
     quiet, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     try:
         agent = sys.modules[PACKAGE] = module_from_spec(spec)
@@ -78,7 +87,8 @@ def load(folder):
         raise
     finally:
         sys.dont_write_bytecode = quiet
-        sys.path_importer_cache.pop(folder, None)
+        for place in places:
+            sys.path_importer_cache.pop(place, None)
 
 
 def disarm():

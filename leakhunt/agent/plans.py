@@ -8,11 +8,12 @@ import sys
 from _collections import deque
 from _functools import _lru_cache_wrapper
 from _weakref import ReferenceType
+from array import array
 
 from . import schema
 
-_mro_of = type.__dict__["__mro__"].__get__
-_namespace_proxy_of = type.__dict__["__dict__"].__get__
+raw_mro_of = type.__dict__["__mro__"].__get__
+raw_namespace_proxy_of = type.__dict__["__dict__"].__get__
 qualname_of = type.__dict__["__qualname__"].__get__
 module_of = type.__dict__["__module__"].__get__
 flags_of = type.__dict__["__flags__"].__get__
@@ -42,7 +43,6 @@ LENGTHS = (
     (tuple, tuple.__len__),
     (set, set.__len__),
     (frozenset, frozenset.__len__),
-    (deque, deque.__len__),
 )
 # Attributes by which containers and their owners say how many items they will take at most.
 BOUND_NAMES = frozenset(
@@ -56,20 +56,35 @@ BOUND_OF = {
 }
 # Suspended things are known by their code: coroutines, generators, asynchronous generators.
 CODE_NAMES = ("cr_code", "gi_code", "ag_code")
+BOUND_TYPES = (deque, _lru_cache_wrapper)
 CODE_GETTERS = (SlotType, type(FunctionType.__code__))
 
 
 ATOM, MAPPING, SEQUENCE, FUNCTION, MODULE, CLASS, WEAK, METHOD, CODED, INSTANCE = range(10)  # Plan.shape
 
 
+def suspended_types():
+    """The builtin classes of generators, coroutines and asynchronous generators."""
+
+    async def coroutine():
+        pass
+
+    async def asynchronous():
+        yield
+
+    running = coroutine()
+    running.close()
+    return type((lambda: (yield))()), type(running), type(asynchronous())
+
+
 def mro_of(kind):
     """The class's `__mro__`; empty for one that is being taken apart by the collector."""
-    return _mro_of(kind) or ()
+    return raw_mro_of(kind) or ()
 
 
 def namespace_proxy_of(kind):
     """The class's namespace, read-only; empty for one that is being taken apart."""
-    return _namespace_proxy_of(kind) or {}
+    return raw_namespace_proxy_of(kind) or {}
 
 
 class Plan:
@@ -137,11 +152,30 @@ def size_rule(kind):
 
 
 def length_rule(kind):
-    """The builtin `__len__` that applies to the class's storage, or None."""
+    """What tells the items of a container or the bytes of a buffer of this class, or None."""
     for base, length in LENGTHS:
         if issubclass(kind, base):
             return length
+    for base, length, item_size in buffer_rules():
+        if issubclass(kind, base):
+            return length if item_size is None else lambda item: length(item) * item_size(item)
     return None
+
+
+def buffer_rules():
+    """(class, length, item size or None) of classes of C that own a buffer, as far as the program has loaded them.
+
+    Asks no buffer for its memory: an exported one can't be resized, and numpy never frees what it notes about it.
+    """
+    found = [(deque, deque.__len__, None), (bytearray, bytearray.__len__, None), (array, array.__len__, array.itemsize.__get__)]
+    for module_name, class_name_, length in (("mmap", "mmap", "__len__"), ("numpy", "ndarray", "nbytes")):
+        module = dict.get(sys.modules, module_name)
+        if type(module) is ModuleType:
+            kind = dict.get(generic_getattr(module, "__dict__"), class_name_)
+            if type(kind) is type:
+                entry = namespace_proxy_of(kind).get(length)
+                found.append((kind, entry.__get__ if length == "nbytes" else entry, None))
+    return found
 
 
 def attribute_names(kind):
@@ -194,7 +228,7 @@ def make(kind, row):
 
 def shape_of(kind, plan):
     """Which of the shapes above the instances of a class have."""
-    if id(kind) in ATOMS:
+    if id(kind) in ATOMS and kind is not bytearray:
         return ATOM
     if plan.code is not None:
         return CODED

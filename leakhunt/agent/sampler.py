@@ -43,6 +43,7 @@ class Options:
         self.collect = given.get("collect", "never")
         self.budget = float(given.get("budget", 0.01))
         self.children = given.get("children", "1") != "0"
+        self.engine = given.get("engine", "auto")
 
 
 class Sampler:
@@ -50,7 +51,7 @@ class Sampler:
 
     def __init__(self, package, run_folder, options):
         self._run_folder, self._options = run_folder, options
-        self._engine = Engine(package)
+        self._engine = Engine(package, options.engine)
         self._pid = 0
         self._reset()
 

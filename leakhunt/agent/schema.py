@@ -44,7 +44,8 @@ Graph, in deep snapshots only (N objects, E references):
     reference.count  <u4   references of each object, in the order of object.*
     reference.target <u8   address referred to, grouped by source; may name an address that is no row (gone meanwhile).
                            A mapping lists its values (`length` of them), then its keys, then the rest.
-    label.position   <u8   index into reference.target, in no particular order
+    reference.index  <u4   instead of reference.target where the walker could tell: row of object.*, GONE for none
+    label.position   <u8   index into reference.target (or .index), in no particular order
     label.name       <u4   string; its first character is the kind, see LABEL_*
     root.address     <u8   objects held by the interpreter itself
     root.kind        <u4   string: "module", "frame", "gc.garbage" or "interpreter"
@@ -71,6 +72,7 @@ OBJECT_TRACKED = 1  # the collector listed it
 OBJECT_FINALIZED = 2  # its finalizer has run already (gc.is_finalized, 3.9+)
 
 NO_LENGTH = 0xFFFFFFFF
+GONE = 0xFFFFFFFF
 SATURATED = 0xFFFFFFFF
 CONTAINER_FLOOR = 32
 

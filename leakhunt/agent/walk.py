@@ -9,9 +9,10 @@ import sys
 from array import array
 
 from . import plans, schema
-from .labels import Labels
+from .labels import UNLABELLED, Labels
 
 SLICE = 256
+IMMORTAL = (1 << 31) if sys.version_info >= (3, 12) else sys.maxsize  # PEP 683; 3.12 to 3.15 each have their own number
 get_referents = gc.get_referents
 getrefcount = sys.getrefcount
 is_finalized = getattr(gc, "is_finalized", None)
@@ -57,6 +58,16 @@ def size_of(item, plan):
     return size
 
 
+def length_of(item, plan):
+    """Items of a container, bytes of a buffer; NO_LENGTH where there are none or they can't be told."""
+    if plan.length is None:
+        return schema.NO_LENGTH
+    try:
+        return min(plan.length(item), schema.NO_LENGTH - 1)
+    except Exception:  # a closed mmap
+        return schema.NO_LENGTH
+
+
 class Walk:
     """One walk of the heap; `columns()` holds its rows afterwards.
 
@@ -72,11 +83,13 @@ class Walk:
         self._roots = {"root.address": array("Q"), "root.kind": array("I"), "root.label": array("I")}
         self._seen = set(hidden)
         self._pending, self._mappings = [], []
+        self._weak_source, self._weak_target = array("I"), array("Q")
         self._own_references = 0
 
     def columns(self):
         references = {"reference.count": self._count, "reference.target": self._target}
-        return {**self._objects, **references, **self._labels.columns(), **self._roots}
+        weak = {"weak.source": self._weak_source, "weak.target": self._weak_target}
+        return {**self._objects, **references, **weak, **self._labels.columns(), **self._roots}
 
     def run(self, listed, roots):
         """Rows for `listed` (what `gc.get_objects()` gave), for the `roots`, and for all that they refer to.
@@ -86,7 +99,7 @@ class Walk:
         self._own_references = self._calibrate()
         self._seen.update(map(id, listed))
         self._seen.update((id(listed), id(roots)))
-        self._hidden.update(id(root.target) for root in roots if root.locals is not None)
+        self._hidden.update([id(root.target) for root in roots if root.locals is not None])
         for root in roots:
             self._root(root)
             self._breathe()
@@ -123,25 +136,35 @@ class Walk:
 
     def _row(self, item, listed):
         """The row of one object, its references and their names."""
-        refcount = getrefcount(item) - self._own_references if listed else schema.SATURATED
+        refcount = getrefcount(item) if listed else IMMORTAL
         kind = type(item)
         plan = self._types.plan_by_id.get(id(kind)) or self._types.plan_of(kind)
-        row = len(self._count)
-        length, referents = self._referents(item, plan, row)
+        row, base = len(self._count), len(self._target)
+        referents = self._referents(item, plan)
         flags = 0
         if listed:
             flags = schema.OBJECT_TRACKED
             if is_finalized is not None and is_finalized(item):
                 flags |= schema.OBJECT_FINALIZED
-        self._append(id(item), plan.row, size_of(item, plan), length, min(refcount, schema.SATURATED), flags)
-        self._refer(referents)
+        self._append(id(item), plan.row, size_of(item, plan), length_of(item, plan), self._told(refcount), flags)
+        ids = self._refer(referents)
+        if plan.shape == plans.WEAK:
+            self._weak(item, row)
+        elif plan.shape not in UNLABELLED:
+            self._labels.add(item, plan, ids, base, row)
+        if id(item) in self._labels.namespaces:
+            self._labels.namespace(item, ids, base)
+
+    def _told(self, refcount):
+        return schema.SATURATED if refcount >= IMMORTAL else refcount - self._own_references
 
     def _append(self, *values):
         for column, value in zip(self._objects.values(), values):
             column.append(value)
 
     def _refer(self, referents):
-        ids = array("Q", map(id, referents))
+        """Note the references of a row, remember what is new; gives the addresses."""
+        ids = list(map(id, referents))
         self._count.append(len(ids))
         self._target.extend(ids)
         seen, pending = self._seen, self._pending
@@ -149,33 +172,26 @@ class Walk:
             if address not in seen:
                 seen.add(address)
                 pending.append(referent)
+        return ids
 
-    def _referents(self, item, plan, row):
-        """(length, referents) of one object; names what can be named."""
-        shape, base = plan.shape, len(self._target)
-        if shape == plans.ATOM:
-            return schema.NO_LENGTH, ()
-        if shape == plans.MAPPING:
-            return self._mapping(item, plan, base, row)
-        referents = get_referents(item)
-        if shape != plans.SEQUENCE:
-            self._labels.add(item, plan, referents, base, row)
-        return (schema.NO_LENGTH if plan.length is None else plan.length(item)), referents
+    def _weak(self, item, row):
+        target = plans.referent_of(item)
+        self._weak_source.append(row)
+        self._weak_target.append(0 if target is None else id(target))
 
-    def _mapping(self, item, plan, base, row):
-        """Values, then keys (not those of a namespace), then what a subclass refers to besides."""
-        pairs = list(dict.items(item))
-        referents = [value for _, value in pairs]
-        if self._labels.is_namespace(item):
-            self._labels.namespace(pairs, base)
-            return len(pairs), referents
-        referents += [key for key, _ in pairs]
+    @staticmethod
+    def _referents(item, plan):
+        """What an object refers to, for a mapping its values, then its keys, then what a subclass has besides."""
+        if plan.shape == plans.ATOM:
+            return ()
+        if plan.shape != plans.MAPPING:
+            return get_referents(item)
+        keys = list(dict.keys(item))
+        referents = list(dict.values(item)) + keys
         if plan.kind is not dict:
             known = set(map(id, referents))
-            others = [other for other in get_referents(item) if id(other) not in known]
-            self._labels.instance(item, plan, others, base + len(referents), row)
-            referents += others
-        return len(pairs), referents
+            referents += [other for other in get_referents(item) if id(other) not in known]
+        return referents
 
     def _root(self, root):
         """One row of root.*; a running frame gets an object row whose references are its locals, by name."""
@@ -186,7 +202,8 @@ class Walk:
             if id(root.target) not in self._seen:
                 self._seen.add(id(root.target))
                 self._pending.append(root.target)
-                self._drain()
+            root.target = None
+            self._drain()
             return
         plan = self._types.plan_of(type(root.target))
         self._seen.add(id(root.target))
@@ -195,5 +212,5 @@ class Walk:
             if type(name) is str:
                 self._labels.mark(len(self._target) + index, schema.LABEL_LOCAL + name)
         self._refer(list(root.locals.values()))
-        root.locals = {}  # the program's locals are its own again
+        root.locals = root.target = None  # the program's locals are its own again
         self._drain()
