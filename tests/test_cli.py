@@ -87,6 +87,8 @@ WRONG_USE = {
     "one snapshot to compare": (["diff", "1.leak"], "two or three"),
     "chains of nothing": (["chains", "1.leak"], "--type"),
     "a graph format that is none": (["backrefs", "1.leak", "--type", "T", "-o", "g.gif"], "Choose one of"),
+    "a graph to nowhere": (["backrefs", "1.leak", "--type", "T", "-o", "no/such/dir/g.svg"], "cannot be written"),
+    "a plot over a directory": (["plot", "x", "-o", "/"], "cannot be written"),
     "a plot format that is none": (["plot", "x", "-o", "x.gif"], "Choose one of"),
     "a pid that is none": (["doctor", "zero"], "zero"),
 }
@@ -126,7 +128,6 @@ def test_a_script_whose_interpreter_is_missing_is_refused_and_leaves_no_folder(t
 def test_a_run_that_is_not_there_is_a_sentence_and_exit_3(
     command: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    pytest.importorskip("leakhunt.pipeline")
     assert invoke([command, str(tmp_path / "none")]) == 3
     assert "There is no run folder" in sentence(capfd.readouterr().err)
 

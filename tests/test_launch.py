@@ -477,7 +477,7 @@ def test_the_users_sitecustomize_runs_as_without_leakhunt(interpreter: str, text
 def without_traceback(result: Result) -> Result:
     """Where Python dies in a sitecustomize, our frames and our accelerator are in what it prints."""
     status, out, err = result
-    lines = [line for line in err.splitlines() if not line.startswith((b"  ", b"Extension modules"))]
+    lines = [line for line in err.splitlines() if line and not line.startswith((b"  ", b"Extension modules"))]
     return status, out, b"\n".join(lines)
 
 

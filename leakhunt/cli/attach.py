@@ -18,7 +18,7 @@ import click
 from leakhunt.attach.attachment import Attachment, begin
 from leakhunt.attach.attachment import detach as detach_from
 from leakhunt.cli.output import say, verbosity
-from leakhunt.cli.run import _report as report_run
+from leakhunt.cli.reporting import report_run
 from leakhunt.command import AgentOptions
 from leakhunt.errors import AttachError, UsageError
 from leakhunt.runfolder import create, discard, finish

@@ -13,7 +13,7 @@ import click
 
 from leakhunt.errors import LeakhuntError, UsageError
 
-Progress = Callable[[str, int, int], None]
+Progress = Callable[[str, float], None]
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 DEFAULT_WIDTH = 100
@@ -28,8 +28,29 @@ def verbosity(command: Decorated) -> Decorated:
 
 def output_option(command: Decorated) -> Decorated:
     """The option -o, as the parameter `output`."""
-    option = click.option("-o", "--output", metavar="FILE", help="Write to FILE; - or nothing is stdout.")
+    option = click.option(
+        "-o", "--output", metavar="FILE", callback=_writable, help="Write to FILE; - or nothing is stdout."
+    )
     return option(command)
+
+
+def _writable(context: click.Context, parameter: click.Parameter, output: str | None) -> str | None:
+    """Refuse before the work what would fail after it."""
+    if output not in (None, "-"):
+        check_writable(str(output), "-o")
+    return output
+
+
+def check_writable(path: str, option: str) -> None:
+    """Look, without touching it, whether a file can be written there.
+
+    Raises:
+        UsageError: the path is a directory, or is in none that may be written.
+    """
+    parent = os.path.dirname(os.path.abspath(path))
+    target = path if os.path.exists(path) else parent
+    if os.path.isdir(path) or not os.path.isdir(parent) or not os.access(target, os.W_OK):
+        raise UsageError(f"{option} {path} cannot be written.", "Name a file in a directory that exists and is yours.")
 
 
 def say(message: str) -> None:
@@ -131,10 +152,10 @@ def progress_bar(quiet: bool) -> Iterator[Progress | None]:
         yield None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
     console = Console(stderr=True, no_color=not wants_color(sys.stderr))
-    columns = TextColumn("{task.description}"), BarColumn(bar_width=30), MofNCompleteColumn()
+    columns = TextColumn("{task.description}"), BarColumn(bar_width=30), TaskProgressColumn()
     with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("", total=None)
-        yield lambda step, done, total: bar.update(task, description=step, completed=done, total=total)
+        task = bar.add_task("", total=1.0)
+        yield lambda step, share: bar.update(task, description=step, completed=share)

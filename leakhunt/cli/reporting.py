@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from leakhunt.cli.output import emit, page, progress_bar, say
+from leakhunt.cli.output import check_writable, emit, page, progress_bar, say
 from leakhunt.errors import UsageError
 from leakhunt.runfolder import read_run
 
@@ -55,9 +54,9 @@ def check_html(html: str) -> None:
 
     if "html" not in REGISTRY:
         raise UsageError("This leakhunt has no HTML report.")
-    parent = os.path.dirname(os.path.abspath(html))
-    if html == "-" or os.path.isdir(html) or not os.access(parent, os.W_OK):
-        raise UsageError(f"--html {html} cannot be written.", "Name a file in a directory that exists.")
+    if html == "-":
+        raise UsageError("--html wants a file: stdout is the program's.")
+    check_writable(html, "--html")
 
 
 def short(folder: Path) -> str:

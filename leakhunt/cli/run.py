@@ -9,8 +9,7 @@ from typing import NoReturn
 import click
 
 from leakhunt.cli.output import say, verbosity
-from leakhunt.cli.reporting import check_html, short
-from leakhunt.cli.reporting import report_run as _report
+from leakhunt.cli.reporting import check_html, report_run, short
 from leakhunt.command import AgentOptions, find_program
 from leakhunt.errors import LeakhuntError, UsageError
 from leakhunt.launch import ExitStatus, end_like, launch
@@ -115,7 +114,7 @@ def _after(folder: Path, status: ExitStatus, html: str | None, quiet: bool, want
         _finish(folder, status, quiet)
         if quiet and html is None and not wants_verdict:
             return False
-        return _report(folder, html, quiet)
+        return report_run(folder, html, quiet)
     except KeyboardInterrupt:
         problem = f"The analysis was interrupted. `leakhunt report {short(folder)}` does it again."
     except LeakhuntError as error:
