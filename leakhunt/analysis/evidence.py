@@ -116,15 +116,26 @@ class Evidence:
         return self._groups(lambda graph: graph.garbage)
 
     def group_survival(self, group: Group) -> float:
-        """Of the objects of this class that were held from outside at the middle, the share that still is."""
+        """How faithfully the group's objects were held from outside while they were there, 0.0 to 1.0.
+
+        The lesser of two shares: of those held so at the middle, the ones that still are; and of all moments at
+        which an object of now was there, those at which it was held so. A walk in slices may find a dying object
+        out of reach once, or another at its address, but not one and the same every time.
+        """
         lineage = self.lineage
-        middle = self.first + max(1, (len(lineage.graphs) - 1 - self.first) // 2)
-        if middle >= len(lineage.graphs) - 1:
-            return 1.0
-        then = lineage.graphs[middle]
-        before = group.counts[middle - self.first]
-        place = lineage.present[middle, group.objects]
-        return float(then.held_outside[place[place >= 0]].sum()) / before if before else 1.0
+        last = len(lineage.graphs) - 1
+        middle = self.first + max(1, (last - self.first) // 2)
+        moments = held = 0
+        stayed = 1.0
+        for k in range(self.first, last):
+            place = lineage.present[k, group.objects]
+            there = place[place >= 0]
+            faithful = int(lineage.graphs[k].held_outside[there].sum())
+            moments, held = moments + len(there), held + faithful
+            if k == middle:
+                before = float(group.counts[k - self.first])
+                stayed = faithful / before if before else 1.0
+        return min(stayed, held / moments) if moments else 0.0
 
     def _groups(self, condition: Callable[[HeapGraph], Bools]) -> list[Group]:
         counts = []

@@ -25,6 +25,7 @@ GAIN_MIN = 8
 SURVIVAL_MIN = 0.75
 OVERLAP = 0.8
 LASTING = 0.5
+LIVING = 0.5
 TRIVIAL = frozenset(f"builtins.{name}" for name in ("NoneType", "bool", "int", "float", "complex", "ellipsis"))
 
 
@@ -74,7 +75,7 @@ def growing_places(lineage: Lineage, names: Names, censuses: Sequence[Snapshot])
         place = _place(lineage, owner, members, first, is_new, censuses)
         if place is not None:
             found.append(place)
-    return merged(lineage.last, shared(lineage.last, found))
+    return merged(shared(lineage.last, found))
 
 
 def _is_lasting(names: Names, members: list[int], lasting: dict[str, tuple[int, int]]) -> bool:
@@ -114,12 +115,14 @@ def _place(
         if len(finer[0]) > len(seconds):
             seconds, values = finer
     found = growth.trend(seconds, values)
-    if not found.is_growth or found.gain < GAIN_MIN:
+    if not found.is_growth or found.gain < max(GAIN_MIN, 2 * len(members) if len(members) > 1 else 0):
         return None
     stayed = survival(lineage, members, first)
     if stayed < SURVIVAL_MIN:
         return None
     children = new_children(lineage, members, first)
+    if len(weakly_held(lineage.last, children)) >= LIVING * len(children) > 0:
+        return None  # weak references to the living: what keeps those alive is elsewhere
     return Place(
         owner=owner,
         members=tuple(members),
@@ -222,7 +225,7 @@ def _all(graph: HeapGraph, layer: Ints) -> Ints:
 
 def _bound(graph: HeapGraph, members: Sequence[int]) -> int | None:
     """The limit that all of the containers keep to: their own, or that of the object they are an attribute of."""
-    limits = [_limit(graph, index) for index in members]
+    limits = [limit_of(graph, index) for index in members]
     sizes = extents(graph)
     lengths = [sizes[index] for index, limit in zip(members, limits, strict=True) if limit is not None]
     if not lengths or any(limit is None and not _has_bounded_child(graph, m) for m, limit in zip(members, limits, strict=True)):
@@ -235,9 +238,9 @@ def _has_bounded_child(graph: HeapGraph, index: int) -> bool:
     return any(int(child) in graph.bounds for child in graph.referents(index))
 
 
-def _limit(graph: HeapGraph, index: int) -> int | None:
+def limit_of(graph: HeapGraph, index: int) -> int | None:
     if index in graph.bounds:
-        return _cached_limit(graph, index)
+        return _cachedlimit_of(graph, index)
     for edge in graph.referrer_edges(index).tolist():
         source = int(graph.sources[edge])
         if source in graph.bounds:
@@ -250,7 +253,7 @@ def _limit(graph: HeapGraph, index: int) -> int | None:
     return None
 
 
-def _cached_limit(graph: HeapGraph, index: int) -> int:
+def _cachedlimit_of(graph: HeapGraph, index: int) -> int:
     """References that a bounded object may have: an lru_cache has a key and a result for each of its entries."""
     per_entry = 2 if graph.type_name(index) == "functools._lru_cache_wrapper" else 1
     return graph.bounds[index] * per_entry + (16 if per_entry == 2 else 0)
@@ -267,15 +270,13 @@ def shared(graph: HeapGraph, places: list[Place]) -> list[Place]:
     return sorted(with_share, key=lambda place: -place.share_bytes)
 
 
-def merged(graph: HeapGraph, places: list[Place]) -> list[Place]:
-    """Places whose new objects are those of a larger place (or weak references to them) are named with it."""
+def merged(places: list[Place]) -> list[Place]:
+    """Places whose new objects are those of a larger place are named with it, not beside it."""
     kept: list[Place] = []
     for place in places:
-        pointed = weakly_held(graph, place.children)
-        held = pointed if len(pointed) >= OVERLAP * len(place.children) else place.reached
         for number, larger in enumerate(kept):
-            common = len(np.intersect1d(held, larger.reached))
-            if len(held) and common >= OVERLAP * len(held):
+            common = len(np.intersect1d(place.reached, larger.reached, assume_unique=True))
+            if len(place.reached) and common >= OVERLAP * len(place.reached):
                 kept[number] = replace(larger, also_owned_by=(*larger.also_owned_by, place.owner))
                 break
         else:

@@ -14,8 +14,9 @@ from .verdicts import Verdict, confidence
 GROWTH_MIN_BYTES = 1_500_000
 GROWTH_MIN_SHARE = 0.06
 EXPLAINED = 0.5
-FREE_MIN_BYTES = 4_000_000
-FREE_MIN_SHARE = 0.2
+FREE_MIN_BYTES = 6_000_000
+FREE_MIN_SHARE = 0.25
+USED_SHARE = 0.3
 
 
 def is_explained(evidence: Evidence, verdicts: Sequence[Verdict]) -> bool:
@@ -77,28 +78,36 @@ def native_growth(evidence: Evidence) -> list[Verdict]:
 
 def inner_free(evidence: Evidence) -> Floats:
     """Bytes free inside malloc's heap, below its top: what can't go back to the system by itself."""
-    own = evidence.ledger("agent_malloc_free_bytes") - evidence.ledger("agent_malloc_top_bytes")
-    return evidence.ledger("malloc_free_bytes") - evidence.ledger("malloc_top_bytes") - own
+    return evidence.ledger("malloc_free_bytes") - evidence.ledger("malloc_top_bytes")
+
+
+def settled_gain(values: Floats) -> float:
+    """From the beginning to the end, by medians of three: a burst that happens to be caught says nothing."""
+    return float(np.median(values[-3:]) - np.median(values[:3])) if len(values) >= 3 else 0.0
 
 
 def fragmentation(evidence: Evidence) -> list[Verdict]:
-    """The heap keeps growing while what is in use does not: it is free, and pinned by what lies above it."""
-    window = _window(evidence)
-    seconds, free, values = evidence.seconds[window], inner_free(evidence)[window], resident(evidence)[window]
-    if len(free) < growth.POINTS_MIN or not evidence.ledger("malloc_free_bytes").any():
+    """The process grew while what is in use did not: the rest is free, and pinned by what lies above it.
+
+    It may have stopped growing: bursts of one size find room in the holes that earlier ones left.
+    """
+    if len(evidence.seconds) < 2 * growth.POINTS_MIN or not evidence.ledger("malloc_free_bytes").any():
         return []
-    grown, used = float(free[-1] - free[0]), _gain(evidence.ledger("malloc_in_use_bytes"), evidence)
-    resident_gain = float(values[-1] - values[0])
-    steady = growth.mann_kendall(free) <= growth.P_VALUE and growth.mann_kendall(values) <= growth.P_VALUE
-    enough = max(FREE_MIN_BYTES, FREE_MIN_SHARE * float(values[-1]))
-    if not steady or grown < enough or used > EXPLAINED * grown or resident_gain < EXPLAINED * grown:
+    values, free, used = resident(evidence), inner_free(evidence), evidence.ledger("malloc_in_use_bytes")
+    grown = settled_gain(values)
+    enough = max(FREE_MIN_BYTES, FREE_MIN_SHARE * float(evidence.ledger("rss_bytes")[-1]))
+    is_rising = growth.mann_kendall(values) <= growth.P_VALUE and growth.mann_kendall(free) <= growth.P_VALUE
+    if not is_rising or grown < enough or settled_gain(free) < EXPLAINED * grown:
         return []
-    trend = growth.trend(seconds, np.maximum.accumulate(free))
+    if settled_gain(np.minimum.accumulate(used[::-1])[::-1]) > USED_SHARE * grown or object_bytes(evidence) > USED_SHARE * grown:
+        return []
+    trend = growth.trend(evidence.seconds, np.maximum.accumulate(values))
     return [
         Verdict(
-            "fragmentation", "", confidence(trend, certainty=0.93),
-            f"the heap grew by {grown / 1e6:.1f} MB that are free but can't go back: something small and long-lived lies above",
+            "fragmentation", "", confidence(trend, certainty=0.95),
+            f"the process grew by {grown / 1e6:.1f} MB that malloc holds free but can't give back: "
+            "something small and long-lived lies above",
             "Give it back with malloc_trim(0) (ctypes) after bursts, or use jemalloc, or MALLOC_ARENA_MAX and smaller bursts.",
-            seconds, free, trend, weight=grown,
+            evidence.seconds, values, trend, weight=grown,
         )  # fmt: skip
     ]

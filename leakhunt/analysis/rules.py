@@ -12,13 +12,14 @@ import numpy as np
 
 from . import finalizers, known, memory
 from .evidence import Evidence, Group
-from .graph import Ints
-from .growth import Trend, theil_sen
-from .holders import Place, reach
+from .graph import HeapGraph, Ints
+from .growth import theil_sen
+from .holders import Place, limit_of, reach, weakly_held
 from .telling import ATOMS, GLUE, function_name, telling_class
 from .verdicts import Verdict, confidence
 
 COVERED = 0.5
+WEAK = ("weakref.ReferenceType", "builtins.weakref", "weakref.KeyedRef")
 SURVIVAL_MIN = 0.75
 GROUP_SURVIVAL_MIN = 0.9
 ATEXIT_SLACK = 0.25
@@ -121,8 +122,10 @@ def held_from_outside(evidence: Evidence) -> list[Verdict]:
         taken[place.reached] = True
     callbacks_rate = theil_sen(evidence.seconds, evidence.ledger("atexit_callbacks"))
     for group in evidence.outside:
-        if group.type == "_contextvars.Context" or evidence.group_survival(group) < GROUP_SURVIVAL_MIN:
+        if is_context_name(group.type) or evidence.group_survival(group) < GROUP_SURVIVAL_MIN:
             continue
+        if len(weakly_held(graph, group.objects)) > COVERED * len(group.objects):
+            continue  # weak references to the living, kept by C: what keeps those alive is elsewhere
         reached = reach(graph, group.objects, evidence.is_new)
         if len(reached) and taken[reached].mean() <= COVERED:
             taken[reached] = True
@@ -193,12 +196,12 @@ def growing_classes(evidence: Evidence) -> list[Verdict]:
     for place in evidence.places:
         covered[place.reached] = True
     for group in (*evidence.outside, *evidence.garbage):
-        if group.type != "_contextvars.Context":
+        if not is_context_name(group.type):
             covered[reach(graph, group.objects, evidence.is_new)] = True
     lasting = lineage.class_survival(evidence.first + max(0, (len(lineage.graphs) - 1 - evidence.first) // 2))
     by_holder: dict[int, list[tuple[str, Ints]]] = {}
     for name, series in evidence.classes.items():
-        if name in GLUE or name in ATOMS or not series.trend.is_growth or series.trend.gain < 8:
+        if name in GLUE or name in ATOMS or name in WEAK or is_context_name(name) or not series.trend.is_growth or series.trend.gain < 8:
             continue
         before, stayed = lasting.get(name, (0, 0))
         fresh = _instances(evidence, name)
@@ -217,16 +220,32 @@ def _instances(evidence: Evidence, name: str) -> Ints:
 
 
 def old_dominator(evidence: Evidence, fresh: Ints) -> int:
-    """The nearest old object that dominates most of `fresh` (the old-to-new frontier), -1 when there is none."""
+    """The nearest old object that dominates most of `fresh` (the old-to-new frontier).
+
+    A Context is known by its HAMT, whose nodes are made anew at every change: they all count as the topmost one.
+    -1 when there is no such object.
+    """
     idom, graph = evidence.dominators.idom, evidence.graph
     tally: Counter[int] = Counter()
+    mapping = -1
     for index in fresh[:5000].tolist():
-        above = int(idom[index])
+        below, above = index, int(idom[index])
         while 0 <= above < graph.count and evidence.is_new[above]:
-            above = int(idom[above])
+            below, above = above, int(idom[above])
+        if above == graph.count and is_context(graph, below):
+            mapping = above = mapping if mapping >= 0 else below
         tally[above] += 1
     holder, number = tally.most_common(1)[0]
-    return holder if 0 <= holder < graph.count and number >= 0.6 * min(len(fresh), 5000) else -1
+    return holder if 0 <= holder < graph.count and number >= 0.4 * min(len(fresh), 5000) else -1
+
+
+def is_context(graph: HeapGraph, index: int) -> bool:
+    """Whether the object is a `contextvars.Context` or a part of the mapping inside of one."""
+    return is_context_name(graph.type_name(index))
+
+
+def is_context_name(name: str) -> bool:
+    return name in ("_contextvars.Context", "builtins.Context") or name.startswith("builtins.hamt")
 
 
 def _class_verdict(evidence: Evidence, holder: int, rows: list[tuple[str, Ints]]) -> list[Verdict]:
@@ -234,20 +253,21 @@ def _class_verdict(evidence: Evidence, holder: int, rows: list[tuple[str, Ints]]
     rows.sort(key=lambda row: (row[0].startswith("builtins."), -_held_directly(evidence, holder, row[1]), -len(row[1])))
     name, fresh = rows[0]
     owners = names.owners(holder)
-    is_context = graph.type_name(holder) == "_contextvars.Context"
-    owner = "current contextvars.Context of a thread" if is_context else owners[0] if owners else graph.type_name(holder)
-    if holder in graph.bounds or known.is_harmless(owner):
+    owner = owners[0] if owners else graph.type_name(holder)
+    advice = "Look at what this object links to and never lets go."
+    if is_context(graph, holder):
+        owner = "current contextvars.Context of a thread"
+        advice = "A ContextVar made per request is never freed: make it once, at module level."
+    if limit_of(graph, holder) is not None or known.is_harmless(owner):
         return []
-    series = evidence.classes[name]
-    advice = "A ContextVar made per request is never freed: make it once, at module level." if is_context else ""
-    trend: Trend = series.trend
+    trend = evidence.classes[name].trend
     weight = float(sum(graph.sizes[objects].sum() for _, objects in rows))
     return [
         Verdict(
-            "python-leak", name, confidence(trend, certainty=0.9),
+            "uncollectable" if owner == "gc.garbage" else "python-leak", name, confidence(trend, certainty=0.9),
             f"{trend.gain:,.0f} more and none freed, all of them reached through one older {graph.type_name(holder)}",
-            advice or "Look at what this object links to and never lets go.", series.seconds, series.counts, trend, owner,
-            tuple(owners[1:]), holder, np.concatenate([objects for _, objects in rows]), fresh, weight,
+            advice, evidence.seconds, evidence.classes[name].counts, trend, owner, tuple(owners[1:]), holder,
+            np.concatenate([objects for _, objects in rows]), fresh, weight,
         )  # fmt: skip
     ]
 

@@ -21,6 +21,7 @@ GLUE = frozenset(
 ) | {"collections.OrderedDict", "collections.deque", "collections.defaultdict", "functools.partial"}  # fmt: skip
 UNWRAP_MAX = 6
 MAJORITY = 0.4
+UNWRAPPED_SHARE = 0.15  # several wrappers may share what they wrap
 
 
 def telling_class(graph: HeapGraph, children: Ints, within: Bools) -> str:
@@ -32,7 +33,7 @@ def telling_class(graph: HeapGraph, children: Ints, within: Bools) -> str:
     if unwrapped:
         name, number = Counter(graph.type_name(int(i)) for i in unwrapped).most_common(1)[0]
         wrappers = sum(n for kind, n in direct.items() if kind not in ATOMS) or 1
-        if number >= MAJORITY * wrappers:
+        if number >= UNWRAPPED_SHARE * wrappers:
             return name
     solid = [(name, number) for name, number in direct.most_common() if name not in ATOMS]
     if solid and solid[0][1] >= MAJORITY * max(n for _, n in direct.most_common()):
