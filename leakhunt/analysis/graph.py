@@ -135,7 +135,8 @@ class HeapGraph:
         offsets = np.concatenate((self.offsets, [self.offsets[-1] + len(starts)]))
         targets = np.concatenate((self.targets, starts.astype(np.int32)))
         matrix = csr_array(
-            (np.ones(len(targets), dtype=np.int8), targets, offsets.astype(np.int64)),
+            # float64 is what csgraph wants: of another dtype it makes a copy with sorted edges, and the roots' order is lost
+            (np.ones(len(targets)), targets, offsets.astype(np.int64)),
             shape=(self.count + 1, self.count + 1),
         )
         order, parent = breadth_first_order(matrix, self.count)
