@@ -217,7 +217,8 @@ class Heap:
     """A program's heap over time. With `reuse`, a freed address is the next one given to an object of its size."""
 
     def __init__(self, reuse: bool = False, **meta: Any) -> None:
-        self._types: dict[str, Type] = {}
+        self._types: list[Type] = []
+        self._type_by_name: dict[str, Type] = {}
         self._things: list[Thing] = []
         self._roots: list[tuple[Thing, str, str]] = []
         self._free: dict[int, list[int]] = {}
@@ -231,13 +232,18 @@ class Heap:
 
     def type(self, name: str, del_at: str = "", file: str = "", is_class: bool = False) -> Type:
         """The type of that name, with what is said of it the first time that something is."""
-        kind = self._types.get(name)
+        kind = self._type_by_name.get(name)
         if kind is None:
-            kind = self._types[name] = Type(
-                name, del_at, file, is_class or name == "builtins.type", self._new_address(0)
-            )
+            kind = Type(name, is_class=is_class or name == "builtins.type", address=self._new_address(0))
+            self._type_by_name[name] = kind
+            self._types.append(kind)
         kind.del_at, kind.file = del_at or kind.del_at, file or kind.file
         return kind
+
+    def redefine(self, name: str) -> Type:
+        """The class of that name is made anew: another class, and what is made from now on is of it."""
+        del self._type_by_name[name]
+        return self.type(name)
 
     def instance(self, kind: str, *, size: int | None = None, separate_dict: bool = False, **attributes: Any) -> Thing:
         """An object with attributes; inline as from 3.11 on, or in a `__dict__` that is an object of its own."""
@@ -385,7 +391,7 @@ class Heap:
         self._elapsed = self._elapsed + float(self.meta["interval"]) if elapsed is None else elapsed
         moment = {"sequence": self._sequence, "elapsed": self._elapsed, "time": 1.7e9 + self._elapsed}
         meta = {**moment, **self.meta, **figures}
-        return heap_rows.snapshot(meta, list(self._types.values()), counts, self._roots, deep, indexed)
+        return heap_rows.snapshot(meta, self._types, counts, self._roots, deep, indexed)
 
     def live(
         self,
