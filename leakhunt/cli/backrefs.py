@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from leakhunt.cli.output import emit, output_option, pick_format, verbosity
+from leakhunt.cli.output import emit, output_option, pick_format, told, verbosity
 
 
 @click.command(epilog="Example:  leakhunt backrefs run1/pid-4711.0/000009.leak --type shop.session.Session -o why.svg")
@@ -27,10 +27,15 @@ def backrefs(
     quiet: bool,
     verbose: bool,
 ) -> None:
-    """Draw the back-reference graph of a class. Needs no `dot` program."""
+    """Draw the back-reference graph of a class. Needs no `dot` program.
+
+    S is a snapshot, or a run folder: then its newest snapshot with the whole graph.
+    """
     name = pick_format(format_, output, ["svg", "png", "dot", "html"], "svg")
     from leakhunt import pipeline
     from leakhunt.render.graph import draw
 
     limits = {key: value for key, value in (("depth", depth), ("width", width)) if value is not None}
-    emit(draw(pipeline.backrefs(snapshot, type_name, **limits), name), output)
+    with told(f"searched and drew {snapshot}", verbose):
+        picture = draw(pipeline.backrefs(snapshot, type_name, **limits), name)
+    emit(picture, output)

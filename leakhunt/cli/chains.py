@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from leakhunt.cli.output import emit, output_option, page_of, pick_format, verbosity
+from leakhunt.cli.output import emit, output_option, page_of, pick_format, told, verbosity
 
 
 @click.command(epilog="Example:  leakhunt chains run1/pid-4711.0/000009.leak --type shop.session.Session")
@@ -27,11 +27,15 @@ def chains(
     quiet: bool,
     verbose: bool,
 ) -> None:
-    """Show retaining chains of a class: from a GC root, and by every object on the way that defines __del__."""
+    """Show retaining chains of a class: from a GC root, and by every object on the way that defines __del__.
+
+    S is a snapshot, or a run folder: then its newest snapshot with the whole graph.
+    """
     name = pick_format(format_, output, ["text", "json"], "text")
     from leakhunt import pipeline
 
-    found = pipeline.chains(snapshot, type_name, limit)
+    with told(f"searched {snapshot}", verbose):
+        found = pipeline.chains(snapshot, type_name, limit)
     if name == "json":
         emit(json.dumps([dataclasses.asdict(chain) for chain in found], indent=1), output)
         return

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from leakhunt.cli.output import emit, output_option, page_of, pick_format, verbosity
+from leakhunt.cli.output import emit, output_option, page_of, pick_format, told, verbosity
 from leakhunt.errors import UsageError
 
 
@@ -28,7 +28,8 @@ def diff(
     name = pick_format(format_, output, ["text", "json"], "text")
     from leakhunt import pipeline
 
-    found = pipeline.diff(snapshots)
+    with told(f"compared {len(snapshots)} snapshots", verbose):
+        found = pipeline.diff(snapshots)
     if name == "json":
         emit(found.to_json(), output)
         return

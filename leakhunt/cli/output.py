@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO, TypeVar
@@ -58,6 +59,15 @@ def say(message: str) -> None:
     with contextlib.suppress(OSError, ValueError, AttributeError):
         sys.stderr.write(f"leakhunt: {message}\n")
         sys.stderr.flush()
+
+
+@contextlib.contextmanager
+def told(what: str, verbose: bool) -> Iterator[None]:
+    """With -v, say what was done and how long it took."""
+    begun = time.monotonic()
+    yield
+    if verbose:
+        say(f"{what} in {time.monotonic() - begun:.1f} s")
 
 
 def wants_color(stream: TextIO) -> bool:

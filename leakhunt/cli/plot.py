@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from leakhunt.cli.output import emit, output_option, pick_format, progress_bar, verbosity
+from leakhunt.cli.output import emit, output_option, pick_format, verbosity
+from leakhunt.cli.reporting import analysed
 
 
 @click.command(epilog="Example:  leakhunt plot run1 -o growth.png")
@@ -17,10 +18,7 @@ from leakhunt.cli.output import emit, output_option, pick_format, progress_bar, 
 def plot(run: Path, format_: str | None, output: str | None, quiet: bool, verbose: bool) -> None:
     """Draw the growth of each class over time, with the process's memory."""
     name = pick_format(format_, output, ["png", "svg"], "png")
-    from leakhunt.pipeline import hunt
-
-    with progress_bar(quiet) as progress:
-        findings = hunt(run, progress=progress)
+    findings = analysed(run, quiet, verbose)
     from leakhunt.render.plot import growth
 
     emit(growth(findings, name), output)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from leakhunt.cli.output import emit, output_option, page_of, pick_format, progress_bar, verbosity
+from leakhunt.cli.output import emit, output_option, page_of, pick_format, verbosity
+from leakhunt.cli.reporting import analysed
 
 
 @click.command(epilog="Example:  leakhunt report run1 --format html -o leaks.html")
@@ -23,10 +24,7 @@ def report(run: Path, format_: str | None, fail_on_leak: bool, output: str | Non
     from leakhunt.render import REGISTRY
 
     name = pick_format(format_, output, list(REGISTRY), "text")
-    from leakhunt.pipeline import hunt
-
-    with progress_bar(quiet) as progress:
-        findings = hunt(run, progress=progress)
+    findings = analysed(run, quiet, verbose)
     options = page_of(output) if name == "text" else {}
     emit(REGISTRY[name](**options).render(findings), output)
     return 1 if fail_on_leak and findings.verdict == "leak" else 0

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from leakhunt.cli.output import check_writable, emit, page, progress_bar, say
+from leakhunt.cli.output import check_writable, emit, page, progress_bar, say, told
 from leakhunt.errors import UsageError
 from leakhunt.runfolder import read_run
 
@@ -21,7 +21,9 @@ NOBODY_REPORTED_IN = (
 )
 
 
-def report_run(folder: Path, html: str | None, quiet: bool, nobody: str = NOBODY_REPORTED_IN) -> bool:
+def report_run(
+    folder: Path, html: str | None, quiet: bool, verbose: bool = False, nobody: str = NOBODY_REPORTED_IN
+) -> bool:
     """Hunt, print the report on stderr, write the HTML page; True when there is a leak.
 
     `nobody` is what to say when there is no process in the folder.
@@ -30,10 +32,7 @@ def report_run(folder: Path, html: str | None, quiet: bool, nobody: str = NOBODY
         if not quiet:
             say(nobody)
         return False
-    from leakhunt.pipeline import hunt
-
-    with progress_bar(quiet) as progress:
-        findings = hunt(folder, progress=progress)
+    findings = analysed(folder, quiet, verbose)
     if not quiet:
         _print(findings)
         say(f"`leakhunt report {short(folder)}` shows this again.")
@@ -42,6 +41,14 @@ def report_run(folder: Path, html: str | None, quiet: bool, nobody: str = NOBODY
 
         emit(REGISTRY["html"]().render(findings), html)
     return bool(findings.verdict == "leak")
+
+
+def analysed(folder: Path, quiet: bool, verbose: bool) -> Findings:
+    """The findings of a run folder; a progress bar runs meanwhile where somebody watches."""
+    from leakhunt.pipeline import hunt
+
+    with told(f"analysed {short(folder)}", verbose), progress_bar(quiet) as progress:
+        return hunt(folder, progress=progress)
 
 
 def check_html(html: str) -> None:

@@ -104,17 +104,17 @@ def run(
     except UsageError:
         discard(folder)
         raise
-    leaks = _after(folder, status, html, quiet, wants_verdict=fail_on_leak)
+    leaks = _after(folder, status, html, quiet, verbose, wants_verdict=fail_on_leak)
     end_like(ExitStatus(code=1) if leaks and fail_on_leak and status.number == 0 else status)
 
 
-def _after(folder: Path, status: ExitStatus, html: str | None, quiet: bool, wants_verdict: bool) -> bool:
+def _after(folder: Path, status: ExitStatus, html: str | None, quiet: bool, verbose: bool, wants_verdict: bool) -> bool:
     """Close the run and report on it; True when it leaks. Nothing that fails here reaches the exit status."""
     try:
         _finish(folder, status, quiet)
         if quiet and html is None and not wants_verdict:
             return False
-        return report_run(folder, html, quiet)
+        return report_run(folder, html, quiet, verbose)
     except KeyboardInterrupt:
         problem = f"The analysis was interrupted. `leakhunt report {short(folder)}` does it again."
     except LeakhuntError as error:
