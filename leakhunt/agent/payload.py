@@ -1,12 +1,12 @@
 """Runs in the target, once per request, as a file: claims the request, obeys it, answers, leaves no name behind.
 
-Executed in a namespace of its own that holds STAGE, the folder it was staged in. Python 3.8 syntax; imports what every
-interpreter has loaded anyway. Whoever renames the request first owns it: a second thread that was asked as well finds
-none, and neither does one that comes after the caller gave up.
+Executed in a namespace of its own that holds STAGE, the folder of the request, and AGENT, that of the agent's files.
+Python 3.8 syntax; imports what every interpreter has loaded anyway. Whoever renames the request first owns it: a second
+thread that was asked as well finds none, and neither does one that comes after the caller gave up.
 """
 
 import sys
-from posix import O_CLOEXEC, O_CREAT, O_EXCL, O_RDONLY, O_WRONLY, close, open, read, readlink, rename, stat, write
+from posix import O_CLOEXEC, O_CREAT, O_EXCL, O_RDONLY, O_WRONLY, close, open, read, rename, stat, write
 
 PACKAGE = "_leakhunt_agent"
 
@@ -50,7 +50,7 @@ def answer(stage, text):
 def arm(stage, folder, options):
     agent, loaded = sys.modules.get(PACKAGE), False
     if agent is None:
-        agent, loaded = load(stage), True
+        agent, loaded = load(AGENT), True  # noqa: F821  (given by the caller)
     try:
         if agent.arm(folder, options):
             return "started"
@@ -62,21 +62,12 @@ def arm(stage, folder, options):
     return "already\0%s" % getattr(agent._sampler, "_run_folder", "")
 
 
-def load(stage):
-    """The agent from the staged files, under a name of its own, past sys.path and without writing bytecode.
-
-    The compiled walker comes from where it is installed, if the program can read it there: Python never unloads one,
-    but finds it again by its path.
-    """
+def load(folder):
+    """The agent from its files, under a name of its own, past sys.path and without writing bytecode."""
     from _frozen_importlib import module_from_spec
     from _frozen_importlib_external import spec_from_file_location
 
-    places = [stage + "/agent"]
-    try:
-        places.append(readlink(stage + "/installed"))
-    except OSError:
-        pass
-    spec = spec_from_file_location(PACKAGE, places[0] + "/__init__.py", submodule_search_locations=places)
+    spec = spec_from_file_location(PACKAGE, folder + "/__init__.py", submodule_search_locations=[folder])
     quiet, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     try:
         agent = sys.modules[PACKAGE] = module_from_spec(spec)
@@ -87,8 +78,7 @@ def load(stage):
         raise
     finally:
         sys.dont_write_bytecode = quiet
-        for place in places:
-            sys.path_importer_cache.pop(place, None)
+        sys.path_importer_cache.pop(folder, None)
 
 
 def disarm():

@@ -13,6 +13,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 
@@ -31,10 +32,10 @@ _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _ANSWER_LIMIT = 65536
 
 # One expression, because it may run in the namespace of __main__: nothing gets a name there, nothing is raised.
-_CALL = """exec({text!r}, {{"STAGE": {stage!r}}})\n"""
+_CALL = """exec({text!r}, {{"STAGE": {stage!r}, "AGENT": {agent!r}}})\n"""
 _TEXT = """\
 try:
-    with __import__("_io").open(STAGE + "/agent/payload.py", "rb") as _file:
+    with __import__("_io").open(AGENT + "/payload.py", "rb") as _file:
         _code = compile(_file.read(), "<leakhunt>", "exec")
     exec(_code)
 except BaseException:
@@ -64,9 +65,6 @@ class Folder:
         descriptor = open_folder(name, self.fd)
         self._give(descriptor)
         os.close(descriptor)
-
-    def link(self, name: str, destination: str) -> None:
-        os.symlink(destination, name, dir_fd=self.fd)
 
     def hand_over(self) -> None:
         """From here on the folder is the target's."""
@@ -107,7 +105,7 @@ class Stage:
     @property
     def call(self) -> str:
         """Python source that makes an interpreter obey the request."""
-        return _CALL.format(text=_TEXT, stage=self._folder.inside)
+        return _CALL.format(text=_TEXT, stage=self._folder.inside, agent=self._agent)
 
     def script(self) -> str:
         """The same as a file; its path as the target sees it."""
@@ -145,23 +143,25 @@ class Stage:
         return True
 
     def _fill(self) -> None:
-        folder = self._folder
-        folder.make("agent")
-        for source in sorted(AGENT_FOLDER.iterdir()):
-            if source.suffix == ".py":
-                folder.write(f"agent/{source.name}", source.read_bytes())
-            elif source.suffix == ".so":
-                self._lend(source)
-        folder.write("request", self._request.text())
-        folder.hand_over()
+        if not self._is_near:
+            self._folder.make("agent")
+            for source in (*AGENT_FOLDER.glob("*.py"), *AGENT_FOLDER.glob("*.so")):
+                self._folder.write(f"agent/{source.name}", source.read_bytes())
+        self._folder.write("request", self._request.text())
+        self._folder.hand_over()
 
-    def _lend(self, library: Path) -> None:
-        """A link where the target can follow it: the same file is then mapped once, however often one attaches."""
-        target, name = self._target, f"agent/{library.name}"
-        if procfs.is_same_root(target.pid) and (target.uid in (0, os.geteuid()) or _is_public(library)):
-            self._folder.link(name, str(library))
-        else:
-            self._folder.write(name, library.read_bytes())
+    @property
+    def _agent(self) -> str:
+        """Where the target finds the agent: where it is installed, if it can read that, else staged.
+
+        Python never unloads a compiled module, but finds it again under the same path: near targets map it once.
+        """
+        return str(AGENT_FOLDER) if self._is_near else f"{self._folder.inside}/agent"
+
+    @cached_property
+    def _is_near(self) -> bool:
+        target = self._target
+        return procfs.is_same_root(target.pid) and (target.uid in (0, os.geteuid()) or _is_public(AGENT_FOLDER))
 
     def _has(self, name: str) -> bool:
         with contextlib.suppress(OSError):
@@ -219,6 +219,7 @@ def _foreign_owner(target: Target) -> tuple[int, int] | None:
     return None if target.uid == os.geteuid() else (target.uid, target.gid)
 
 
-def _is_public(path: Path) -> bool:
-    """Whether any user can read the file: readable itself, and every directory above it open to all."""
-    return bool(path.stat().st_mode & 0o004) and all(parent.stat().st_mode & 0o001 for parent in path.parents)
+def _is_public(folder: Path) -> bool:
+    """Whether any user can read the files in a folder: themselves, and every directory above them, open to all."""
+    ways_there = all(parent.stat().st_mode & 0o001 for parent in (folder, *folder.parents))
+    return ways_there and all(file.stat().st_mode & 0o004 for file in folder.iterdir())

@@ -134,8 +134,8 @@ def test_a_stage_is_private_and_gone_afterwards(program: subprocess.Popen[bytes]
         assert match is not None
         folder = Path(match[0])
         assert folder.stat().st_mode & 0o777 == 0o700
-        assert (folder / "agent" / "__init__.py").exists()
-        assert all(file.stat().st_mode & 0o077 == 0 for file in folder.rglob("*") if not file.is_symlink())
+        assert (folder / "request").exists()
+        assert all(file.stat().st_mode & 0o077 == 0 for file in folder.rglob("*"))
     assert not folder.exists()
 
 
