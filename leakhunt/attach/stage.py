@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 import shutil
 import time
+import zlib
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
@@ -46,10 +48,10 @@ except BaseException:
 class Folder:
     """A private folder in the target's root; `inside` is its path as the target sees it, `fd` is ours."""
 
-    def __init__(self, target: Target) -> None:
-        """Raises AttachError when the target has no place that both sides can write to."""
+    def __init__(self, target: Target, name: str = "") -> None:
+        """Raises AttachError when the target has no place that both sides can write to, OSError for a taken `name`."""
         self._parent, place = _writable_place(target.pid)
-        self._name = f"leakhunt-{secrets.token_hex(8)}"
+        self._name = name or f"leakhunt-{secrets.token_hex(8)}"
         self.inside = f"/{place}/{self._name}"
         self._owner = _foreign_owner(target)
         os.mkdir(self._name, 0o700, dir_fd=self._parent)
@@ -86,7 +88,7 @@ class Stage:
     def __init__(self, target: Target, request: Request) -> None:
         self._target, self._request = target, request
         try:
-            self._folder = Folder(target)
+            self._folder = Folder(target, "" if self._is_near else _name_for_copies(target))
         except OSError as error:
             raise AttachError(f"Nothing can be staged for process {target.pid}: {error.strerror}.") from error
 
@@ -154,7 +156,7 @@ class Stage:
     def _agent(self) -> str:
         """Where the target finds the agent: where it is installed, if it can read that, else staged.
 
-        Python never unloads a compiled module, but finds it again under the same path: near targets map it once.
+        Python never unloads a compiled module, but finds it again under the same path, and so maps it once.
         """
         return str(AGENT_FOLDER) if self._is_near else f"{self._folder.inside}/agent"
 
@@ -217,6 +219,15 @@ def _open_below(pid: int, place: str) -> int:
 def _foreign_owner(target: Target) -> tuple[int, int] | None:
     """Whom the files must be given to; None when the target is of our own user."""
     return None if target.uid == os.geteuid() else (target.uid, target.gid)
+
+
+def _name_for_copies(target: Target) -> str:
+    """A folder's name that depends on the compiled modules in it; the former one if the target has them from there."""
+    libraries = b"".join(library.read_bytes() for library in sorted(AGENT_FOLDER.glob("*.so")))
+    prefix = f"leakhunt-{zlib.crc32(libraries):08x}"
+    former = re.compile(rf"/({prefix}[0-9a-f]{{8}})/agent/")
+    found = (former.search(mapping.path) for mapping in target.mappings)
+    return next((match[1] for match in found if match), prefix + secrets.token_hex(4))
 
 
 def _is_public(folder: Path) -> bool:

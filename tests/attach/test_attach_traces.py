@@ -17,7 +17,7 @@ from leakhunt.attach.target import Target
 ROUNDS_BY_NAME = {"3.12": 100, "3.8": 25, "3.11": 25, "3.11-static": 25, "3.14-chroot": 25}
 WARM_UP_ROUNDS = 10
 OBJECTS_TOLERANCE = 3  # a tuple more or less on a free list
-MEMORY_TOLERANCE_BYTES = 3 << 20
+MEMORY_TOLERANCE_BYTES = 6 << 20  # what free memory lies about; an agent that stays is 1 MB or more a round
 MAPPINGS_TOLERANCE = 10
 
 BY_VERSION = {interpreter.name: interpreter for interpreter in interpreters()}
