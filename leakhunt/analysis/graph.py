@@ -135,7 +135,7 @@ class HeapGraph:
         offsets = np.concatenate((self.offsets, [self.offsets[-1] + len(starts)]))
         targets = np.concatenate((self.targets, starts.astype(np.int32)))
         matrix = csr_array(
-            # float64 is what csgraph wants: of another dtype it makes a copy with sorted edges, and the roots' order is lost
+            # Of another dtype than float64 csgraph makes a copy with sorted edges: the order of the roots is lost.
             (np.ones(len(targets)), targets, offsets.astype(np.int64)),
             shape=(self.count + 1, self.count + 1),
         )

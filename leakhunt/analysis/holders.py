@@ -254,9 +254,9 @@ def limit_of(graph: HeapGraph, index: int) -> int | None:
 
 
 def _cachedlimit_of(graph: HeapGraph, index: int) -> int:
-    """References that a bounded object may have: an lru_cache has a key and a result for each of its entries."""
-    per_entry = 2 if graph.type_name(index) == "functools._lru_cache_wrapper" else 1
-    return graph.bounds[index] * per_entry + (16 if per_entry == 2 else 0)
+    """References that a bounded object may have: an lru_cache has key, result and link type (3.10+) of each entry."""
+    per_entry = 3 if graph.type_name(index) == "functools._lru_cache_wrapper" else 1
+    return graph.bounds[index] * per_entry + (16 if per_entry == 3 else 0)
 
 
 def shared(graph: HeapGraph, places: list[Place]) -> list[Place]:

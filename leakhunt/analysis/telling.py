@@ -18,7 +18,10 @@ GLUE = frozenset(
         "tuple", "list", "dict", "set", "frozenset", "cell", "method", "function", "hamt", "hamt_bitmap_node",
         "hamt_array_node", "hamt_collision_node", "mappingproxy", "builtin_function_or_method",
     )
-) | {"collections.OrderedDict", "collections.deque", "collections.defaultdict", "functools.partial"}  # fmt: skip
+) | {
+    "collections.OrderedDict", "collections.deque", "collections.defaultdict", "functools.partial",
+    "functools._lru_list_elem",
+}  # fmt: skip
 UNWRAP_MAX = 6
 MAJORITY = 0.4
 UNWRAPPED_SHARE = 0.15  # several wrappers may share what they wrap
