@@ -7,7 +7,9 @@
    Tuples and frozensets that a C function of the program is still filling are in the list as well (listing.py); the
    list is let go before the GIL is. */
 
+#ifndef Py_LIMITED_API
 #define Py_LIMITED_API 0x030b0000
+#endif
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 #include <time.h>
@@ -59,6 +61,10 @@ typedef struct {
 } Rules;
 
 typedef struct {
+    uint64_t row, size;
+} HugeSize;
+
+typedef struct {
     Budget budget;
     Rules rules;
     int deep;
@@ -70,6 +76,7 @@ typedef struct {
     Array container_address, container_type, container_length;
     Array weak_source, weak_target;
     Array bases; /* uint64_t: first reference of every BASE_EVERY-th row */
+    Array huge;  /* HugeSize: rows whose size takes more than 32 bits */
     Array row_of; /* uint32_t by number in `seen` */
     size_t rows;
     size_t tuple_bytes;
@@ -456,7 +463,11 @@ append_row(Walk *walk, PyObject *item, uint32_t type, uint64_t size, int64_t len
         ARRAY_PUSH(budget, &walk->bases, uint64_t, base);
     ARRAY_PUSH(budget, &walk->address, uint64_t, (uint64_t)(uintptr_t)item);
     ARRAY_PUSH(budget, &walk->type, uint32_t, type);
-    ARRAY_PUSH(budget, &walk->size, uint64_t, size);
+    ARRAY_PUSH(budget, &walk->size, uint32_t, (uint32_t)size);
+    if (size > UINT32_MAX) {
+        HugeSize huge = {walk->rows, size};
+        ARRAY_PUSH(budget, &walk->huge, HugeSize, huge);
+    }
     ARRAY_PUSH(budget, &walk->length, uint32_t, length_cell);
     ARRAY_PUSH(budget, &walk->refcount, uint32_t, refcount);
     ARRAY_PUSH(budget, &walk->flags, uint8_t, flags);
@@ -514,11 +525,11 @@ row_of_object(Walk *walk, PyObject *item, int is_listed, PyObject *types)
     }
     if (kind->is_weak)
         note_weak(walk, item);
+    append_row(walk, item, type, size, length, is_listed ? refcount_of(item, 1) : SATURATED, flags);
     if (kind->held < kind->held_max && ARRAY_PUSH(&walk->budget, &walk->held, PyObject *, item)) {
         kind->held++;
-        Py_IncRef(item);
+        Py_IncRef(item); /* after its count is taken */
     }
-    append_row(walk, item, type, size, length, is_listed ? refcount_of(item, 1) : SATURATED, flags);
     if (kind->is_mapping)
         traverse_mapping(kind, item, walk);
     else
@@ -669,7 +680,7 @@ walk_free(Walk *walk)
         &walk->kinds, &walk->kind_slots, &walk->pending, &walk->held, &walk->address, &walk->type, &walk->size,
         &walk->length, &walk->refcount, &walk->flags, &walk->count, &walk->target, &walk->container_address,
         &walk->container_type, &walk->container_length, &walk->weak_source, &walk->weak_target, &walk->bases,
-        &walk->row_of,
+        &walk->row_of, &walk->huge,
     };
     size_t i;
 
@@ -917,6 +928,25 @@ rows_give_back(Rows *self, PyObject *arguments)
     return Py_NewRef(Py_None);
 }
 
+/* Widen the sizes to 64 bits, where one of them needs it. */
+static int
+widen_sizes(Walk *walk)
+{
+    Array wide = {0};
+    size_t row, i;
+
+    if (!array_reserve(&walk->budget, &wide, walk->rows * sizeof(uint64_t)))
+        return 0;
+    for (row = 0; row < walk->rows; row++)
+        ARRAY_AT(&wide, uint64_t, row) = ARRAY_AT(&walk->size, uint32_t, row);
+    for (i = 0; i < ARRAY_COUNT(&walk->huge, HugeSize); i++)
+        ARRAY_AT(&wide, uint64_t, ARRAY_AT(&walk->huge, HugeSize, i).row) = ARRAY_AT(&walk->huge, HugeSize, i).size;
+    wide.used = walk->rows * sizeof(uint64_t);
+    array_free(&walk->budget, &walk->size);
+    walk->size = wide;
+    return 1;
+}
+
 static PyObject *
 column_of(Rows *self, Array *array)
 {
@@ -955,6 +985,8 @@ rows_columns(Rows *self, PyObject *unused)
         fine = number_rows(walk);
         if (fine)
             resolve(walk);
+        if (fine && walk->huge.used)
+            fine = widen_sizes(walk);
         Py_END_ALLOW_THREADS
     }
     if (!fine)
@@ -964,7 +996,7 @@ rows_columns(Rows *self, PyObject *unused)
         return NULL;
     fine = put_column(columns, self, "object.address", "<u8", &walk->address) &&
            put_column(columns, self, "object.type", "<u4", &walk->type) &&
-           put_column(columns, self, "object.size", "<u8", &walk->size) &&
+           put_column(columns, self, "object.size", walk->huge.used ? "<u8" : "<u4", &walk->size) &&
            put_column(columns, self, "object.length", "<u4", &walk->length) &&
            put_column(columns, self, "object.refcount", "<u4", &walk->refcount) &&
            put_column(columns, self, "object.flags", "|u1", &walk->flags) &&

@@ -15,6 +15,7 @@
 #include <sys/mman.h>
 
 #define ARRAY_FIRST_BYTES ((size_t)1 << 16)
+#define HUGE_BYTES ((size_t)1 << 21)
 
 /* What one walk takes; `exceeded` is set by the first request that was refused and never cleared. */
 typedef struct {
@@ -40,23 +41,43 @@ budget_take(Budget *budget, size_t bytes)
     return 1;
 }
 
+/* Address space from a multiple of HUGE_BYTES on, so that the system can back it by huge pages: at one page fault per
+   4 KiB, filling fresh memory costs more than the walk itself. */
+static char *
+aligned_space(size_t bytes)
+{
+    char *space = mmap(NULL, bytes + HUGE_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    size_t before;
+
+    if (space == MAP_FAILED)
+        return NULL;
+    before = (HUGE_BYTES - (uintptr_t)space % HUGE_BYTES) % HUGE_BYTES;
+    if (before > 0)
+        munmap(space, before);
+    munmap(space + before + bytes, HUGE_BYTES - before);
+    return space + before;
+}
+
 static void *
 pages_new(Budget *budget, size_t bytes)
 {
-    void *data;
+    char *space;
 
     if (!budget_take(budget, bytes))
         return NULL;
-    data = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (data == MAP_FAILED) {
+    space = bytes < HUGE_BYTES ? mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) : aligned_space(bytes);
+    if (space == NULL || space == MAP_FAILED || mprotect(space, bytes, PROT_READ | PROT_WRITE) != 0) {
+        if (space != NULL && space != MAP_FAILED)
+            munmap(space, bytes);
         budget->bytes -= bytes;
         budget->exceeded = 1;
         return NULL;
     }
 #ifdef MADV_HUGEPAGE
-    madvise(data, bytes, MADV_HUGEPAGE); /* a page fault costs more than filling the page */
+    if (bytes >= HUGE_BYTES)
+        madvise(space, bytes, MADV_HUGEPAGE);
 #endif
-    return data;
+    return space;
 }
 
 static void
@@ -68,20 +89,30 @@ pages_free(Budget *budget, void *data, size_t bytes)
     }
 }
 
+/* Move pages to a larger place: what is in them moves by page table, not by copying. */
 static void *
 pages_grow(Budget *budget, void *data, size_t bytes, size_t wanted)
 {
     void *moved;
 
-#ifdef MREMAP_MAYMOVE
-    if (!budget_take(budget, wanted - bytes))
+#ifdef MREMAP_FIXED
+    char *space = aligned_space(wanted);
+    if (space == NULL || !budget_take(budget, wanted - bytes)) {
+        if (space != NULL)
+            munmap(space, wanted);
+        budget->exceeded = 1;
         return NULL;
-    moved = mremap(data, bytes, wanted, MREMAP_MAYMOVE);
+    }
+    moved = mremap(data, bytes, wanted, MREMAP_MAYMOVE | MREMAP_FIXED, space);
     if (moved == MAP_FAILED) {
+        munmap(space, wanted);
         budget->bytes -= wanted - bytes;
         budget->exceeded = 1;
         return NULL;
     }
+#ifdef MADV_HUGEPAGE
+    madvise(moved, wanted, MADV_HUGEPAGE);
+#endif
 #else
     moved = pages_new(budget, wanted);
     if (moved == NULL)
@@ -102,8 +133,7 @@ array_reserve(Budget *budget, Array *array, size_t more)
     if (more <= array->room - array->used)
         return 1;
     while (wanted - array->used < more)
-        wanted += wanted / 2; /* by half: what is reserved and never used is counted too */
-    wanted = (wanted + ARRAY_FIRST_BYTES - 1) / ARRAY_FIRST_BYTES * ARRAY_FIRST_BYTES;
+        wanted *= 2;
     data = array->data ? pages_grow(budget, array->data, array->room, wanted) : pages_new(budget, wanted);
     if (data == NULL)
         return 0;
@@ -121,7 +151,7 @@ array_free(Budget *budget, Array *array)
 
 /* Push one value of an exact type; evaluates to 0 when there was no room. */
 #define ARRAY_PUSH(budget, array, type, value)                                     \
-    (array_reserve(budget, array, sizeof(type))                                    \
+    (((array)->room - (array)->used >= sizeof(type) || array_reserve(budget, array, sizeof(type))) \
          ? (*(type *)((array)->data + (array)->used) = (value), (array)->used += sizeof(type), 1) \
          : 0)
 #define ARRAY_AT(array, type, index) (((type *)(array)->data)[index])

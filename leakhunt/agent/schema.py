@@ -37,7 +37,7 @@ Graph, in deep snapshots only (N objects, E references):
 
     object.address   <u8   id()
     object.type      <u4   row of type.*
-    object.size      <u8   shallow bytes
+    object.size      <u8   shallow bytes; <u4 where all fit
     object.length    <u4   items of a container, bytes of a buffer; NO_LENGTH where it has none
     object.refcount  <u4   references, the walker's own taken off; SATURATED for immortal objects
     object.flags     |u1   OBJECT_* bits

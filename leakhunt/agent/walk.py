@@ -9,11 +9,13 @@ import sys
 from array import array
 
 from . import plans, schema
+from .listing import UNFINISHED
 from .labels import UNLABELLED, Labels
 
 SLICE = 256
 IMMORTAL = (1 << 31) if sys.version_info >= (3, 12) else sys.maxsize  # PEP 683; 3.12 to 3.15 each have their own number
 get_referents = gc.get_referents
+is_tracked = gc.is_tracked
 getrefcount = sys.getrefcount
 is_finalized = getattr(gc, "is_finalized", None)
 
@@ -85,6 +87,7 @@ class Walk:
         self._pending, self._mappings = [], []
         self._weak_source, self._weak_target = array("I"), array("Q")
         self._own_references = 0
+        self._finds_tracked = gc.get_freeze_count() == 0  # what is frozen is tracked and not listed
 
     def columns(self):
         references = {"reference.count": self._count, "reference.target": self._target}
@@ -142,7 +145,7 @@ class Walk:
         row, base = len(self._count), len(self._target)
         referents = self._referents(item, plan)
         flags = 0
-        if listed:
+        if listed or (self._finds_tracked and id(kind) in UNFINISHED and is_tracked(item)):
             flags = schema.OBJECT_TRACKED
             if is_finalized is not None and is_finalized(item):
                 flags |= schema.OBJECT_FINALIZED
