@@ -32,6 +32,7 @@ class Tally:
     """What came of the attaches to one target, or to all."""
 
     attached: int = 0
+    detached: int = 0
     refused: int = 0  # said no beforehand
     failed: int = 0  # said yes, and could not; nothing was left
     crashed: int = 0
@@ -41,7 +42,7 @@ class Tally:
     reasons: collections.Counter[str] = field(default_factory=collections.Counter)
 
     def add(self, other: Tally) -> None:
-        for name in ("attached", "refused", "failed", "crashed", "deadlocked", "broken"):
+        for name in ("attached", "detached", "refused", "failed", "crashed", "deadlocked", "broken"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.pauses_ms += other.pauses_ms
         self.reasons += other.reasons
@@ -49,8 +50,8 @@ class Tally:
     def __str__(self) -> str:
         pause = f", pause {statistics.median(self.pauses_ms):.2f} ms" if self.pauses_ms else ""
         return (
-            f"{self.attached} attached, {self.refused} refused, {self.failed} failed, {self.crashed} crashed, "
-            f"{self.deadlocked} deadlocked, {self.broken} broken invariants{pause}"
+            f"{self.attached} attached, {self.detached} detached, {self.refused} refused, {self.failed} failed, "
+            f"{self.crashed} crashed, {self.deadlocked} deadlocked, {self.broken} broken invariants{pause}"
         )
 
     @property
@@ -107,7 +108,8 @@ def inject(target: HostileTarget, method: str, request: Request, tally: Tally) -
         tally.failed += 1
         tally.reasons[f"{request.action}: {answer.word} {answer.detail}"] += 1
         return False
-    tally.attached += 1
+    tally.attached += request.action == ARM
+    tally.detached += request.action == DISARM
     if answer.pause_ms:
         tally.pauses_ms.append(answer.pause_ms)
     return True
@@ -129,15 +131,15 @@ def main() -> int:
         for method in arguments.methods
         if method != "pep768" or (interpreter.version >= (3, 14) and kind != "asleep")
     ]
-    rounds, total, by_method = -(-arguments.attaches // (2 * len(cells))), Tally(), collections.defaultdict(Tally)
+    rounds, total, by_method = -(-arguments.attaches // len(cells)), Tally(), collections.defaultdict(Tally)
     for interpreter, kind, method in cells:
         tally = soak(interpreter, kind, method, rounds)
         print(f"{interpreter.name:12} {kind:16} {method:7} {tally}", flush=True)
         total.add(tally)
         by_method[method].add(tally)
     for method, tally in by_method.items():
-        tried = tally.attached + tally.failed
-        print(f"{method}: {tally}; {100 * tally.attached / max(1, tried):.2f} % of those it said yes to")
+        done = tally.attached + tally.detached
+        print(f"{method}: {tally}; {100 * done / max(1, done + tally.failed):.2f} % of those it said yes to")
     print(f"all: {total}")
     for reason, count in total.reasons.most_common():
         print(f"  {count} x {reason}")

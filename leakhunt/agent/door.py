@@ -120,8 +120,10 @@ def _obey(action, folder, options):
     agent = sys.modules[__package__]
     sampler = agent._sampler
     if action == "disarm":
+        if sampler is None or folder not in ("", sampler._run_folder):
+            return "absent"
         agent.disarm()
-        return "stopped\0" + sampler._run_folder if sampler is not None else "absent"
+        return "stopped\0" + sampler._run_folder
     if agent.arm(folder, options):
         return "started"
     return "already\0" + sampler._run_folder

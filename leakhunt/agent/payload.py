@@ -1,7 +1,7 @@
 """Runs in the target, once per request, as a file: claims the request, obeys it, answers, leaves no name behind.
 
-Executed in a namespace of its own that holds STAGE, the folder of the request, and AGENT, that of the agent's files.
-Python 3.8 syntax; imports what every interpreter has loaded anyway. Whoever renames the request first owns it: a second
+Executed in a namespace of its own, in which the caller then calls `main`. Python 3.8 syntax; imports what every
+interpreter has loaded anyway. Whoever renames the request first owns it: a second
 thread that was asked as well finds none, and neither does one that comes after the caller gave up.
 """
 
@@ -11,7 +11,8 @@ from posix import O_CLOEXEC, O_CREAT, O_EXCL, O_RDONLY, O_WRONLY, close, open, r
 PACKAGE = "_leakhunt_agent"
 
 
-def main(stage):
+def main(stage, agent_folder):
+    """`stage` is the folder of the request, `agent_folder` that of the agent's files."""
     if is_agent_thread():  # it can't end itself; another thread, or another way in, will do it
         return
     try:
@@ -25,7 +26,7 @@ def main(stage):
         finally:
             close(descriptor)
         action, folder, options = text.decode("utf-8", "surrogateescape").split("\0")
-        result = disarm() if action == "disarm" else arm(stage, folder, options)
+        result = disarm(folder) if action == "disarm" else arm(agent_folder, folder, options)
     except BaseException as error:  # a SystemExit would end the program
         result = "failed\0%s: %s" % (type(error).__name__, error)
     answer(stage, result)
@@ -47,10 +48,10 @@ def answer(stage, text):
     rename(stage + "/answer.part", stage + "/answer")
 
 
-def arm(stage, folder, options):
+def arm(agent_folder, folder, options):
     agent, loaded = sys.modules.get(PACKAGE), False
     if agent is None:
-        agent, loaded = load(AGENT), True  # noqa: F821  (given by the caller)
+        agent, loaded = load(agent_folder), True
     try:
         if agent.arm(folder, options):
             return "started"
@@ -81,10 +82,13 @@ def load(folder):
         sys.path_importer_cache.pop(folder, None)
 
 
-def disarm():
-    """Stop the agent and take it out of the program; "stopping" when its thread needs longer than it was given."""
+def disarm(only_from):
+    """Stop the agent and take it out of the program; "stopping" when its thread needs longer than it was given.
+
+    With `only_from`, an agent that writes to another run folder is somebody else's and stays.
+    """
     agent = sys.modules.get(PACKAGE)
-    if agent is None or agent._sampler is None:
+    if agent is None or agent._sampler is None or only_from not in ("", agent._sampler._run_folder):
         return "absent"
     folder, thread = agent._sampler._run_folder, agent._sampler._tid
     agent.disarm()
@@ -147,6 +151,3 @@ def unhook(namespace, names):
             sleep(0)
             since = perf_counter()
     return all(getrefcount(namespace[name]) <= 2 for name in names)
-
-
-main(STAGE)  # noqa: F821  (given by the caller)

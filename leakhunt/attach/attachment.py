@@ -68,6 +68,7 @@ class Attachment:
 
     def __init__(self, target: Target, run_folder: Path, relay: Relay | None, answer: Answer) -> None:
         self._target, self._run_folder, self._relay, self.answer = target, run_folder, relay, answer
+        self._inside = relay.inside if relay else str(run_folder.absolute())
 
     @property
     def is_over(self) -> bool:
@@ -84,6 +85,7 @@ class Attachment:
 
         A reason comes back when a process could not be reached; its agent stops by itself at its next snapshot.
         """
+        self.fetch()
         reason = None
         for pid in (*_descendants(self._target.pid), self._target.pid):
             reason = self._stop(pid) or reason
@@ -98,7 +100,7 @@ class Attachment:
         if Target(pid).status.state in ("", "Z", "X"):
             return None
         try:
-            attach(pid, Request(DISARM))
+            attach(pid, Request(DISARM, self._inside))
         except AttachError as error:
             self._ask_by_file(pid)
             return Reason(f"The agent in process {pid} stops at its next snapshot only: {error.message}")
@@ -128,11 +130,15 @@ def begin(pid: int, run_folder: Path, options: str, method: str | None = None) -
     """
     target = Target(pid)
     relay = Relay(target, run_folder) if _is_far(target) else None
+    inside = relay.inside if relay else str(run_folder.absolute())
     try:
-        answer = attach(pid, Request(ARM, relay.inside if relay else str(run_folder.absolute()), options), method)
+        answer = attach(pid, Request(ARM, inside, options), method)
         if answer.word != "started":
             raise _refusal(pid, answer)
-    except BaseException:
+    except BaseException as problem:
+        if not isinstance(problem, AttachError):  # Ctrl-C: it may have started meanwhile
+            with contextlib.suppress(AttachError):
+                attach(pid, Request(DISARM, inside))
         if relay is not None:
             relay.remove()
         raise

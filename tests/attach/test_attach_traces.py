@@ -107,3 +107,10 @@ def test_a_second_request_starts_no_second_agent(tmp_path: Path) -> None:
         assert way.inject(target.pid, Request(DISARM)).word == "stopped"
         assert way.inject(target.pid, Request(DISARM)).word == "absent"
         (target.interpreter.root / folder[1:]).rmdir()
+
+
+def test_a_detach_for_one_run_leaves_the_agent_of_another(tmp_path: Path) -> None:
+    with hostile_target(interpreters()[0], "breathing") as target:
+        assert attach(target.pid, Request(ARM, str(tmp_path), "interval=60")).word == "started"
+        assert attach(target.pid, Request(DISARM, "/another/run")).word == "absent"
+        assert attach(target.pid, Request(DISARM, str(tmp_path))).word == "stopped"
