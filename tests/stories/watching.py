@@ -49,7 +49,7 @@ def leakhunt(*arguments: str | Path, **environment: str) -> subprocess.Completed
 
 def watched(app: Path, folder: Path, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run a sample app to its end with a snapshot every half second."""
-    command = ("run", "--interval", "0.5", "--out", folder, *options, "--", sys.executable, app)
+    command: tuple[str | Path, ...] = ("run", "--interval", "0.5", "--out", folder, *options, "--", sys.executable, app)
     return leakhunt(*command, **environment)
 
 
