@@ -184,6 +184,22 @@ def test_a_program_that_sandboxes_itself() -> None:
     assert refusals.is_free_of_sandbox(Pretended("Seccomp:\t0\nSeccomp_filters:\t0\n")) is None
 
 
+def test_a_program_with_a_system_call_filter_of_its_own() -> None:
+    code = """if True:
+        import ctypes, struct, time
+        libc = ctypes.CDLL(None)
+        allow = ctypes.create_string_buffer(struct.pack("<HBBI", 6, 0, 0, 0x7FFF0000))
+        program = ctypes.create_string_buffer(struct.pack("<HxxxxxxQ", 1, ctypes.addressof(allow)))
+        assert libc.prctl(38, 1, 0, 0, 0) == 0  # PR_SET_NO_NEW_PRIVS
+        assert libc.prctl(22, 2, program, 0, 0) == 0  # PR_SET_SECCOMP
+        time.sleep(100)
+    """
+    with running(sys.executable, "-c", code) as process:
+        if process.poll() is not None:
+            pytest.skip("this kernel has no seccomp filters")
+        refused(process.pid, "limits its own system calls", "leakhunt run")
+
+
 def test_shadow_stacks_and_an_ignored_sigtrap() -> None:
     assert refusals.has_plain_stacks(Pretended("x86_Thread_features:\tshstk wrss\n"))
     assert refusals.has_plain_stacks(Pretended("SigIgn:\t0000000000000010\n"))
