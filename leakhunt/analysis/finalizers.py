@@ -23,7 +23,9 @@ def in_cycles(graph: HeapGraph) -> Bools:
         (np.ones(len(graph.targets), dtype=np.int8), graph.targets, graph.offsets), shape=(graph.count, graph.count)
     )
     _, component = connected_components(matrix, directed=True, connection="strong")
-    return np.bincount(component)[component] > 1
+    found: Bools = np.bincount(component)[component] > 1
+    found[graph.sources[graph.sources == graph.targets]] = True  # what refers to itself
+    return found
 
 
 def finalizable(graph: HeapGraph, objects: Ints) -> Ints:

@@ -110,7 +110,7 @@ class Names:
                 pending_namespace = None
             if len(found) >= 6:
                 break
-        if not tail:
+        if not tail and not found:
             root = self._roots.get(steps[0].source if steps else index)
             if root is not None:
                 found.append(root.label)
