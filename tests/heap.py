@@ -49,17 +49,27 @@ class Type:
 
 
 class Thing:
-    """An object of the heap. What the test says of it begins with an underscore: attributes are the program's."""
+    """An object of the heap: its attributes are the program's but those in OWN, which the tests' machinery keeps."""
 
+    OWN = frozenset(
+        "_heap _kind _size _address _attributes _others _held_by_c _finalized _bound _name _namespace _weak _tracked "
+        "_content _table _calls _link_type".split()
+    )
     _label = "."
 
     def __init__(self, heap: Heap, kind: Type, size: int | None = None) -> None:
-        self.__dict__.update(_heap=heap, _kind=kind, _size=SIZES.get(kind.name, SIZE) if size is None else size)
-        self.__dict__.update(_address=0, _attributes={}, _others=[], _held_by_c=0, _finalized=False, _bound=None)
-        self.__dict__.update(_name=None, _namespace=None, _weak=None, _tracked=kind.name not in UNTRACKED)
+        self._heap, self._kind, self._size = heap, kind, SIZES.get(kind.name, SIZE) if size is None else size
+        self._address, self._held_by_c, self._finalized = 0, 0, False
+        self._tracked = kind.name not in UNTRACKED
+        self._attributes: dict[str, Thing] = {}
+        self._others: list[tuple[Thing, str]] = []  # referents with a label of their own
+        self._namespace: Thing | None = None  # a separate __dict__
+        self._weak: Thing | None = None
+        self._bound: int | None = None
+        self._name: tuple[str, str, int] | None = None
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name.startswith("_"):
+        if name in self.OWN:
             self.__dict__[name] = value
         else:
             self._attributes[name] = self._heap.thing(value)

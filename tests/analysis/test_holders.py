@@ -1,0 +1,206 @@
+"""The places that grow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from heap import Heap, Thing
+
+from leakhunt.analysis import holders
+from leakhunt.analysis.evidence import Evidence
+from leakhunt.analysis.graph import HeapGraph
+from leakhunt.analysis.holders import Place
+from leakhunt.analysis.lineage import Lineage
+from leakhunt.snapshot import Snapshot
+
+from .drawing import drawn
+from .test_graph import index_of
+
+
+def places(snapshots: list[Snapshot]) -> dict[str, Place]:
+    return {place.owner: place for place in Evidence(snapshots).places}
+
+
+def types(snapshots: list[Snapshot], found: np.ndarray) -> set[str]:
+    graph = HeapGraph([s for s in snapshots if s.is_deep][-1])
+    return {graph.type_name(int(i)) for i in found}
+
+
+def survival(change: Callable[[Heap, Thing, int], object], kind: str = "list") -> float:
+    """Survival of the items of a list of the module, after `change` at each of nine moments."""
+    heap = Heap()
+    items = heap.list() if kind == "list" else heap.dict()
+    heap.module("shop", ITEMS=items)
+    for _ in range(20):
+        items.add(heap.instance("shop.Item"))
+    lineage = Lineage([HeapGraph(s) for s in heap.live(lambda k: change(heap, items, k) and None, moments=9)])
+    return holders.survival(lineage, [index_of(lineage.last, items)], 0)
+
+
+def add(heap: Heap, items: Thing, k: int) -> None:
+    for _ in range(5):
+        items.add(heap.instance("shop.Item"))
+
+
+def turn_over(heap: Heap, items: Thing, k: int) -> None:
+    add(heap, items, k)
+    for _ in range(5):
+        items.pop(0)
+
+
+def test_all_items_of_what_is_only_added_to_survive() -> None:
+    assert survival(add) == 1.0
+    assert survival(add, "dict") == 1.0
+
+
+def test_of_a_population_with_turnover_the_oldest_are_gone() -> None:
+    assert survival(turn_over) < 0.5
+
+
+def test_nothing_survives_a_clearing() -> None:
+    def clear(heap: Heap, items: Thing, k: int) -> None:
+        if k == 6:
+            items.clear()
+        add(heap, items, k)
+
+    assert survival(clear) == 0.0
+
+
+def test_a_place_tells_what_is_new_in_it_and_all_that_this_leads_to() -> None:
+    # module shop -> ORDERS -> Order .lines -> list -> Line .product -> Product (old)
+    heap = Heap()
+    orders, product = heap.list(), heap.instance("shop.Product")
+    heap.module("shop", ORDERS=orders, PRODUCT=product)
+
+    def serve(k: int) -> None:
+        for _ in range(10):
+            line = heap.instance("shop.Line", product=product)
+            orders.append(heap.instance("shop.Order", lines=heap.list([line])))
+
+    snapshots = heap.live(serve)
+    place = places(snapshots)["shop.ORDERS"]
+    assert types(snapshots, place.children) == {"shop.Order"}
+    assert types(snapshots, place.reached) == {"shop.Order", "builtins.list", "shop.Line"}
+    assert len(place.children) == place.trend.gain
+    assert place.survival == 1.0
+    assert place.bound is None
+
+
+def test_a_large_container_is_followed_at_every_census() -> None:
+    heap = Heap()
+    orders = heap.list([heap.instance("shop.Order") for _ in range(40)])
+    heap.module("shop", ORDERS=orders)
+
+    def serve(k: int) -> None:
+        for _ in range(10):
+            orders.append(heap.instance("shop.Order"))
+
+    place = places(heap.live(serve, moments=24, deep=lambda k: k % 6 == 5))["shop.ORDERS"]
+    assert len(place.seconds) > 4
+    assert place.extents[-1] - place.extents[0] == place.trend.gain
+
+
+def test_what_is_only_seen_between_the_graphs_is_no_growth() -> None:
+    """At each deep snapshot the batch is longer, but the censuses between see it cleared."""
+    heap = Heap()
+    batch = heap.list()
+    heap.module("shop", BATCH=batch)
+
+    def serve(k: int) -> None:
+        if k % 4 == 0:
+            batch.clear()
+        for _ in range(20 + k if k % 4 != 3 else 100):
+            batch.append(heap.instance("shop.Row"))
+
+    assert places(heap.live(serve, moments=24, deep=lambda k: k % 4 == 3)) == {}
+
+
+def test_less_than_eight_more_items_are_no_growth() -> None:
+    heap = Heap()
+    orders = heap.list()
+    heap.module("shop", ORDERS=orders)
+
+    def serve(k: int) -> None:
+        orders.extend([heap.instance("shop.Order")] if k % 2 else [])
+
+    assert places(heap.live(serve)) == {}
+
+
+def test_inner_containers_of_what_turns_over_are_no_place() -> None:
+    # module shop -> REQUESTS -> Request .log -> list, each for two moments only
+    heap = Heap()
+    requests = heap.deque()
+    heap.module("shop", REQUESTS=requests)
+
+    def serve(k: int) -> None:
+        for request in requests._content:
+            request.log.append(heap.string())
+        requests.extend(heap.instance("shop.Request", log=heap.list()) for _ in range(10 + k))
+        while len(requests) > 30 + 3 * k:
+            requests.pop(0)
+
+    assert places(heap.live(serve, moments=14)) == {}
+
+
+def test_weak_references_to_the_living_are_named_with_those_or_not_at_all() -> None:
+    # module shop -> ORDERS -> Order;   module shop -> WATCHED -> weakref ~> Order
+    heap = Heap()
+    orders, watched = heap.list(), heap.list()
+    heap.module("shop", ORDERS=orders, WATCHED=watched)
+
+    def serve(k: int) -> None:
+        for _ in range(10):
+            orders.append(heap.instance("shop.Order", data=heap.bytes(2000)))
+            watched.append(heap.weakref(orders[-1]))
+
+    assert list(places(heap.live(serve))) == ["shop.ORDERS"]
+
+
+def test_weak_references_to_the_dead_that_pile_up_are_a_place() -> None:
+    heap = Heap()
+    watched = heap.list()
+    heap.module("shop", WATCHED=watched)
+
+    def serve(k: int) -> None:
+        for _ in range(10):
+            watched.append(heap.weakref(heap.instance("shop.Order")))
+
+    assert list(places(heap.live(serve))) == ["shop.WATCHED"]
+
+
+def test_what_two_places_reach_is_shared_between_them() -> None:
+    # module shop -> A -> Common, Own…;   module shop -> B -> Common, Other…
+    heap = Heap()
+    a, b = heap.list(), heap.list()
+    heap.module("shop", A=a, B=b)
+
+    def serve(k: int) -> None:
+        for _ in range(10):
+            common = heap.instance("shop.Common", size=1000)
+            a.extend([common, heap.instance("shop.Own", size=1000)])
+            b.extend([common, *(heap.instance("shop.Other", size=1000) for _ in range(3))])
+
+    found = places(heap.live(serve))
+    assert found["shop.B"].share_bytes / found["shop.A"].share_bytes == pytest.approx(3.5 / 1.5)
+    assert list(found) == ["shop.B", "shop.A"]
+
+
+def test_reaching_goes_on_through_the_new_only() -> None:
+    # a -> b -> c -> a, b -> old -> d
+    picture = drawn("root -> a -> b -> c -> a, b -> old -> d")
+    within = np.ones(picture.graph.count, dtype=bool)
+    within[picture.index["old"]] = False
+    found = holders.reach(picture.graph, np.array([picture.index["a"]]), within)
+    assert {picture.name[int(i)] for i in found} == {"a", "b", "c"}
+    assert len(holders.reach(picture.graph, np.array([picture.index["old"]]), within)) == 0
+
+
+def test_reaching_a_hundred_thousand_new_objects_is_quick() -> None:
+    heap = Heap()
+    orders = heap.list([heap.list([heap.instance("shop.Line")]) for _ in range(20_000)])
+    heap.module("shop", ORDERS=orders)
+    graph = HeapGraph(heap.snapshot())
+    found = holders.reach(graph, np.array([index_of(graph, orders)]), np.ones(graph.count, dtype=bool))
+    assert len(found) == 40_001
