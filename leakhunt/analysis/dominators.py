@@ -37,9 +37,19 @@ def dominators(graph: HeapGraph, also_roots: NDArray[np.int64] | None = None) ->
     starts = np.unique(starts)
     offsets = np.concatenate((graph.offsets, [graph.offsets[-1] + len(starts)])).astype(np.int64)
     targets = np.concatenate((graph.targets, starts)).astype(np.int32)
+    if _kernels is not None:
+        return _by_kernels(offsets, targets, graph)
     order, parent = depth_first(offsets, targets, graph.count)
     idom = semi_nca(offsets, targets, graph.count, order, parent)
     return Dominators(idom, retained(graph, order, idom))
+
+
+def _by_kernels(offsets: NDArray[np.int64], targets: NDArray[np.int32], graph: HeapGraph) -> Dominators:
+    idom, order = np.empty(graph.count + 1, dtype=np.int32), np.empty(graph.count + 1, dtype=np.int32)
+    count = _kernels.dominators(graph.count, offsets, targets, idom, order)
+    total = np.append(graph.sizes, 0)
+    _kernels.retained(count, order, idom, total)
+    return Dominators(idom[: graph.count], total)
 
 
 def depth_first(offsets: NDArray[np.int64], targets: NDArray[np.int32], root: int) -> tuple[list[int], list[int]]:
