@@ -226,21 +226,23 @@ def _all(graph: HeapGraph, layer: Ints) -> Ints:
 def _bound(graph: HeapGraph, members: Sequence[int]) -> int | None:
     """The limit that all of the containers keep to: their own, or that of the object they are an attribute of."""
     limits = [limit_of(graph, index) for index in members]
-    sizes = extents(graph)
-    lengths = [sizes[index] for index, limit in zip(members, limits, strict=True) if limit is not None]
-    if not lengths or any(limit is None and not _has_bounded_child(graph, m) for m, limit in zip(members, limits, strict=True)):
+    if any(limit is None or entries(graph, index) > limit for index, limit in zip(members, limits, strict=True)):
         return None
-    kept = [limit for limit in limits if limit is not None]
-    return max(kept) if all(size <= limit for size, limit in zip(lengths, kept, strict=True)) else None
+    return max((limit for limit in limits if limit is not None), default=None)
 
 
-def _has_bounded_child(graph: HeapGraph, index: int) -> bool:
-    return any(int(child) in graph.bounds for child in graph.referents(index))
+def entries(graph: HeapGraph, index: int) -> int:
+    """Items in a container; for an lru_cache those of the dict inside of it."""
+    if graph.type_name(index) == "functools._lru_cache_wrapper":
+        inside = [int(i) for i in graph.referents(index) if graph.type_name(int(i)) == "builtins.dict"]
+        return max((int(graph.lengths[i]) for i in inside), default=0)
+    return int(extents(graph)[index])
 
 
 def limit_of(graph: HeapGraph, index: int) -> int | None:
+    """The limit that a container declares itself, or the object that it is an attribute of; None without one."""
     if index in graph.bounds:
-        return _cachedlimit_of(graph, index)
+        return graph.bounds[index]
     for edge in graph.referrer_edges(index).tolist():
         source = int(graph.sources[edge])
         if source in graph.bounds:
@@ -251,12 +253,6 @@ def limit_of(graph: HeapGraph, index: int) -> int | None:
                 if owner in graph.bounds and graph.label(above) == "-__dict__":
                     return graph.bounds[owner]
     return None
-
-
-def _cachedlimit_of(graph: HeapGraph, index: int) -> int:
-    """References that a bounded object may have: an lru_cache has key, result and link type (3.10+) of each entry."""
-    per_entry = 3 if graph.type_name(index) == "functools._lru_cache_wrapper" else 1
-    return graph.bounds[index] * per_entry + (16 if per_entry == 3 else 0)
 
 
 def shared(graph: HeapGraph, places: list[Place]) -> list[Place]:

@@ -89,8 +89,10 @@ class Names:
             label = step.label
             if step.is_internal:
                 pending_namespace = None
-                if label == "-__dict__" and tail:
-                    found.append(".".join([self.class_of(step.source), *tail]))
+                if label == "-__dict__" and (tail or step.target == index):
+                    found.append(".".join([self.class_of(step.source), *(tail or ["__dict__"])]))
+                if not tail and found:
+                    break
                 continue
             if label.startswith(schema.LABEL_CLOSURE):
                 tail.insert(0, f"<{label[1:]}>")

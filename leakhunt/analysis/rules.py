@@ -23,6 +23,7 @@ WEAK = ("weakref.ReferenceType", "builtins.weakref", "weakref.KeyedRef")
 SURVIVAL_MIN = 0.75
 GROUP_SURVIVAL_MIN = 0.9
 ATEXIT_SLACK = 0.25
+KEPT_INSTANCES_MIN = 5
 Rule = Callable[[Evidence], list[Verdict]]
 
 
@@ -33,22 +34,26 @@ def growing_holders(evidence: Evidence) -> list[Verdict]:
         if known.is_harmless(place.owner):
             continue
         type_name = telling_class(evidence.graph, place.children, evidence.is_new) or _member_type(evidence, place)
-        if is_filling_cache(place) and not keeps_its_instances(place, type_name):
-            continue
+        if place.is_bounded:
+            type_name = kept_instances(evidence, place)
+            if not type_name:
+                continue
         if not follows_its_class(evidence, type_name, place):
             continue
         found.append(_holder_verdict(evidence, place, type_name))
     return found
 
 
-def is_filling_cache(place: Place) -> bool:
-    return place.is_bounded
+def kept_instances(evidence: Evidence, place: Place) -> str:
+    """The class whose instances a bounded cache on its own method keeps alive by their keys, '' when it is none.
 
-
-def keeps_its_instances(place: Place, type_name: str) -> bool:
-    """A bounded cache on a method whose keys are the instances: up to `maxsize` dead ones stay alive (ruff B019)."""
+    Up to `maxsize` dead ones stay (ruff B019): one that is meant to live, as self of a singleton, is not new.
+    """
     class_name, _, _ = place.owner.rpartition(".")
-    return class_name == type_name
+    graph = evidence.graph
+    members = graph.types[place.reached] if len(place.reached) else place.reached
+    rows = [row for row, name in enumerate(graph.snapshot.type_names) if name == class_name]
+    return class_name if np.isin(members, rows).sum() >= KEPT_INSTANCES_MIN else ""
 
 
 def follows_its_class(evidence: Evidence, type_name: str, place: Place) -> bool:
@@ -72,7 +77,7 @@ def _member_type(evidence: Evidence, place: Place) -> str:
 def _holder_verdict(evidence: Evidence, place: Place, type_name: str) -> Verdict:
     graph = evidence.graph
     kind = "python-leak"
-    sure = confidence(place.trend, place.survival, 0.8 if place.is_bounded else 0.99)
+    sure = confidence(place.trend, certainty=0.88) if place.is_bounded else confidence(place.trend, place.survival)
     gained = f"{place.trend.gain:,.0f} more items in {place.seconds[-1] - place.seconds[0]:.0f} s"
     reason = f"{gained}, {survival_words(place.survival)}, in {container_words(evidence, place)}"
     advice = known.advice_for(place.owner) or "Remove entries when their owner is done with them, or give the container a bound."

@@ -59,7 +59,7 @@ def unwrap(graph: HeapGraph, children: Ints, within: Bools) -> list[int]:
                 following.extend(int(r) for r in graph.referents(index) if within[r] and not seen[r])
             elif name not in ATOMS:
                 found.append(index)
-        if found:
+        if len(found) >= UNWRAPPED_SHARE * len(children):
             break
         layer = following
     return found
