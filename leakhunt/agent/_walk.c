@@ -11,7 +11,11 @@
 #define Py_LIMITED_API 0x030b0000
 #endif
 #define PY_SSIZE_T_CLEAN
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* mremap, RTLD_DEFAULT */
+#endif
 #include <Python.h>
+#include <dlfcn.h>
 #include <time.h>
 
 #include "_walk_addresses.h"
@@ -1140,7 +1144,34 @@ static PyType_Spec column_spec = {
     Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, column_slots,
 };
 
+/* As in glibc 2.33's malloc.h, which may be newer than where this is built. */
+typedef struct {
+    size_t arena, ordblks, smblks, hblks, hblkhd, usmblks, fsmblks, uordblks, fordblks, keepcost;
+} Mallinfo2;
+
+PyDoc_STRVAR(malloc_figures_doc,
+"malloc_figures() -> (in use, free, free at the top, mapped) bytes by glibc's account, or None before glibc 2.33");
+
+static PyObject *
+malloc_figures(PyObject *module, PyObject *unused)
+{
+    union {
+        void *pointer;
+        Mallinfo2 (*function)(void);
+    } mallinfo2 = {dlsym(RTLD_DEFAULT, "mallinfo2")};
+    Mallinfo2 info;
+
+    (void)module;
+    (void)unused;
+    if (mallinfo2.pointer == NULL)
+        return Py_NewRef(Py_None);
+    info = mallinfo2.function();
+    return Py_BuildValue("(nnnn)", (Py_ssize_t)(info.uordblks + info.hblkhd), (Py_ssize_t)info.fordblks,
+                         (Py_ssize_t)info.keepcost, (Py_ssize_t)info.hblkhd);
+}
+
 static PyMethodDef module_methods[] = {
+    {"malloc_figures", malloc_figures, METH_NOARGS, malloc_figures_doc},
     {"take", take, METH_VARARGS, take_doc},
     {NULL, NULL, 0, NULL},
 };

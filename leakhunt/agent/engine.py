@@ -39,7 +39,6 @@ class Engine:
 
     def __init__(self, package, wanted="auto"):
         self._package = package
-        self._malloc = ledger.Malloc()
         self._own = ()
         self.name, self.refusal, self._native = "python", "not wanted", None
         if wanted != "python":
@@ -48,6 +47,7 @@ class Engine:
                 self.name, self.refusal = "c", ""
             except native.Refused as problem:
                 self.refusal = str(problem)
+        self._malloc = ledger.Malloc(self._native)
 
     def settle(self):
         """Learn what belongs to the agent; call again when it has loaded more."""

@@ -5,6 +5,7 @@ import os
 import sys
 
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+MALLOC_KEYS = ("malloc_in_use_bytes", "malloc_free_bytes", "malloc_top_bytes", "malloc_mapped_bytes")
 STATUS_KEYS = {
     b"VmRSS:": "rss_bytes", b"RssAnon:": "rss_anonymous_bytes", b"VmSwap:": "swap_bytes",
     b"VmSize:": "virtual_bytes", b"Threads:": "threads",
@@ -61,13 +62,15 @@ def collector_figures():
 class Malloc:
     """glibc's own account of its heap, by `mallinfo2`; `figures()` is empty where that can't be had.
 
-    `_ctypes` alone is loaded, not the `ctypes` package: it adds 5 classes instead of a module tree.
+    Asked through the C walker where it is loaded (`native`). Else `_ctypes` alone is loaded, not the `ctypes` package:
+    it adds 5 classes instead of a module tree. From 3.14 on it would load that tree itself, and is left alone.
     """
 
-    def __init__(self):
-        self._call = None
+    def __init__(self, native=None):
+        self._call, self._native = None, native
         try:
-            self._call = self._bind()
+            if native is None and sys.version_info < (3, 14):
+                self._call = self._bind()
         except Exception:  # no libffi, no glibc 2.33, a static build: the ledger goes without
             pass
 
@@ -91,15 +94,13 @@ class Malloc:
 
     def figures(self):
         """Bytes in use, free inside the heap, and free at its top (which `malloc_trim` and exit give back at once)."""
-        if self._call is None:
-            return {}
-        info = self._call()
-        return {
-            "malloc_in_use_bytes": info.uordblks + info.hblkhd,
-            "malloc_free_bytes": info.fordblks,
-            "malloc_top_bytes": info.keepcost,
-            "malloc_mapped_bytes": info.hblkhd,
-        }
+        figures = None
+        if self._native is not None:
+            figures = self._native.malloc_figures()
+        elif self._call is not None:
+            info = self._call()
+            figures = info.uordblks + info.hblkhd, info.fordblks, info.keepcost, info.hblkhd
+        return {} if figures is None else dict(zip(MALLOC_KEYS, figures))
 
 
 def atexit_callbacks():

@@ -8,8 +8,8 @@ every finished one again at the object that refers to it; one still being filled
 """
 
 import gc
+from _operator import not_
 from itertools import chain, compress, starmap
-from operator import not_
 
 UNFINISHED = frozenset((id(tuple), id(frozenset)))
 

@@ -228,7 +228,7 @@ def make(kind, row):
 
 def shape_of(kind, plan):
     """Which of the shapes above the instances of a class have."""
-    if id(kind) in ATOMS and kind is not bytearray:
+    if id(kind) in ATOMS:
         return ATOM
     if plan.code is not None:
         return CODED

@@ -2,22 +2,27 @@
 
 Starts from what the collector lists and from the roots, and follows referents to everything else: untracked
 containers, frozen objects, strings and bytes. Rows and columns are those of schema.py.
+
+A slice is worked on column by column, by `map` over functions of C: a call of Python code for each object would take
+ten times as long.
 """
 
 import gc
 import sys
+from _operator import not_
 from array import array
+from itertools import accumulate, chain, compress, islice, repeat
 
 from . import plans, schema
+from .labels import LABELLED_MAX, UNLABELLED, Labels
 from .listing import UNFINISHED
-from .labels import UNLABELLED, Labels
 
-SLICE = 256
+SLICE = 512
 IMMORTAL = (1 << 31) if sys.version_info >= (3, 12) else sys.maxsize  # PEP 683; 3.12 to 3.15 each have their own number
 get_referents = gc.get_referents
 is_tracked = gc.is_tracked
 getrefcount = sys.getrefcount
-is_finalized = getattr(gc, "is_finalized", None)
+is_finalized = getattr(gc, "is_finalized", lambda item: False)
 
 OBJECT_COLUMNS = (
     ("object.address", "Q"), ("object.type", "I"), ("object.size", "Q"),
@@ -83,11 +88,15 @@ class Walk:
         self._count, self._target = array("I"), array("Q")
         self._labels = Labels(strings)
         self._roots = {"root.address": array("Q"), "root.kind": array("I"), "root.label": array("I")}
-        self._seen = set(hidden)
-        self._pending, self._mappings = [], []
         self._weak_source, self._weak_target = array("I"), array("Q")
+        self._seen = set(hidden)
+        self._pending, self._mappings, self._mapping_counts = [], [], []
         self._own_references = 0
         self._finds_tracked = gc.get_freeze_count() == 0  # what is frozen is tracked and not listed
+        self._row_by_kind, self._size_by_kind = {}, {}
+        # Classes by id(): without references, mappings, the rest; those whose instances are measured or named one by one
+        self._atoms, self._dicts, self._others = set(), set(), set()
+        self._measured, self._named = set(), set()
 
     def columns(self):
         references = {"reference.count": self._count, "reference.target": self._target}
@@ -105,115 +114,190 @@ class Walk:
         self._hidden.update([id(root.target) for root in roots if root.locals is not None])
         for root in roots:
             self._root(root)
+        for start in range(0, len(listed), SLICE):
+            self._slice(listed[start : start + SLICE])
+            if len(self._pending) >= SLICE:
+                self._drain()
             self._breathe()
-        for mappings in (False, True):
-            for start in range(0, len(listed), SLICE):
-                for item in listed[start : start + SLICE]:
-                    if issubclass(type(item), dict) is mappings and id(item) not in self._hidden:
-                        self._row(item, True)
-                        self._drain()
-                item = None
-                self._breathe()
+        self._drain()
         while self._mappings:
-            self._row(self._mappings.pop(), False)
+            mappings, counts = self._mappings, self._mapping_counts
+            self._mappings, self._mapping_counts = [], []
+            for plain, rows in ((False, self._own_kinds_rows), (True, self._dict_rows)):
+                # Subclasses first: their instances have namespaces, too.
+                chosen = [(type(mapping) is dict) is plain for mapping in mappings]
+                self._in_slices(rows, list(compress(mappings, chosen)), list(compress(counts, chosen)))
             self._drain()
 
     def _calibrate(self):
         """References to a listed object that are the walk's own: counted on one that has no others."""
-        probe = [[]]
-        for item in probe[0:SLICE]:
-            return self._probe(item, True)
-        return 0
+        listed = [[]]
+        return self._refcounts(listed[0:SLICE])[0]
 
-    def _probe(self, item, listed):
-        return getrefcount(item)
+    @staticmethod
+    def _refcounts(items):
+        return list(map(getrefcount, items))
+
+    def _slice(self, items):
+        """Listed objects; their mappings are put aside. Counts come first: what follows takes more references."""
+        counts, namespaces = self._refcounts(items), self._labels.namespaces
+        own = self._own_references
+        counts = [schema.SATURATED if n >= IMMORTAL else n - own - (id(o) in namespaces) for n, o in zip(counts, items)]
+        wanted = list(map(not_, map(self._hidden.__contains__, map(id, items))))
+        items, counts = list(compress(items, wanted)), list(compress(counts, wanted))
+        kinds = self._kinds(items)
+        are_mappings = list(map(self._dicts.__contains__, kinds))
+        self._mappings.extend(compress(items, are_mappings))
+        self._mapping_counts.extend(compress(counts, are_mappings))
+        others = list(map(not_, are_mappings))
+        items, kinds, counts = (list(compress(column, others)) for column in (items, kinds, counts))
+        self._rows(items, kinds, counts, list(map(get_referents, items)))
+
+    def _in_slices(self, rows, items, counts):
+        for start in range(0, len(items), SLICE):
+            rows(items[start : start + SLICE], counts[start : start + SLICE])
+            self._breathe()
 
     def _drain(self):
-        pending = self._pending
-        while pending:
-            item = pending.pop()
-            if issubclass(type(item), dict):
-                self._mappings.append(item)
-            else:
-                self._row(item, False)
+        """Rows for what was found by reference, until nothing new is found; mappings are put aside."""
+        while self._pending:
+            items = self._pending[-SLICE:]
+            del self._pending[-SLICE:]
+            kinds = self._kinds(items)
+            mappings = list(compress(items, map(self._dicts.__contains__, kinds)))
+            self._mappings.extend(mappings)
+            self._mapping_counts.extend(repeat(None, len(mappings)))
+            are_atoms = list(map(self._atoms.__contains__, kinds))
+            atoms = list(compress(items, are_atoms))
+            self._rows(atoms, list(compress(kinds, are_atoms)), repeat(None), None)
+            are_others = list(map(self._others.__contains__, kinds))
+            others = list(compress(items, are_others))
+            self._rows(others, list(compress(kinds, are_others)), repeat(None), list(map(get_referents, others)))
+            items = atoms = others = mappings = None
+            self._breathe()
 
-    def _row(self, item, listed):
-        """The row of one object, its references and their names."""
-        refcount = getrefcount(item) if listed else IMMORTAL
-        kind = type(item)
-        plan = self._types.plan_by_id.get(id(kind)) or self._types.plan_of(kind)
-        row, base = len(self._count), len(self._target)
-        referents = self._referents(item, plan)
-        flags = 0
-        if listed or (self._finds_tracked and id(kind) in UNFINISHED and is_tracked(item)):
-            flags = schema.OBJECT_TRACKED
-            if is_finalized is not None and is_finalized(item):
-                flags |= schema.OBJECT_FINALIZED
-        self._append(id(item), plan.row, size_of(item, plan), length_of(item, plan), self._told(refcount), flags)
-        ids = self._refer(referents)
-        if plan.shape == plans.WEAK:
-            self._weak(item, row)
-        elif plan.shape not in UNLABELLED:
-            self._labels.add(item, plan, ids, base, row)
-        if id(item) in self._labels.namespaces:
-            self._labels.namespace(item, ids, base)
+    def _kinds(self, items):
+        """id() of the class of each; makes the plans of new ones."""
+        kinds = list(map(id, map(type, items)))
+        if not self._row_by_kind.keys() >= set(kinds):
+            for kind, item in zip(kinds, items):
+                if kind not in self._row_by_kind:
+                    self._meet(type(item), kind, item)
+        return kinds
 
-    def _told(self, refcount):
-        return schema.SATURATED if refcount >= IMMORTAL else refcount - self._own_references
+    def _meet(self, kind, address, item):
+        plan = self._types.plan_of(kind)
+        self._row_by_kind[address] = plan.row
+        self._size_by_kind[address] = size_of(item, plan) if plan.size_bytes is not None else 0
+        group = {plans.ATOM: self._atoms, plans.MAPPING: self._dicts}.get(plan.shape, self._others)
+        group.add(address)
+        if plan.size_bytes is None or plan.length is not None:
+            self._measured.add(address)
+        if (plan.shape not in UNLABELLED or plan.shape == plans.WEAK) and kind is not dict:
+            self._named.add(address)
 
-    def _append(self, *values):
-        for column, value in zip(self._objects.values(), values):
-            column.append(value)
+    def _dict_rows(self, items, counts):
+        """Rows for dicts: their values, then their keys."""
+        referents = list(map(list, map(chain, map(dict.values, items), map(dict.keys, items))))
+        bases = accumulate(chain((len(self._target),), map(len, referents)))
+        self._rows(items, self._kinds(items), counts, referents)
+        namespaces = self._labels.namespaces
+        for item, base, entries in zip(items, bases, referents):
+            if id(item) in namespaces:
+                self._labels.namespace(item, list(map(id, entries)), base)
+
+    def _own_kinds_rows(self, items, counts):
+        """Rows for mappings of the program's own classes: what they refer to besides their items comes last."""
+        every = []
+        for mapping in items:
+            referents = list(chain(dict.values(mapping), dict.keys(mapping)))
+            known = set(map(id, referents))
+            referents += [other for other in get_referents(mapping) if id(other) not in known]
+            every.append(referents)
+        self._rows(items, self._kinds(items), counts, every)
+
+    def _rows(self, items, kinds, counts, referents):
+        """Rows for some objects, and their names.
+
+        `counts` are their refcounts, None for what the collector did not list; `referents` None when they have none.
+        """
+        first_row, base, count = len(self._count), len(self._target), len(items)
+        columns = self._objects
+        columns["object.address"].extend(map(id, items))
+        columns["object.type"].extend(map(self._row_by_kind.__getitem__, kinds))
+        columns["object.size"].extend(map(self._size_by_kind.__getitem__, kinds))
+        columns["object.length"].extend(repeat(schema.NO_LENGTH, count))
+        counts = list(islice(counts, count))
+        columns["object.refcount"].extend([schema.SATURATED if n is None else n for n in counts])
+        columns["object.flags"].extend(self._flags(items, kinds, counts))
+        if referents is None:
+            self._count.extend(repeat(0, count))
+        else:
+            self._count.extend(map(len, referents))
+            self._refer(list(chain.from_iterable(referents)))
+        plan_by_id = self._types.plan_by_id
+        sizes, lengths = columns["object.size"], columns["object.length"]
+        for place in compress(range(count), map(self._measured.__contains__, kinds)):
+            plan = plan_by_id[kinds[place]]
+            if plan.size_bytes is None:
+                sizes[first_row + place] = size_of(items[place], plan)
+            if plan.length is not None:
+                lengths[first_row + place] = length_of(items[place], plan)
+        if referents is not None and not self._named.isdisjoint(kinds):
+            self._name(items, kinds, referents, first_row, base)
+
+    def _flags(self, items, kinds, counts):
+        """OBJECT_* bits; tuples and frozensets are never in the list (listing.py), and the collector is asked for them."""
+        if None not in counts:
+            tracked = schema.OBJECT_TRACKED
+            return [tracked | schema.OBJECT_FINALIZED if done else tracked for done in map(is_finalized, items)]
+        found = [0 if n is None else schema.OBJECT_TRACKED for n in counts]
+        if self._finds_tracked and not UNFINISHED.isdisjoint(kinds):
+            found = [int(kind in UNFINISHED and is_tracked(item)) or flag for kind, item, flag in zip(kinds, items, found)]
+        return found
 
     def _refer(self, referents):
-        """Note the references of a row, remember what is new; gives the addresses."""
+        """Note the references of some rows, one after the other, and remember what is new."""
         ids = list(map(id, referents))
-        self._count.append(len(ids))
         self._target.extend(ids)
-        seen, pending = self._seen, self._pending
-        for address, referent in zip(ids, referents):
-            if address not in seen:
-                seen.add(address)
-                pending.append(referent)
-        return ids
+        found = dict(zip(ids, referents))
+        new = found.keys() - self._seen
+        self._seen |= new
+        self._pending.extend(map(found.__getitem__, new))
+
+    def _name(self, items, kinds, referents, first_row, base):
+        """Names for those of a slice whose class asks for it."""
+        bases = list(accumulate(chain((base,), map(len, referents))))
+        labels, plan_by_id = self._labels, self._types.plan_by_id
+        for place in compress(range(len(items)), map(self._named.__contains__, kinds)):
+            item, plan, ids = items[place], plan_by_id[kinds[place]], list(map(id, referents[place]))
+            if plan.shape == plans.WEAK:
+                self._weak(item, first_row + place)
+                continue
+            labels.add(item, plan, ids, bases[place], first_row + place)
+            if plan.shape == plans.INSTANCE and plan.bound is None and plan.labelled >= LABELLED_MAX:
+                self._named.discard(kinds[place])
 
     def _weak(self, item, row):
         target = plans.referent_of(item)
         self._weak_source.append(row)
         self._weak_target.append(0 if target is None else id(target))
 
-    @staticmethod
-    def _referents(item, plan):
-        """What an object refers to, for a mapping its values, then its keys, then what a subclass has besides."""
-        if plan.shape == plans.ATOM:
-            return ()
-        if plan.shape != plans.MAPPING:
-            return get_referents(item)
-        keys = list(dict.keys(item))
-        referents = list(dict.values(item)) + keys
-        if plan.kind is not dict:
-            known = set(map(id, referents))
-            referents += [other for other in get_referents(item) if id(other) not in known]
-        return referents
-
     def _root(self, root):
         """One row of root.*; a running frame gets an object row whose references are its locals, by name."""
-        id_of = self._strings.id_of
-        for column, value in zip(self._roots.values(), (id(root.target), id_of(root.kind), id_of(root.label))):
+        id_of, target, values = self._strings.id_of, root.target, root.locals
+        root.target = root.locals = None
+        for column, value in zip(self._roots.values(), (id(target), id_of(root.kind), id_of(root.label))):
             column.append(value)
-        if root.locals is None:
-            if id(root.target) not in self._seen:
-                self._seen.add(id(root.target))
-                self._pending.append(root.target)
-            root.target = None
-            self._drain()
+        if values is None:
+            if id(target) not in self._seen:
+                self._seen.add(id(target))
+                self._pending.append(target)
             return
-        plan = self._types.plan_of(type(root.target))
-        self._seen.add(id(root.target))
-        self._append(id(root.target), plan.row, size_of(root.target, plan), schema.NO_LENGTH, schema.SATURATED, 0)
-        for index, name in enumerate(root.locals):
+        self._seen.add(id(target))
+        names = list(values)
+        base = len(self._target)
+        self._rows([target], self._kinds([target]), [None], [list(values.values())])
+        for index, name in enumerate(names):
             if type(name) is str:
-                self._labels.mark(len(self._target) + index, schema.LABEL_LOCAL + name)
-        self._refer(list(root.locals.values()))
-        root.locals = root.target = None  # the program's locals are its own again
-        self._drain()
+                self._labels.mark(base + index, schema.LABEL_LOCAL + name)
