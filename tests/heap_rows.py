@@ -143,7 +143,7 @@ def save(taken: Snapshot, path: Path) -> Path:
     return path
 
 
-def run_folder(path: Path, *processes: Sequence[Snapshot], **told: Any) -> Path:
+def run_folder(path: Path, /, *processes: Sequence[Snapshot], **told: Any) -> Path:
     """A finished run with a folder for each process; `told` is what the agent says of them besides."""
     folder = runfolder.create(path, ["python", "shop.py"], {"interval": 5.0})
     for number, snapshots in enumerate(processes):

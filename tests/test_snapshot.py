@@ -25,7 +25,7 @@ from leakhunt.snapshot import TAIL, Snapshot
 def a_snapshot(deep: bool = True) -> Snapshot:
     heap = Heap(note="tab\there, new\nline and back\\slash")
     heap.type("shop.Order", del_at="shop.py:40")
-    orders = heap.list([heap.instance("shop.Order", text=heap.string()) for _ in range(34)])
+    orders = heap.list([heap.instance("shop.Order", text=heap.string()) for _ in range(33)])
     heap.module("shop", "shop.py", ORDERS=orders, WATCH=heap.weakref(orders[0]))
     return heap.snapshot(deep=deep)
 
@@ -70,7 +70,7 @@ def test_what_was_written_is_read(tmp_path: Path, deep: bool) -> None:
     assert after.is_deep is deep
     assert after.strings == before.strings
     assert after.census == before.census
-    assert after.census["shop.Order"][0] == 34
+    assert after.census["shop.Order"][0] == 33
 
 
 def test_columns_are_little_endian_and_lie_on_their_alignment(written: bytes, tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_numbers_of_the_ledger_that_are_missing_or_odd_have_a_default() -> None:
 def test_a_census_of_a_deep_snapshot_has_no_graph() -> None:
     census = a_snapshot().without_graph()
     assert not census.is_deep
-    assert census.census["shop.Order"][0] == 34
+    assert census.census["shop.Order"][0] == 33
     with pytest.raises(SnapshotError, match="it is a census"):
         census.column("object.address")
 
@@ -133,10 +133,10 @@ def test_a_file_cut_at_any_length_is_told_to_be_cut(written: bytes, tmp_path: Pa
         assert raised.value.exit_code == 3
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", range(20))
 def test_flipped_bytes_give_columns_or_a_sentence(written: bytes, tmp_path: Path, seed: int) -> None:
     dice = random.Random(seed)
-    for _ in range(25):
+    for _ in range(10):
         data = bytearray(written)
         for _ in range(dice.choice([1, 1, 1, 2, 8, 64])):
             data[dice.randrange(len(data))] ^= 1 << dice.randrange(8)
