@@ -4,9 +4,10 @@ import gc
 import sys
 from _collections import _count_elements
 from array import array
+from itertools import islice, repeat
 
 from . import listing, schema
-from .walk import length_of, size_of
+from .walk import all_of, grouped, length_of, size_of
 
 SLICE = 4096
 
@@ -60,10 +61,8 @@ class Tally:
         for address in sample_by_id.keys() - self._counts.keys():
             self._meet(sample_by_id[address], address)
         _count_elements(self._counts, ids)
-        plan_by_id = self._types.plan_by_id
-        for item, address in zip(slice_, ids):
-            if address in self._sized:
-                self._measure(item, plan_by_id[address])
+        for address, items in grouped(slice_, ids, self._sized).items():
+            self._measure(items, self._types.plan_by_id[address])
 
     def add_unseen(self, kind, sizes):
         """Instances of an exact builtin class that are known by their sizes only."""
@@ -78,13 +77,17 @@ class Tally:
             self._sized.add(address)
             self._bytes[address] = 0
 
-    def _measure(self, item, plan):
-        self._bytes[id(plan.kind)] += size_of(item, plan)
-        if plan.length is not None:
-            length = length_of(item, plan)
-            if schema.CONTAINER_FLOOR <= length < schema.NO_LENGTH:
-                for column, value in zip(self._containers.values(), (id(item), plan.row, length)):
-                    column.append(value)
+    def _measure(self, items, plan):
+        sizes = repeat(plan.size_bytes) if plan.size_bytes is not None else all_of(size_of, plan.size, items, plan)
+        self._bytes[id(plan.kind)] += sum(islice(sizes, len(items)))
+        if plan.length is None:
+            return
+        lengths = all_of(length_of, plan.length, items, plan)
+        if max(lengths) >= schema.CONTAINER_FLOOR:
+            for item, length in zip(items, lengths):
+                if schema.CONTAINER_FLOOR <= length < schema.NO_LENGTH:
+                    for column, value in zip(self._containers.values(), (id(item), plan.row, length)):
+                        column.append(value)
 
     def columns(self, young, own):
         rows = {name: array(code) for name, code in zip(("type", "count", "old", "bytes"), "IQQQ")}

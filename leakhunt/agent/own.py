@@ -38,7 +38,7 @@ def is_own(item, package, namespaces):
     if kind is plans.FunctionType:
         return id(item.__globals__) in namespaces
     if issubclass(kind, type):
-        return plans.class_module(item).partition(".")[0] == package
+        return (plans.class_module(item) + ".").startswith(package + ".")
     if issubclass(kind, plans.ModuleType):
         return id(item.__dict__) in namespaces
     if kind is dict and "__builtins__" in item:

@@ -75,6 +75,25 @@ def length_of(item, plan):
         return schema.NO_LENGTH
 
 
+def grouped(items, kinds, chosen):
+    """{kind: [its items]} for the kinds that are `chosen`."""
+    groups = {}
+    for item, kind in compress(zip(items, kinds), map(chosen.__contains__, kinds)):
+        if kind in groups:
+            groups[kind].append(item)
+        else:
+            groups[kind] = [item]
+    return groups
+
+
+def all_of(one, rule, items, plan):
+    """`one(item, plan)` of each; by `rule` in C as long as no item refuses."""
+    try:
+        return list(map(rule, items))
+    except Exception:
+        return [one(item, plan) for item in items]
+
+
 class Walk:
     """One walk of the heap; `columns()` holds its rows afterwards.
 
@@ -235,14 +254,14 @@ class Walk:
         else:
             self._count.extend(map(len, referents))
             self._refer(list(chain.from_iterable(referents)))
-        plan_by_id = self._types.plan_by_id
-        sizes, lengths = columns["object.size"], columns["object.length"]
-        for place in compress(range(count), map(self._measured.__contains__, kinds)):
-            plan = plan_by_id[kinds[place]]
+        for kind, places in grouped(range(count), kinds, self._measured).items():
+            plan, chosen = self._types.plan_by_id[kind], list(map(items.__getitem__, places))
             if plan.size_bytes is None:
-                sizes[first_row + place] = size_of(items[place], plan)
+                for place, size in zip(places, all_of(size_of, plan.size, chosen, plan)):
+                    columns["object.size"][first_row + place] = size
             if plan.length is not None:
-                lengths[first_row + place] = length_of(items[place], plan)
+                for place, length in zip(places, all_of(length_of, plan.length, chosen, plan)):
+                    columns["object.length"][first_row + place] = min(length, schema.NO_LENGTH)
         if referents is not None and not self._named.isdisjoint(kinds):
             self._name(items, kinds, referents, first_row, base)
 
@@ -261,7 +280,7 @@ class Walk:
         ids = list(map(id, referents))
         self._target.extend(ids)
         found = dict(zip(ids, referents))
-        new = found.keys() - self._seen
+        new = set(found).difference(self._seen)  # goes through the few found; `keys() - seen` would through all seen
         self._seen |= new
         self._pending.extend(map(found.__getitem__, new))
 
