@@ -51,10 +51,10 @@ class Type:
 class Thing:
     """An object of the heap: its attributes are the program's but those in OWN, which the tests' machinery keeps."""
 
-    OWN = frozenset(
-        "_heap _kind _size _address _attributes _others _held_by_c _finalized _bound _name _namespace _weak _tracked "
-        "_content _table _calls _link_type".split()
-    )
+    OWN = frozenset((
+        "_heap", "_kind", "_size", "_address", "_attributes", "_others", "_held_by_c", "_finalized", "_bound", "_name",
+        "_namespace", "_weak", "_tracked", "_content", "_table", "_calls", "_link_type",
+    ))  # fmt: skip
     _label = "."
 
     def __init__(self, heap: Heap, kind: Type, size: int | None = None) -> None:
@@ -196,6 +196,19 @@ class Mapping_(Thing):
         yield from (key for key, _ in self._content.values())
 
 
+class Buffer(Thing):
+    """A bytearray; `grow` makes it longer where it is."""
+
+    def grow(self, size: int) -> None:
+        self._size += size
+
+    def _length(self) -> int:
+        return self._size
+
+    def _bytes(self) -> int:
+        return self._size
+
+
 class LruCache(Thing):
     """What `functools.lru_cache` makes: with a bound it refers to key, result and link type of each entry (3.10+),
     and to a dict from keys to links, which the collector does not list; without one to a dict from keys to results."""
@@ -295,6 +308,9 @@ class Heap:
     def lru_cache(self, maxsize: int | None) -> LruCache:
         return self._made(LruCache(self, self.type("functools._lru_cache_wrapper"), maxsize))
 
+    def bytearray(self, size: int) -> Buffer:
+        return self._made(Buffer(self, self.type("builtins.bytearray"), size))
+
     def weakref(self, referent: Thing) -> Thing:
         made = self.instance("weakref.ReferenceType")
         made._weak = referent
@@ -320,6 +336,13 @@ class Heap:
             made._others = [(self.tuple(cells), "")]
         return made
 
+    def coroutine(self, name: str, file: str = "", line: int = 0, **local_variables: Any) -> Thing:
+        """A suspended coroutine: the walker finds its locals in it, without their names."""
+        made = self.instance("builtins.coroutine")
+        made._name = (name, file, line)
+        made._others = [(self.thing(value), "") for value in local_variables.values()]
+        return made
+
     # Roots and what C code does
 
     def root(self, thing: Any, kind: str, label: str) -> Any:
@@ -332,7 +355,7 @@ class Heap:
         self.modules[name] = made
         return self.root(made, "module", name)
 
-    def frame(self, function: str, thread: str = "MainThread", **local_variables: Any) -> Thing:
+    def frame(self, function: str, thread: str = "MainThread", /, **local_variables: Any) -> Thing:
         made = self._made(Frame(self, self.type("builtins.frame")))
         for name, value in local_variables.items():
             setattr(made, name, value)
