@@ -36,6 +36,7 @@ class Place:
     `members` are container indexes; `children` what they refer to now and did not at the beginning; `reached` all
     new objects that the children lead to. `survival` is the share of an early cohort of items still there at the
     end (1.0 where nothing was ever taken out), `bound` the limit the container or its owner declares, None without.
+    `replaced` counts the entries of a mapping whose value is another one now: keys that come back.
     `share_bytes` is the size of `reached`, objects reached from several places split between them.
     """
 
@@ -48,6 +49,7 @@ class Place:
     reached: Ints
     survival: float
     bound: int | None
+    replaced: int = 0
     share_bytes: float = 0.0
     also_owned_by: tuple[str, ...] = field(default=())
 
@@ -133,6 +135,7 @@ def _place(
         reached=reach(lineage.last, children, is_new),
         survival=stayed,
         bound=_bound(lineage.last, members),
+        replaced=sum(replaced_values(lineage, index, first) for index in members),
     )
 
 
@@ -165,6 +168,22 @@ def new_children(lineage: Lineage, members: Iterable[int], first: int) -> Ints:
         now = np.unique(lineage.last.referents(index)).astype(np.int64)
         found.append(now[~np.isin(now, _then(lineage, index, first))])
     return np.unique(np.concatenate(found)) if found else np.empty(0, dtype=np.int64)
+
+
+def replaced_values(lineage: Lineage, index: int, first: int) -> int:
+    """Of the values that a mapping held at snapshot `first`, how many it has put others in the place of.
+
+    A mapping lists its values before its keys; one that only gains keeps every value that it had.
+    """
+    then = int(lineage.present[first, index])
+    before, now = lineage.graphs[first], lineage.last
+    if before.lengths[then] < 0 or "dict" not in now.type_name(index).lower():
+        return 0
+    had = before.referents(then)[: before.lengths[then]]
+    has = now.referents(index)[: now.lengths[index]]
+    kept = np.isin(has.astype(np.int64), _then(lineage, index, first)).sum()
+    lost = len(np.unique(had)) - min(int(kept), len(np.unique(had)))
+    return lost if now.lengths[index] >= before.lengths[then] else 0
 
 
 def _then(lineage: Lineage, index: int, k: int) -> Ints:

@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from .graph import Bools, HeapGraph, Ints
 
 
+IMMUTABLE = frozenset(("builtins.str", "builtins.bytes", "builtins.int", "builtins.tuple", "builtins.frozenset"))
+
+
 class Lineage:
     """Deep snapshots of one process in order of time, seen from the last one.
 
@@ -67,4 +70,7 @@ def same(earlier: HeapGraph, later: HeapGraph) -> Ints:
     if later.count == 0 or earlier.count == 0:
         return np.full(later.count, -1, dtype=np.int64)
     matches = canonical[earlier.types[found]] == translated[later.types]
+    # What can't change can't have changed its size either: strings come and go at the same address all the time.
+    fixed = np.array([name in IMMUTABLE for name in later.snapshot.type_names], dtype=bool)[later.types]
+    matches &= ~fixed | (earlier.sizes[found] == later.sizes)
     return np.where((found >= 0) & matches, found, -1)

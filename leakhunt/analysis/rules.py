@@ -24,6 +24,7 @@ SURVIVAL_MIN = 0.75
 GROUP_SURVIVAL_MIN = 0.9
 ATEXIT_SLACK = 0.25
 KEPT_INSTANCES_MIN = 5
+RECURRING, SLOWING = 0.1, 0.9
 Rule = Callable[[Evidence], list[Verdict]]
 
 
@@ -78,6 +79,8 @@ def _holder_verdict(evidence: Evidence, place: Place, type_name: str) -> Verdict
     graph = evidence.graph
     kind = "python-leak"
     sure = confidence(place.trend, certainty=0.88) if place.is_bounded else confidence(place.trend, place.survival)
+    if place.replaced >= RECURRING * place.trend.gain and place.trend.later_share < SLOWING:
+        sure = round(sure - 0.25, 2)  # keys come back, and fewer new ones come: it fills up to the number of keys
     gained = f"{place.trend.gain:,.0f} more items in {place.seconds[-1] - place.seconds[0]:.0f} s"
     reason = f"{gained}, {survival_words(place.survival)}, in {container_words(evidence, place)}"
     advice = known.advice_for(place.owner) or "Remove entries when their owner is done with them, or give the container a bound."
