@@ -82,14 +82,13 @@ def one_round(target: HostileTarget, method: str, run_folder: str, tally: Tally)
             break
         if request.action == ARM:
             time.sleep(0.03)
+    goes_on = target.goes_on()
     if not target.is_alive:
         tally.crashed += 1
         tally.reasons[f"ended with {target.process.returncode}: {target.errors[-200:]}"] += 1
-    elif not target.goes_on():
+    elif not goes_on:
         tally.deadlocked += 1
-    else:
-        return True
-    return False
+    return goes_on and target.is_alive
 
 
 def inject(target: HostileTarget, method: str, request: Request, tally: Tally) -> bool:

@@ -16,8 +16,9 @@ from leakhunt.attach.target import Target
 
 ROUNDS_BY_NAME = {"3.12": 100, "3.8": 25, "3.11": 25, "3.11-static": 25, "3.14-chroot": 25}
 WARM_UP_ROUNDS = 10
+COLLECTED_EVERY = 5  # the agent's classes are cycles: they go when the program itself collects its oldest generation
 OBJECTS_TOLERANCE = 3  # a tuple more or less on a free list
-MEMORY_TOLERANCE_BYTES = 6 << 20  # what free memory lies about; an agent that stays is 1 MB or more a round
+MEMORY_TOLERANCE_BYTES = 3 << 20  # holes between what lives; an agent that stays is 1 MB or more a round
 MAPPINGS_TOLERANCE = 10
 
 BY_VERSION = {interpreter.name: interpreter for interpreter in interpreters()}
@@ -51,8 +52,10 @@ def test_many_rounds_leave_objects_and_memory_where_they_began(name: str) -> Non
             one_round(target.pid, folder)
         objects, memory, descriptors = settled(target), target.memory_bytes(), descriptor_count(target.pid)
         mappings = len(Target(target.pid).mappings)
-        for _ in range(ROUNDS_BY_NAME[name] - WARM_UP_ROUNDS):
+        for number in range(ROUNDS_BY_NAME[name] - WARM_UP_ROUNDS):
             one_round(target.pid, folder)
+            if number % COLLECTED_EVERY == 0:
+                target.objects()
         subprocess.run(["rm", "-r", str(interpreter.root / folder[1:])], check=True)
         assert abs(settled(target) - objects) <= OBJECTS_TOLERANCE
         assert target.memory_bytes() - memory < MEMORY_TOLERANCE_BYTES
@@ -114,3 +117,14 @@ def test_a_detach_for_one_run_leaves_the_agent_of_another(tmp_path: Path) -> Non
         assert attach(target.pid, Request(ARM, str(tmp_path), "interval=60")).word == "started"
         assert attach(target.pid, Request(DISARM, "/another/run")).word == "absent"
         assert attach(target.pid, Request(DISARM, str(tmp_path))).word == "stopped"
+
+
+@pytest.mark.xfail(reason="CPython gh-122695: walking the _asyncio module of 3.12.0-3.12.5 corrupts it", strict=False)
+@pytest.mark.skipif("3.12" not in BY_VERSION, reason="no Python 3.12 here")
+def test_an_event_loop_survives_deep_snapshots() -> None:
+    with hostile_target(BY_VERSION["3.12"], "event_loop") as target:
+        folder = f"/tmp/leakhunt-test-{target.pid}"
+        Path(folder).mkdir()
+        for _ in range(40):
+            one_round(target.pid, folder)
+            assert target.goes_on(10), target.errors
