@@ -70,9 +70,8 @@ class Engine:
         meta = dict(meta, time=time(), kind="deep" if deep else "census", engine=self.name)
         if self.refusal:
             meta["engine_refusal"] = self.refusal
-        breathe = Breath(begun, stopped)
         take = self._by_python if self._native is None else self._by_c
-        strings, columns = take(deep, meta, breathe)
+        strings, columns, breathe = take(deep, meta, begun, stopped)
         meta["hold_ms"] = round(breathe.longest * 1e3, 3)
         meta["cost_ms"] = round((perf_counter() - begun) * 1e3, 3)
         return meta, strings, columns
@@ -84,27 +83,31 @@ class Engine:
         hidden.update(own.frames())
         return hidden
 
-    def _by_python(self, deep, meta, breathe):
+    def _by_python(self, deep, meta, begun, stopped):
         """The rows in slices: the program runs in between, and what it changes meanwhile is seen before or after."""
         listed = listing.listed()  # first of all: what is made from here on is not in it
+        breathe = Breath(begun, stopped)
         meta.update(ledger.figures(self._malloc))
         strings = write.Strings()
         types = Types(strings)
         columns = census.census(listed, types, self._own, breathe)
         if deep:
-            walk = Walk(strings, types, self._hidden(), breathe)
+            hidden = self._hidden()
+            hidden.add(id(meta))
+            walk = Walk(strings, types, hidden, breathe)
             walk.run(listed, roots.listed(self._package))
             columns.update(walk.columns())
         columns.update(types.columns)
-        return strings, columns
+        return strings, columns, breathe
 
-    def _by_c(self, deep, meta, breathe):
+    def _by_c(self, deep, meta, begun, stopped):
         """The rows in one call that holds the GIL, then their names in slices."""
         meta.update(ledger.figures(self._malloc))
         found = roots.listed(self._package) if deep else []
         hidden = self._hidden()
-        hidden.update((id(meta), id(breathe), id(hidden)))
+        hidden.update((id(meta), id(hidden)))
         rows = native.take(self._native, deep, hidden, found)
+        breathe = Breath(begun, stopped)
         held_seconds, memory_bytes = rows.figures()
         meta["walk_ms"], meta["walk_bytes"] = round(held_seconds * 1e3, 3), memory_bytes
         breathe()
@@ -118,7 +121,7 @@ class Engine:
         if deep:
             columns.update(native.name(rows, types, found, strings, breathe))
         columns.update(types.columns)
-        return strings, columns
+        return strings, columns, breathe
 
 
 def version():

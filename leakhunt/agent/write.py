@@ -3,7 +3,6 @@
 import os
 from array import array
 from binascii import crc32  # builtin nearly everywhere, unlike zlib
-from struct import pack
 
 from . import schema
 
@@ -42,7 +41,7 @@ def pieces(meta, strings, columns):
     sections = {schema.META_TEXT: ("|u1", text.encode("utf-8", "backslashreplace"))}
     for name, column in {**strings.columns(), **columns}.items():
         sections[name] = column if isinstance(column, tuple) else (DTYPE_BY_CODE[column.typecode], column)
-    head = schema.MAGIC + pack("<II", schema.VERSION, 0)
+    head = schema.MAGIC + little(schema.VERSION, 4) + little(0, 4)
     yield head.ljust(schema.ALIGNMENT, b"\0")
     offset, toc = schema.ALIGNMENT, []
     for name, (dtype, data) in sections.items():
@@ -53,7 +52,12 @@ def pieces(meta, strings, columns):
         offset += schema.padded(len(view))
     table = "".join(toc).encode()
     yield table
-    yield pack("<QQII", offset, len(table), crc32(table), schema.VERSION) + schema.END_MAGIC
+    yield little(offset, 8) + little(len(table), 8) + little(crc32(table), 4) + little(schema.VERSION, 4) + schema.END_MAGIC
+
+
+def little(number, size):
+    """Little-endian bytes; `struct.pack` would leave its compiled format in a cache that the program shares."""
+    return number.to_bytes(size, "little")
 
 
 def write_whole(path, buffers):
