@@ -123,7 +123,9 @@ def test_of_what_has_no_known_refcount_nothing_is_surplus() -> None:
     heap = Heap()
     text = heap.hold_by_c(heap.string(), 5)
     frame = heap.frame("shop.main", text=text)
+    immortal = heap.hold_by_c(heap.instance("shop.Immortal"), 1 << 30)  # PEP 683: its count means nothing
     graph = HeapGraph(heap.snapshot())
+    assert graph.surplus[index_of(graph, immortal)] == 0
     assert graph.surplus[index_of(graph, text)] == 0
     assert graph.surplus[index_of(graph, frame)] == 0
 

@@ -41,6 +41,8 @@ STANDING = {
     "a saw-tooth that rises at the end": (STEPS + 1) % 7 * 100,
     "a queue that drains": 1000 - STEPS * 50,
     "a burst that drains": np.where(STEPS < 10, STEPS, 20 - STEPS) * 10,
+    "a rise that once falls back by a third": np.where(STEPS < 14, STEPS * 10, STEPS * 10 - 60),
+    "four points that rise by and large": [0, 5, 3, 10],
     "one jump at the end": np.where(STEPS == 19, 100, 0),
     "three points": [0, 10, 20],
     "one point": [5],
