@@ -65,12 +65,16 @@ def _holder(evidence: Evidence, verdict: Verdict) -> Holder | None:
 
 def _chain(evidence: Evidence, verdict: Verdict) -> Chain | None:
     if verdict.holder >= 0:
-        return evidence.names.chain(verdict.holder, verdict.type)
+        itself = evidence.graph.type_name(verdict.holder) == verdict.type and verdict.is_in_bytes
+        return evidence.names.chain(verdict.holder, "" if itself else verdict.type)
     return evidence.names.chain(int(verdict.direct[0])) if len(verdict.direct) else None
 
 
 def _growth(evidence: Evidence, verdict: Verdict) -> Growth:
     """The class's own series where the collector lists it and it grows; else that of the place."""
+    if verdict.is_in_bytes:
+        rounded = tuple(np.asarray(verdict.counts).astype(int).tolist())
+        return Growth(0.0, round(verdict.trend.slope * 60, 1), _rounded(verdict.seconds), (), rounded)
     series = evidence.classes.get(verdict.type)
     per_minute = verdict.trend.slope * 60
     if series is not None and verdict.type not in ATOMS and series.trend.gain > 0:

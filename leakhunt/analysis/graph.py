@@ -15,7 +15,15 @@ from leakhunt.snapshot import Snapshot
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
-MODULE, OTHER, FRAME = 0, 1, 2  # order in which roots are preferred for naming
+# Classes whose length is bytes, not items.
+BUFFERS = frozenset(
+    f"{module}.{name}"
+    for module, names in (
+        ("builtins", "str bytes bytearray memoryview"), ("array", "array"), ("numpy", "ndarray"),
+        ("_io", "BytesIO StringIO"), ("mmap", "mmap"),
+    )
+    for name in names.split()
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import numpy as np
 from leakhunt.snapshot import Snapshot
 
 from . import growth
-from .graph import Bools, HeapGraph, Ints
+from .graph import BUFFERS, Bools, HeapGraph, Ints
 from .growth import Floats, Trend
 from .lineage import Lineage
 from .naming import Names
@@ -26,6 +26,7 @@ SURVIVAL_MIN = 0.75
 OVERLAP = 0.8
 LASTING = 0.5
 LIVING = 0.5
+STEADY_MIN = 0.6
 TRIVIAL = frozenset(f"builtins.{name}" for name in ("NoneType", "bool", "int", "float", "complex", "ellipsis"))
 
 
@@ -36,7 +37,7 @@ class Place:
     `members` are container indexes; `children` what they refer to now and did not at the beginning; `reached` all
     new objects that the children lead to. `survival` is the share of an early cohort of items still there at the
     end (1.0 where nothing was ever taken out), `bound` the limit the container or its owner declares, None without.
-    `replaced` counts the entries of a mapping whose value is another one now: keys that come back.
+    `is_steady`: larger at every one of five graphs or more. `replaced` counts the entries of a mapping whose value is another one now: keys that come back.
     `share_bytes` is the size of `reached`, objects reached from several places split between them.
     """
 
@@ -49,6 +50,7 @@ class Place:
     reached: Ints
     survival: float
     bound: int | None
+    is_steady: bool = False
     replaced: int = 0
     share_bytes: float = 0.0
     also_owned_by: tuple[str, ...] = field(default=())
@@ -60,8 +62,9 @@ class Place:
 
 
 def extents(graph: HeapGraph) -> Ints:
-    """Items of each container; the number of references for what has no length."""
-    return np.where(graph.lengths >= 0, graph.lengths, np.diff(graph.offsets))
+    """Items of each container; the number of references for what has no length, and for buffers, whose length is bytes."""
+    is_buffer = np.array([name in BUFFERS for name in graph.snapshot.type_names], dtype=bool)[graph.types]
+    return np.where((graph.lengths >= 0) & ~is_buffer, graph.lengths, np.diff(graph.offsets))
 
 
 def growing_places(lineage: Lineage, names: Names, censuses: Sequence[Snapshot]) -> list[Place]:
@@ -112,6 +115,9 @@ def _place(
 ) -> Place | None:
     """The place when its growth means something, else None."""
     seconds, values = _series(lineage, members, first)
+    coarse = growth.trend(seconds, values)
+    if coarse.steady < STEADY_MIN:
+        return None  # at most of the moments it did not grow: another container had this address before
     if len(members) == 1:
         finer = _census_series(lineage.last, members[0], censuses, seconds[0])
         if len(finer[0]) > len(seconds):
@@ -135,6 +141,7 @@ def _place(
         reached=reach(lineage.last, children, is_new),
         survival=stayed,
         bound=_bound(lineage.last, members),
+        is_steady=coarse.points >= growth.POINTS_MIN + 1 and coarse.steady == 1.0,
         replaced=sum(replaced_values(lineage, index, first) for index in members),
     )
 

@@ -71,7 +71,7 @@ def native_growth(evidence: Evidence) -> list[Verdict]:
             f"{trend.gain / 1e6:.1f} MB more in {seconds[-1] - seconds[0]:.0f} s in {where} while {python}: "
             "no Python object holds it",
             "Look at C extensions and ctypes calls that allocate and don't free; memray --native shows where it is allocated.",
-            seconds, values, trend, weight=trend.gain,
+            seconds, values, trend, weight=trend.gain, is_in_bytes=True,
         )  # fmt: skip
     ]
 
@@ -108,6 +108,6 @@ def fragmentation(evidence: Evidence) -> list[Verdict]:
             f"the process grew by {grown / 1e6:.1f} MB that malloc holds free but can't give back: "
             "something small and long-lived lies above",
             "Give it back with malloc_trim(0) (ctypes) after bursts, or use jemalloc, or MALLOC_ARENA_MAX and smaller bursts.",
-            evidence.seconds, values, trend, weight=grown,
+            evidence.seconds, values, trend, weight=grown, is_in_bytes=True,
         )  # fmt: skip
     ]

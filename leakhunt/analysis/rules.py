@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from . import finalizers, known, memory
+from . import buffers, finalizers, known, memory
 from .evidence import Evidence, Group
 from .graph import HeapGraph, Ints
 from .growth import theil_sen
@@ -60,7 +60,7 @@ def kept_instances(evidence: Evidence, place: Place) -> str:
 def follows_its_class(evidence: Evidence, type_name: str, place: Place) -> bool:
     """Whether the class grows with the place: a batch that is dropped and begun anew is seen here if not there."""
     series = evidence.classes.get(type_name)
-    if series is None or type_name in ATOMS or type_name in GLUE:
+    if series is None or type_name in ATOMS or type_name in GLUE or place.is_steady:
         return True
     return series.trend.drawdown <= 0.35 and series.trend.gain >= 0.3 * place.trend.gain * _share(evidence, type_name, place)
 
@@ -285,7 +285,7 @@ def _held_directly(evidence: Evidence, holder: int, objects: Ints) -> float:
 
 
 RULES: tuple[Rule, ...] = (
-    growing_holders, held_from_outside, waiting_garbage, growing_classes, memory.native_growth, memory.fragmentation,
+    growing_holders, buffers.growing_buffers, held_from_outside, waiting_garbage, growing_classes, memory.native_growth, memory.fragmentation,
 )  # fmt: skip
 
 

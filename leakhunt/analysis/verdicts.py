@@ -17,7 +17,7 @@ NONE = np.empty(0, dtype=np.int64)
 class Verdict:
     """`holder` is the container's index, -1 for none; `owner` its name in source or of an interpreter's table.
 
-    `objects` are all leaked objects, `direct` those that the holder refers to itself.
+    `counts` are objects, or bytes where `is_in_bytes`. `objects` are all leaked objects, `direct` those that the holder refers to itself.
     """
 
     kind: str
@@ -35,6 +35,7 @@ class Verdict:
     direct: Ints = field(default_factory=lambda: NONE)
     weight: float = 0.0
     place: Place | None = None
+    is_in_bytes: bool = False
 
 
 def confidence(trend: Trend, survival: float = 1.0, certainty: float = 0.99) -> float:

@@ -316,7 +316,6 @@ def test_one_bytearray_that_grows_where_it_is_leaks() -> None:
     assert told(heap.live(lambda k: buffer.grow(100_000))) == [("python-leak", "builtins.bytearray", "shop.BUFFER")]
 
 
-@pytest.mark.xfail(reason="no container grows and no class: the object is another one each time", strict=True)
 def test_one_string_that_is_added_to_leaks() -> None:
     """`self.log += line`"""
     heap = Heap()
@@ -440,7 +439,6 @@ def test_a_cache_of_few_keys_that_fills_ever_more_slowly_does_not_leak() -> None
     assert told(heap.live(serve, moments=16)) == []
 
 
-@pytest.mark.xfail(reason="the class as a whole does not grow steadily, and that speaks the place free", strict=True)
 def test_a_slow_leak_of_a_class_that_churns_elsewhere_is_seen() -> None:
     # module shop -> AUDIT -> Event (one more each time);   module shop -> QUEUE -> Event, Event, … (coming and going)
     heap = Heap()

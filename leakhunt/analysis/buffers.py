@@ -1,0 +1,57 @@
+"""One string, buffer or array that only gets larger: no container grows, and the object may be another each time."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import numpy as np
+
+from . import growth, known
+from .evidence import Evidence
+from .graph import BUFFERS, HeapGraph
+from .naming import Names
+from .verdicts import Verdict, confidence
+
+LARGE_BYTES = 16_384
+GAIN_MIN_BYTES = 65_536
+LARGEST = 200
+
+
+def growing_buffers(evidence: Evidence) -> list[Verdict]:
+    """Places, by name, whose one large buffer has grown from each deep snapshot to the next."""
+    if len(evidence.deep) < growth.POINTS_MIN:
+        return []
+    moments = [large_buffers(graph) for graph in evidence.lineage.graphs[evidence.first :]]
+    seconds = evidence.lineage.seconds[evidence.first :]
+    found = []
+    for place, (_, index) in moments[-1].items():
+        values = np.array([moment.get(place, (0, -1))[0] for moment in moments], dtype=float)
+        trend = growth.trend(seconds, values)
+        owner, type_name = place
+        if not trend.is_growth or trend.gain < GAIN_MIN_BYTES or trend.steady < 1.0 or known.is_harmless(owner):
+            continue
+        found.append(
+            Verdict(
+                "python-leak", type_name, confidence(trend),
+                f"one {type_name.removeprefix('builtins.')} that grew by {trend.gain / 1e6:.1f} MB "
+                f"in {seconds[-1] - seconds[0]:.0f} s and never got smaller",
+                "Write it out and begin anew at a limit, or keep only its end.",
+                seconds, values, trend, owner, tuple(evidence.names.owners(index)[1:]), index, weight=trend.gain, is_in_bytes=True,
+            )  # fmt: skip
+        )
+    return found
+
+
+def large_buffers(graph: HeapGraph) -> dict[tuple[str, str], tuple[int, int]]:
+    """(size, index) by (owner's name, class) of the largest buffers; a name with several of them has none to tell apart."""
+    names = Names(graph)
+    is_buffer = np.array([name in BUFFERS for name in graph.snapshot.type_names], dtype=bool)[graph.types]
+    kept, _ = graph.kept_tree
+    large = np.flatnonzero(is_buffer & kept & (graph.sizes >= LARGE_BYTES))
+    large = large[np.argsort(-graph.sizes[large])][:LARGEST]
+    by_place: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for index in large.tolist():
+        owners = names.owners(index)
+        if owners:
+            by_place[owners[0], graph.type_name(index)].append(index)
+    return {place: (int(graph.sizes[rows[0]]), rows[0]) for place, rows in by_place.items() if len(rows) == 1}
