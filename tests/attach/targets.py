@@ -1,4 +1,10 @@
-"""Hostile targets to attach to: which interpreters are at hand, how a target is started, what it says of itself."""
+"""Hostile targets to attach to: which interpreters are at hand, how a target is started, what it says of itself.
+
+3.14 and 3.15 come from Debian, as root, in a root of their own, which LEAKHUNT_TEST_CHROOT names:
+
+    debootstrap --variant=minbase --include=python3.14,python3.15 sid /srv/leakhunt-chroot
+    mount --bind /proc /srv/leakhunt-chroot/proc
+"""
 
 from __future__ import annotations
 
@@ -23,7 +29,7 @@ KINDS = (
 )  # fmt: skip
 VERSIONS = ("3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15")
 SYSTEM_PYTHON = "/usr/bin/python3.11"
-CHROOT = Path(os.environ.get("LEAKHUNT_TEST_CHROOT", "/tmp/lh-sid"))  # see CONTRIBUTING: Debian sid by debootstrap
+CHROOT = Path(os.environ.get("LEAKHUNT_TEST_CHROOT", "/srv/leakhunt-chroot"))
 
 _BROKEN, _LOOPS, _OBJECTS, _ASKED = 8, 9, 10, 11
 
