@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 from leakhunt.agent import schema
@@ -10,6 +11,7 @@ from leakhunt.findings import Chain, Link
 from .graph import HeapGraph, Ints
 
 NAMELESS = "builtins.", "collections.", "functools.partial", "itertools."
+SUSPENDED = frozenset(("builtins.coroutine", "builtins.generator", "builtins.async_generator"))
 CHAIN_MAX = 60
 
 
@@ -40,6 +42,12 @@ class Names:
         for root in reversed(graph.roots):
             self._roots[root.index] = root
 
+    @functools.cached_property
+    def _module_by_file(self) -> dict[str, str]:
+        """Module name by its file: code objects of coroutines know their file only."""
+        rows = self.graph.names.items()
+        return {file: name for index, (name, file, _) in rows if self.graph.type_name(index) == "builtins.module"}
+
     def steps(self, index: int) -> list[Step]:
         """The edges from the root (first) down to `index`; empty where nothing leads there or it is a root itself."""
         found: list[Step] = []
@@ -69,10 +77,11 @@ class Names:
 
     def class_of(self, index: int) -> str:
         """Where attributes of the object are said to live: its class, or itself for a class, module or function."""
-        name = self.graph.names.get(index)
-        if name and name[0] and not name[0].startswith(schema.LABEL_CLOSURE):
-            return name[0]
-        return self.graph.type_name(index)
+        name, file, _ = self.graph.names.get(index, ("", "", 0))
+        if not name or name.startswith(schema.LABEL_CLOSURE):
+            return self.graph.type_name(index)
+        module = self._module_by_file.get(file) if self.graph.type_name(index) in SUSPENDED else None
+        return f"{module}.{name}" if module and not name.startswith(f"{module}.") else name
 
     def owners(self, index: int) -> list[str]:
         """Names of the place that holds `index`, nearest first: `module.Class.attribute`, `module.global`, …
@@ -104,6 +113,9 @@ class Names:
                 tail.insert(0, label[1:])
                 if not self._is_namespace(step.source):
                     found.append(".".join([self.class_of(step.source), *tail]))
+            elif not tail and self.graph.type_name(step.source) in SUSPENDED:
+                found.append(f"{self.class_of(step.source)}.<local>")
+                break
             elif not tail and self._is_instance(step.source):
                 found.append(f"{self.class_of(step.source)}.<attribute>")
                 break

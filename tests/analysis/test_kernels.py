@@ -25,7 +25,8 @@ def csr(references: dict[int, list[int]], root: int) -> Csr:
 def random_csr(seed: int, nodes: int, density: float) -> Csr:
     source = random.Random(seed)
     references = {
-        node: [source.randrange(nodes + 1) for _ in range(int(source.expovariate(1 / density)))] for node in range(nodes + 1)
+        node: [source.randrange(nodes + 1) for _ in range(int(source.expovariate(1 / density)))]
+        for node in range(nodes + 1)
     }
     references[nodes].append(source.randrange(nodes) if nodes else 0)
     return csr(references, nodes)

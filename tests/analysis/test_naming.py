@@ -73,7 +73,6 @@ def test_a_local_variable_is_named_by_its_function_without_the_thread(heap: Heap
     assert path(heap, history) == ("frame shop.main (MainThread)", "<local history>", "[*]")
 
 
-@pytest.mark.xfail(reason="what holds the coroutine gives the name, however far up that is", strict=True)
 def test_what_a_suspended_coroutine_holds_is_named_by_its_function(heap: Heap) -> None:
     # module shop -> TASKS -> coroutine -> list
     seen = heap.list()
@@ -146,6 +145,18 @@ def test_a_chain_through_a_closure_names_the_variable(heap: Heap) -> None:
     labels = [(kind, label) for kind, label, _, _ in chain(heap, order)]
     assert ("closure", "<variable order>") in labels
     assert labels[-1] == ("item", "[*]")
+
+
+def test_a_cell_that_has_no_name_is_no_stop_on_a_chain(heap: Heap) -> None:
+    # module shop -> CELLS -> list -> cell -> Order
+    order, cell = heap.instance("shop.Order"), heap.instance("builtins.cell")
+    cell._others = [(order, "")]
+    heap.module("shop", CELLS=heap.list([cell]))
+    assert [(label, name) for _, label, name, _ in chain(heap, order)] == [
+        ("module shop", "builtins.module"),
+        (".CELLS", "builtins.list"),
+        ("", "shop.Order"),
+    ]
 
 
 def test_the_owner_object_is_the_one_whose_attribute_leads_there(heap: Heap) -> None:
