@@ -14,10 +14,11 @@ __version__ = "0.1.0"
 _PLACES = {
     "Snapshot": "leakhunt.snapshot",
     "Findings": "leakhunt.findings",
+    "arm": "leakhunt.arming",
     "hunt": "leakhunt.pipeline",
     "load": "leakhunt.pipeline",
 }
-__all__ = ["Findings", "Snapshot", "__version__", "hunt", "load"]
+__all__ = ["Findings", "Snapshot", "__version__", "arm", "hunt", "load"]
 
 
 def __getattr__(name: str) -> Any:
