@@ -81,6 +81,8 @@ class Engine:
         hidden = set(map(id, self._own))
         hidden.add(id(self._own))
         hidden.update(own.frames())
+        if (3, 12) <= sys.version_info < (3, 12, 6):  # gh-122695: traversing this module corrupts asyncio
+            hidden.add(id(sys.modules.get("_asyncio")))
         return hidden
 
     def _by_python(self, deep, meta, begun, stopped):
@@ -94,8 +96,10 @@ class Engine:
         if deep:
             hidden = self._hidden()
             hidden.add(id(meta))
+            found = roots.listed(self._package)
+            hidden.update([root.made for root in found])
             walk = Walk(strings, types, hidden, breathe)
-            walk.run(listed, roots.listed(self._package))
+            walk.run(listed, found)
             columns.update(walk.columns())
         columns.update(types.columns)
         return strings, columns, breathe
@@ -106,6 +110,7 @@ class Engine:
         found = roots.listed(self._package) if deep else []
         hidden = self._hidden()
         hidden.update((id(meta), id(hidden)))
+        hidden.update([root.made for root in found])
         rows = native.take(self._native, deep, hidden, found)
         breathe = Breath(begun, stopped)
         held_seconds, memory_bytes = rows.figures()

@@ -5,7 +5,7 @@ from gc import get_referents
 
 from . import plans
 
-DEPTH_MAX = 12
+DEPTH_MAX = 50
 SHARED = frozenset(map(id, (type(len), type(list.append), type(type.__dict__["__mro__"]), plans.SlotType)))
 
 

@@ -10,12 +10,15 @@ CO_OPTIMIZED = 1
 
 
 class Root:
-    """An object held by the interpreter itself. `locals` maps names to values for a frame, else None."""
+    """An object held by the interpreter itself. `locals` maps names to values for a frame, else None.
 
-    __slots__ = ("kind", "label", "locals", "target")
+    `made` is the address of the dict that reading the locals left in the frame, 0 for none.
+    """
 
-    def __init__(self, kind, label, target, variables=None):
-        self.kind, self.label, self.target, self.locals = kind, label, target, variables
+    __slots__ = ("kind", "label", "locals", "made", "target")
+
+    def __init__(self, kind, label, target, variables=None, made=0):
+        self.kind, self.label, self.target, self.locals, self.made = kind, label, target, variables, made
 
 
 def listed(own_name):
@@ -42,7 +45,8 @@ def frames(own_name):
         while frame is not None and len(found) < FRAMES_MAX:
             module = plans.text_of(dict.get(frame.f_globals, "__name__"))
             if not is_own(module, own_name):
-                found.append(Root("frame", "%s (%s)" % (function_name(frame, module), thread), frame, local_values(frame)))
+                label = "%s (%s)" % (function_name(frame, module), thread)
+                found.append(Root("frame", label, frame, *local_values(frame)))
             frame = frame.f_back
     return found
 
@@ -68,18 +72,20 @@ def thread_name(ident):
 
 
 def local_values(frame):
-    """Names and values of a running frame's locals; {} for frames whose locals are a namespace walked anyway.
+    """(names and values of a running frame's locals, address of the dict that this left in the frame or 0).
 
-    Up to 3.12 `f_locals` fills a dict that stays in the frame and would keep old values alive: it is emptied
-    again unless the program holds it too. From 3.13 on it is a view (PEP 667) and nothing is left behind.
+    {} for frames whose locals are a namespace walked anyway. Up to 3.12 `f_locals` fills a dict that stays in the frame
+    and would keep old values alive: it is emptied again unless the program holds it too. From 3.13 on it is a view
+    (PEP 667) and nothing is left behind.
     """
     if not frame.f_code.co_flags & CO_OPTIMIZED:
-        return {}
+        return {}, 0
     try:
         view = frame.f_locals
         values = dict(view)
     except Exception:
-        return {}
+        return {}, 0
     if type(view) is dict and sys.getrefcount(view) <= 3:
         view.clear()
-    return values
+        return values, id(view)
+    return values, 0

@@ -55,7 +55,7 @@ def test_the_agent_is_not_in_its_own_results(target: Target) -> None:
     # _ctypes makes prototypes of its own for each field's class, and refers to them past the collector.
     ours = [name for name in heap.snapshot.type_names if "leakhunt" in name and not name.endswith("_bind.<locals>.Size")]
     assert not [name for name in ours if heap.of_type(name)]
-    assert not [name for name in heap.census if "leakhunt" in name and heap.census[name][0]]
+    assert not [name for name in ours if heap.census.get(name, (0, 0))[0]]
     assert not [name for name in heap.name_by_address.values() if name.startswith("_leakhunt")]
     grown = {n: (c, first.census.get(n, (0, 0))[0]) for n, (c, _) in heap.census.items() if c > first.census.get(n, (0, 0))[0]}
     assert not grown
