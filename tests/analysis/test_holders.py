@@ -144,6 +144,23 @@ def test_inner_containers_of_what_turns_over_are_no_place() -> None:
     assert places(heap.live(serve, moments=14)) == {}
 
 
+def test_what_a_few_long_requests_among_many_short_ones_gather_is_no_place() -> None:
+    # module shop -> REQUESTS -> Request .log -> list: three stay, thirty others come and go
+    heap = Heap()
+    long = [heap.instance("shop.Request", log=heap.list()) for _ in range(3)]
+    requests = heap.list(long)
+    heap.module("shop", REQUESTS=requests)
+
+    def serve(k: int) -> None:
+        for request in long:
+            request.log.extend(heap.string() for _ in range(5))
+        while len(requests) > 3:
+            requests.pop()
+        requests.extend(heap.instance("shop.Request", log=heap.list()) for _ in range(30))
+
+    assert places(heap.live(serve)) == {}
+
+
 def test_weak_references_to_the_living_are_named_with_those_or_not_at_all() -> None:
     # module shop -> ORDERS -> Order;   module shop -> WATCHED -> weakref ~> Order
     heap = Heap()
