@@ -98,7 +98,7 @@ def _rounded(seconds: np.ndarray) -> tuple[float, ...]:
 
 
 def _retained(evidence: Evidence, verdict: Verdict) -> int:
-    """Bytes that go when the holder lets go: what the leaked objects dominate, or their own size and their new ones'."""
+    """Bytes that go when the holder lets go: what the leaked objects dominate, at least all that is new below them."""
     graph, direct = evidence.graph, verdict.direct
     if not len(verdict.objects):
         return int(verdict.weight)
@@ -129,8 +129,8 @@ def place_of(evidence: Evidence, owner: str) -> tuple[str, str, str | None, int 
     if owner in by_name:
         file, line = by_name[owner]
         return owner, "", file, line or None
-    file = _class_file(evidence, owner.rpartition(".")[0])
-    return owner.rpartition(".")[0], parts[-1], file, None
+    scope = owner.rpartition(".")[0]
+    return scope, parts[-1], _class_file(evidence, scope), None
 
 
 def _class_file(evidence: Evidence, class_name: str) -> str | None:
@@ -139,4 +139,3 @@ def _class_file(evidence: Evidence, class_name: str) -> str | None:
         if name == class_name:
             return snapshot.strings[int(snapshot.column("type.file")[row])] or None
     return None
-

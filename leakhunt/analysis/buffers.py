@@ -32,18 +32,27 @@ def growing_buffers(evidence: Evidence) -> list[Verdict]:
             continue
         found.append(
             Verdict(
-                "python-leak", type_name, confidence(trend),
+                "python-leak",
+                type_name,
+                confidence(trend),
                 f"one {type_name.removeprefix('builtins.')} that grew by {trend.gain / 1e6:.1f} MB "
                 f"in {seconds[-1] - seconds[0]:.0f} s and never got smaller",
                 "Write it out and begin anew at a limit, or keep only its end.",
-                seconds, values, trend, owner, tuple(evidence.names.owners(index)[1:]), index, weight=trend.gain, is_in_bytes=True,
-            )  # fmt: skip
+                seconds,
+                values,
+                trend,
+                owner,
+                tuple(evidence.names.owners(index)[1:]),
+                index,
+                weight=trend.gain,
+                is_in_bytes=True,
+            )
         )
     return found
 
 
 def large_buffers(graph: HeapGraph) -> dict[tuple[str, str], tuple[int, int]]:
-    """(size, index) by (owner's name, class) of the largest buffers; a name with several of them has none to tell apart."""
+    """(size, index) by (owner's name, class) of the largest buffers, where the name has one of the class only."""
     names = Names(graph)
     is_buffer = np.array([name in BUFFERS for name in graph.snapshot.type_names], dtype=bool)[graph.types]
     kept, _ = graph.kept_tree

@@ -36,7 +36,9 @@ def near_matches(graph: HeapGraph, type_name: str) -> str:
     tail = type_name.rpartition(".")[2].lower()
     same_tail = sorted(name for name in present if name.rpartition(".")[2].lower() == tail)
     close = same_tail or difflib.get_close_matches(type_name, present, n=3, cutoff=0.6)
-    return f"Did you mean {' or '.join(close[:3])}?" if close else "Class names are module.qualname, as in builtins.dict."
+    return (
+        f"Did you mean {' or '.join(close[:3])}?" if close else "Class names are module.qualname, as in builtins.dict."
+    )
 
 
 def chains(graph: HeapGraph, type_name: str, limit: int) -> tuple[Chain, ...]:

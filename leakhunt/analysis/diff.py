@@ -34,7 +34,9 @@ def diff(snapshots: Sequence[Snapshot]) -> Diff:
         rows.append(DiffRow(name, old[0], new[0], old[1], new[1], births, deaths, survivors, middle_count))
     rows.sort(key=lambda row: (row.bytes_before - row.bytes_after, row.before - row.after, row.type))
     seconds = last.number("elapsed") - first.number("elapsed")
-    return Diff(first.path, last.path, round(seconds, 3), tuple(rows), middle.path if middle else None, _notes(snapshots))
+    return Diff(
+        first.path, last.path, round(seconds, 3), tuple(rows), middle.path if middle else None, _notes(snapshots)
+    )
 
 
 def _notes(snapshots: Sequence[Snapshot]) -> tuple[str, ...]:

@@ -91,11 +91,8 @@ def semi_nca(
     for node in range(size - 1, 0, -1):
         lowest = up[node]
         for source in predecessors[firsts[node] : firsts[node + 1]]:
-            if source > node:
-                source = _lowest(source, semi, ancestor, best)
-                lowest = min(lowest, semi[source])
-            else:
-                lowest = min(lowest, source)
+            is_below = source > node
+            lowest = min(lowest, semi[_lowest(source, semi, ancestor, best)] if is_below else source)
         semi[node] = lowest
         ancestor[node] = up[node]
     dominator = up

@@ -72,7 +72,7 @@ class Evidence:
     @functools.cached_property
     def first(self) -> int:
         """Number of the deep snapshot at which the warm-up is over."""
-        return min(growth.after_warm_up(self.lineage.seconds).start, max(0, len(self.deep) - 2))
+        return min(int(growth.after_warm_up(self.lineage.seconds).start), max(0, len(self.deep) - 2))
 
     @functools.cached_property
     def is_new(self) -> Bools:

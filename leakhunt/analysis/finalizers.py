@@ -13,7 +13,9 @@ from leakhunt.findings import Finalizer
 
 from .graph import Bools, HeapGraph, Ints
 
-ADVICE = "Release it in the open (with, contextlib.closing; async with for what is asynchronous) or by weakref.finalize."
+ADVICE = (
+    "Release it in the open (with, contextlib.closing; async with for what is asynchronous) or by weakref.finalize."
+)
 
 
 @functools.lru_cache(maxsize=4)

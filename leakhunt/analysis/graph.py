@@ -196,11 +196,11 @@ class HeapGraph:
         return dict(zip(rows, self.snapshot.column("bound.value").tolist(), strict=True))
 
     def type_name(self, index: int) -> str:
-        return self.snapshot.type_names[self.types[index]]
+        return self.snapshot.type_names[int(self.types[index])]
 
     def label(self, edge: int) -> str:
         """An edge's label with its kind as first character (see `leakhunt.agent.schema`), "" for none."""
-        return self.snapshot.strings[self.edge_labels[edge]]
+        return self.snapshot.strings[int(self.edge_labels[edge])]
 
     def edge_between(self, source: int, target: int) -> int:
         """The edge from `source` to `target`, a labelled one if there is one; -1 when there is none."""

@@ -21,8 +21,8 @@ P_VALUE = 0.05
 class Trend:
     """What a series did after its warm-up.
 
-    `slope` per second (Theil-Sen); `p_value` of "it does not rise" (Mann-Kendall, one-sided); `later_share` is the slope
-    of the later half over that of the whole; `drawdown` is the deepest fall as a share of the gain; `steady` the
+    `slope` per second (Theil-Sen); `p_value` of "it does not rise" (Mann-Kendall, one-sided); `later_share` is the
+    slope of the later half over that of the whole; `drawdown` is the deepest fall as a share of the gain; `steady` the
     share of intervals that rose.
     """
 

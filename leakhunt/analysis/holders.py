@@ -37,8 +37,9 @@ class Place:
     `members` are container indexes; `children` what they refer to now and did not at the beginning; `reached` all
     new objects that the children lead to. `survival` is the share of an early cohort of items still there at the
     end (1.0 where nothing was ever taken out), `bound` the limit the container or its owner declares, None without.
-    `is_steady`: larger at every one of five graphs or more. `replaced` counts the entries of a mapping whose value is another one now: keys that come back.
-    `share_bytes` is the size of `reached`, objects reached from several places split between them.
+    `is_steady`: larger at every one of five graphs or more. `replaced` counts the entries of a mapping whose value
+    is another one now: keys that come back. `share_bytes` is the size of `reached`, objects reached from several
+    places split between them.
     """
 
     owner: str
@@ -62,7 +63,7 @@ class Place:
 
 
 def extents(graph: HeapGraph) -> Ints:
-    """Items of each container; the number of references for what has no length, and for buffers, whose length is bytes."""
+    """Items of each container; the references of what has no length, and of buffers, whose length is bytes."""
     is_buffer = np.array([name in BUFFERS for name in graph.snapshot.type_names], dtype=bool)[graph.types]
     return np.where((graph.lengths >= 0) & ~is_buffer, graph.lengths, np.diff(graph.offsets))
 
@@ -222,7 +223,7 @@ def survival(lineage: Lineage, members: Iterable[int], first: int) -> float:
 def _items(graph: HeapGraph, index: int) -> Ints:
     referents = np.unique(graph.referents(index)).astype(np.int64)
     trivial = np.array([name in TRIVIAL for name in graph.snapshot.type_names], dtype=bool)
-    return referents[~trivial[graph.types[referents]]]
+    return np.asarray(referents[~trivial[graph.types[referents]]], dtype=np.int64)
 
 
 def _item_addresses(lineage: Lineage, index: int, k: int) -> Ints:
@@ -246,7 +247,7 @@ def _all(graph: HeapGraph, layer: Ints) -> Ints:
     """Referents of many objects at once."""
     starts, counts = graph.offsets[layer], graph.offsets[layer + 1] - graph.offsets[layer]
     steps = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-    return graph.targets[np.repeat(starts, counts) + steps].astype(np.int64)
+    return np.asarray(graph.targets[np.repeat(starts, counts) + steps], dtype=np.int64)
 
 
 def _bound(graph: HeapGraph, members: Sequence[int]) -> int | None:
@@ -287,7 +288,8 @@ def shared(graph: HeapGraph, places: list[Place]) -> list[Place]:
     for place in places:
         reachers[place.reached] += 1
     with_share = [
-        replace(place, share_bytes=float(np.sum(graph.sizes[place.reached] / reachers[place.reached]))) for place in places
+        replace(place, share_bytes=float(np.sum(graph.sizes[place.reached] / reachers[place.reached])))
+        for place in places
     ]
     return sorted(with_share, key=lambda place: -place.share_bytes)
 

@@ -21,8 +21,8 @@ HARMLESS = {
 # Owner -> what to do. Matched on the end of the owner's name.
 MENDS = {
     "linecache.cache": "Call linecache.checkcache(), or don't register generated source under ever new names.",
-    "threading._active": "These threads never end: tell them to stop (a sentinel in their queue, an Event) and join them.",
-    "_pylab_helpers.Gcf.figs": "pyplot keeps every figure until plt.close(fig); or use matplotlib.figure.Figure directly.",
+    "threading._active": "These threads never end: stop them (a sentinel in their queue, an Event) and join them.",
+    "_pylab_helpers.Gcf.figs": "pyplot keeps a figure until plt.close(fig); or use matplotlib.figure.Figure directly.",
     "_exit_callbacks": "This ExitStack lives as long as the process: use one per request, or close it.",
 }
 

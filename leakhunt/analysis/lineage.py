@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from .graph import Bools, HeapGraph, Ints
 
-
 IMMUTABLE = frozenset(("builtins.str", "builtins.bytes", "builtins.int", "builtins.tuple", "builtins.frozenset"))
 
 
@@ -41,7 +40,7 @@ class Lineage:
     @functools.cached_property
     def born(self) -> Ints:
         """Number of the first snapshot that has each object of the last one."""
-        return np.argmax(self.present >= 0, axis=0)
+        return np.asarray(np.argmax(self.present >= 0, axis=0), dtype=np.int64)
 
     def class_survival(self, since: int) -> dict[str, tuple[int, int]]:
         """(instances in snapshot `since`, how many of them live in the last one) by class name."""

@@ -32,7 +32,9 @@ def resident(evidence: Evidence) -> Floats:
     All resident bytes where the system does not tell them apart.
     """
     anonymous = evidence.ledger("rss_anonymous_bytes")
-    return (anonymous if anonymous.any() else evidence.ledger("rss_bytes")) - evidence.ledger("agent_rss_anonymous_bytes")
+    return (anonymous if anonymous.any() else evidence.ledger("rss_bytes")) - evidence.ledger(
+        "agent_rss_anonymous_bytes"
+    )
 
 
 def _window(evidence: Evidence) -> slice:
@@ -67,12 +69,18 @@ def native_growth(evidence: Evidence) -> list[Verdict]:
     python = f"Python's allocator has {blocks:+,.0f} blocks" if blocks > 0 else "Python's allocator is flat"
     return [
         Verdict(
-            "native-growth", "", confidence(trend, certainty=0.95),
+            "native-growth",
+            "",
+            confidence(trend, certainty=0.95),
             f"{trend.gain / 1e6:.1f} MB more in {seconds[-1] - seconds[0]:.0f} s in {where} while {python}: "
             "no Python object holds it",
-            "Look at C extensions and ctypes calls that allocate and don't free; memray --native shows where it is allocated.",
-            seconds, values, trend, weight=trend.gain, is_in_bytes=True,
-        )  # fmt: skip
+            "Look at C extensions and ctypes calls that allocate and don't free; memray --native shows where.",
+            seconds,
+            values,
+            trend,
+            weight=trend.gain,
+            is_in_bytes=True,
+        )
     ]
 
 
@@ -99,15 +107,24 @@ def fragmentation(evidence: Evidence) -> list[Verdict]:
     is_rising = growth.mann_kendall(values) <= growth.P_VALUE and growth.mann_kendall(free) <= growth.P_VALUE
     if not is_rising or grown < enough or settled_gain(free) < EXPLAINED * grown:
         return []
-    if settled_gain(np.minimum.accumulate(used[::-1])[::-1]) > USED_SHARE * grown or object_bytes(evidence) > USED_SHARE * grown:
+    if (
+        settled_gain(np.minimum.accumulate(used[::-1])[::-1]) > USED_SHARE * grown
+        or object_bytes(evidence) > USED_SHARE * grown
+    ):
         return []
     trend = growth.trend(evidence.seconds, np.maximum.accumulate(values))
     return [
         Verdict(
-            "fragmentation", "", confidence(trend, certainty=0.95),
+            "fragmentation",
+            "",
+            confidence(trend, certainty=0.95),
             f"the process grew by {grown / 1e6:.1f} MB that malloc holds free but can't give back: "
             "something small and long-lived lies above",
-            "Give it back with malloc_trim(0) (ctypes) after bursts, or use jemalloc, or MALLOC_ARENA_MAX and smaller bursts.",
-            evidence.seconds, values, trend, weight=grown, is_in_bytes=True,
-        )  # fmt: skip
+            "Call malloc_trim(0) (ctypes) after bursts, make the bursts smaller, or use jemalloc.",
+            evidence.seconds,
+            values,
+            trend,
+            weight=grown,
+            is_in_bytes=True,
+        )
     ]

@@ -134,10 +134,14 @@ class Names:
         """Whether the object is of a class made in Python, that is no container: what it refers to are attributes."""
         flags = int(self.graph.snapshot.column("type.flags")[self.graph.types[index]])
         is_class = bool(flags & schema.TYPE_IS_CLASS)
-        return bool(flags & schema.TYPE_HEAP) and not is_class and self.graph.lengths[index] < 0 and not self._is_c(index)
+        return (
+            bool(flags & schema.TYPE_HEAP) and not is_class and self.graph.lengths[index] < 0 and not self._is_c(index)
+        )
 
     def _is_c(self, index: int) -> bool:
-        return self.graph.type_name(index).startswith((*NAMELESS, "functools.", "_asyncio.", "_contextvars.", "_weakref"))
+        return self.graph.type_name(index).startswith(
+            (*NAMELESS, "functools.", "_asyncio.", "_contextvars.", "_weakref")
+        )
 
     def _is_namespace(self, index: int) -> bool:
         """Whether `index` is the `__dict__` of its parent on the path: the parent gives the name then."""

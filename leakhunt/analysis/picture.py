@@ -11,7 +11,7 @@ from leakhunt.findings import Edge, Node, RefGraph
 
 from .evidence import Evidence
 from .finalizers import finalizable
-from .graph import HeapGraph, Ints
+from .graph import HeapGraph, Ints, Root
 from .naming import Names
 from .verdicts import Verdict
 
@@ -25,7 +25,9 @@ class Sketch:
     nodes: dict[object, Node] = field(default_factory=dict)
     edges: Counter[tuple[int, int, str, bool]] = field(default_factory=Counter)
 
-    def box(self, key: object, type_name: str, count: int = 1, size_bytes: int = 0, role: str = "", detail: str = "") -> int:
+    def box(
+        self, key: object, type_name: str, count: int = 1, size_bytes: int = 0, role: str = "", detail: str = ""
+    ) -> int:
         if key not in self.nodes:
             self.nodes[key] = Node(len(self.nodes), type_name, count, size_bytes, role, detail)
         return self.nodes[key].id
@@ -49,7 +51,9 @@ def of_verdict(evidence: Evidence, verdict: Verdict) -> RefGraph:
         word = verdict.owner or ("cyclic garbage" if verdict.kind == "delayed-finalizer" else "outside the Python heap")
         above = sketch.box("root", word, role="root")
     for name, members in _by_class(graph, verdict.direct)[:SHOWN_CLASSES]:
-        box = sketch.box(("direct", name), name, len(members), int(graph.sizes[members].sum()), _role(graph, members, True))
+        box = sketch.box(
+            ("direct", name), name, len(members), int(graph.sizes[members].sum()), _role(graph, members, True)
+        )
         sketch.link(above, box, "[*]" if faulty else "", len(members), faulty)
         _draw_below(sketch, graph, box, members, verdict.objects)
     return sketch.graph(f"What keeps {verdict.type or 'this'} alive")
@@ -116,7 +120,9 @@ def backrefs(graph: HeapGraph, names: Names, starts: Ints, depth: int, width: in
             for (name, label), sources in _referrers(graph, members, seen)[:width]:
                 key = (name, label, box)
                 role, detail = _standing(graph, roots, sources)
-                above = sketch.box(key, name, len(sources), int(graph.sizes[sources].sum()), role, detail or _called(names, sources))
+                above = sketch.box(
+                    key, name, len(sources), int(graph.sizes[sources].sum()), role, detail or _called(names, sources)
+                )
                 sketch.link(above, box, label, len(sources))
                 following.append((above, sources))
                 seen.update(sources.tolist())
@@ -134,11 +140,10 @@ def _referrers(graph: HeapGraph, members: Ints, seen: set[int]) -> list[tuple[tu
     return [(key, np.array(sorted(rows))) for key, rows in sorted(groups.items(), key=lambda item: -len(item[1]))]
 
 
-def _standing(graph: HeapGraph, roots: dict[int, object], sources: Ints) -> tuple[str, str]:
+def _standing(graph: HeapGraph, roots: dict[int, Root], sources: Ints) -> tuple[str, str]:
     for index in sources[:50].tolist():
         if index in roots:
-            root = next(r for r in graph.roots if r.index == index)
-            return "root", f"{root.kind} {root.label}"
+            return "root", f"{roots[index].kind} {roots[index].label}"
     return ("finalizer", "") if len(finalizable(graph, sources)) else ("", "")
 
 

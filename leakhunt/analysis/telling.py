@@ -49,7 +49,7 @@ def unwrap(graph: HeapGraph, children: Ints, within: Bools) -> list[int]:
     found, seen = [], np.zeros(graph.count, dtype=bool)
     layer = [int(i) for i in children if within[i]]
     for _ in range(UNWRAP_MAX):
-        following = []
+        following: list[int] = []
         for index in layer:
             if seen[index]:
                 continue
@@ -71,6 +71,11 @@ def _heaviest(graph: HeapGraph, children: Ints) -> str:
     for index in children.tolist():
         weight[graph.type_name(index)] += int(graph.sizes[index])
     return weight.most_common(1)[0][0]
+
+
+def is_context_name(name: str) -> bool:
+    """Whether a class is `contextvars.Context` or a part of the mapping inside of one."""
+    return name in ("_contextvars.Context", "builtins.Context") or name.startswith("builtins.hamt")
 
 
 def function_name(graph: HeapGraph, children: Ints) -> str:

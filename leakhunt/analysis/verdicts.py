@@ -17,7 +17,8 @@ NONE = np.empty(0, dtype=np.int64)
 class Verdict:
     """`holder` is the container's index, -1 for none; `owner` its name in source or of an interpreter's table.
 
-    `counts` are objects, or bytes where `is_in_bytes`. `objects` are all leaked objects, `direct` those that the holder refers to itself.
+    `counts` are objects, or bytes where `is_in_bytes`. `objects` are all leaked objects, `direct` those that the
+    holder refers to itself.
     """
 
     kind: str

@@ -1,0 +1,120 @@
+"""Rule: a class that grows without a container that does; the nearest old object above holds it."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+
+from . import known
+from .evidence import Evidence
+from .graph import HeapGraph, Ints
+from .holders import limit_of, reach
+from .telling import ATOMS, GLUE, is_context_name
+from .verdicts import Verdict, confidence
+
+COVERED = 0.5
+SURVIVAL_MIN = 0.9
+WEAK = ("weakref.ReferenceType", "builtins.weakref", "weakref.KeyedRef")
+
+
+def growing_classes(evidence: Evidence) -> list[Verdict]:
+    """Classes that grow and stay without a container that does: linked nodes, a Context, objects behind C types."""
+    if len(evidence.deep) < 2:
+        return []
+    graph, lineage = evidence.graph, evidence.lineage
+    covered = np.zeros(graph.count, dtype=bool)
+    for place in evidence.places:
+        covered[place.reached] = True
+    for group in (*evidence.outside, *evidence.garbage):
+        if not is_context_name(group.type):
+            covered[reach(graph, group.objects, evidence.is_new)] = True
+    lasting = lineage.class_survival(evidence.first + max(0, (len(lineage.graphs) - 1 - evidence.first) // 2))
+    by_holder: dict[int, list[tuple[str, Ints]]] = {}
+    for name, series in evidence.classes.items():
+        if (
+            name in GLUE
+            or name in ATOMS
+            or name in WEAK
+            or is_context_name(name)
+            or not series.trend.is_growth
+            or series.trend.gain < 8
+        ):
+            continue
+        before, stayed = lasting.get(name, (0, 0))
+        fresh = _instances(evidence, name)
+        if before == 0 or stayed < SURVIVAL_MIN * before or not len(fresh) or covered[fresh].mean() > COVERED:
+            continue
+        holder = old_dominator(evidence, fresh)
+        if holder >= 0:
+            by_holder.setdefault(holder, []).append((name, fresh))
+    return [v for holder, rows in by_holder.items() for v in _class_verdict(evidence, holder, rows)]
+
+
+def _instances(evidence: Evidence, name: str) -> Ints:
+    rows = [row for row, text in enumerate(evidence.graph.snapshot.type_names) if text == name]
+    kept, _ = evidence.graph.kept_tree
+    return np.flatnonzero(np.isin(evidence.graph.types, rows) & evidence.is_new & kept)
+
+
+def old_dominator(evidence: Evidence, fresh: Ints) -> int:
+    """The nearest old object that dominates most of `fresh` (the old-to-new frontier).
+
+    A Context is known by its HAMT, whose nodes are made anew at every change: they all count as the topmost one.
+    -1 when there is no such object.
+    """
+    idom, graph = evidence.dominators.idom, evidence.graph
+    tally: Counter[int] = Counter()
+    mapping = -1
+    for index in fresh[:5000].tolist():
+        below, above = index, int(idom[index])
+        while 0 <= above < graph.count and evidence.is_new[above]:
+            below, above = above, int(idom[above])
+        if above == graph.count and is_context(graph, below):
+            mapping = above = mapping if mapping >= 0 else below
+        tally[above] += 1
+    holder, number = tally.most_common(1)[0]
+    return holder if 0 <= holder < graph.count and number >= 0.4 * min(len(fresh), 5000) else -1
+
+
+def is_context(graph: HeapGraph, index: int) -> bool:
+    """Whether the object is a `contextvars.Context` or a part of the mapping inside of one."""
+    return is_context_name(graph.type_name(index))
+
+
+def _class_verdict(evidence: Evidence, holder: int, rows: list[tuple[str, Ints]]) -> list[Verdict]:
+    graph, names = evidence.graph, evidence.names
+    rows.sort(key=lambda row: (row[0].startswith("builtins."), -_held_directly(evidence, holder, row[1]), -len(row[1])))
+    name, fresh = rows[0]
+    owners = names.owners(holder)
+    owner = owners[0] if owners else graph.type_name(holder)
+    advice = "Look at what this object links to and never lets go."
+    if is_context(graph, holder):
+        owner = "current contextvars.Context of a thread"
+        advice = "A ContextVar made per request is never freed: make it once, at module level."
+    if limit_of(graph, holder) is not None or known.is_harmless(owner):
+        return []
+    trend = evidence.classes[name].trend
+    weight = float(sum(graph.sizes[objects].sum() for _, objects in rows))
+    return [
+        Verdict(
+            "uncollectable" if owner == "gc.garbage" else "python-leak",
+            name,
+            confidence(trend, certainty=0.9),
+            f"{trend.gain:,.0f} more and none freed, all of them reached through one older {graph.type_name(holder)}",
+            advice,
+            evidence.seconds,
+            evidence.classes[name].counts,
+            trend,
+            owner,
+            tuple(owners[1:]),
+            holder,
+            np.concatenate([objects for _, objects in rows]),
+            fresh,
+            weight,
+        )
+    ]
+
+
+def _held_directly(evidence: Evidence, holder: int, objects: Ints) -> float:
+    return round(float(np.mean(evidence.dominators.idom[objects] == holder)), 1)
