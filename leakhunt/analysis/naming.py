@@ -32,6 +32,18 @@ class Step:
         return self.label.startswith(schema.LABEL_ATTRIBUTE)
 
 
+def kind_of(label: str) -> str:
+    """The kind of step that a label names, in the words of `leakhunt.findings.Link`."""
+    kinds = {schema.LABEL_ATTRIBUTE: "attribute", schema.LABEL_CLOSURE: "closure", schema.LABEL_LOCAL: "local"}
+    return kinds.get(label[:1], "internal")
+
+
+def reading(label: str) -> str:
+    """A label as a person reads it: `.attribute`, `<variable x>`, `<local x>`, `__dict__`; `[*]` for none."""
+    texts = {"closure": f"<variable {label[1:]}>", "local": f"<local {label[1:]}>", "internal": label[1:]}
+    return texts.get(kind_of(label), label) if label else "[*]"
+
+
 class Names:
     """Names for the objects of one graph, along the shortest paths from its roots."""
 
@@ -180,17 +192,10 @@ class Names:
         return self.graph.type_name(index)
 
     def _reading(self, step: Step) -> tuple[str, str]:
-        label = step.label
-        if step.is_attribute:
-            return "attribute", label
-        if label.startswith(schema.LABEL_CLOSURE):
-            return "closure", f"<variable {label[1:]}>"
-        if label.startswith(schema.LABEL_LOCAL):
-            return "local", f"<local {label[1:]}>"
+        if step.label:
+            return kind_of(step.label), reading(step.label)
         source = self.graph.type_name(step.source)
-        if source == "builtins.cell":
-            return "internal", ""
-        return ("item", "[*]") if source != "builtins.function" else ("internal", "")
+        return ("internal", "") if source in ("builtins.cell", "builtins.function") else ("item", "[*]")
 
     def _finalizer(self, index: int) -> str | None:
         snapshot, row = self.graph.snapshot, int(self.graph.types[index])

@@ -12,7 +12,7 @@ from leakhunt.findings import Edge, Node, RefGraph
 from .evidence import Evidence
 from .finalizers import finalizable
 from .graph import HeapGraph, Ints, Root
-from .naming import Names
+from .naming import Names, reading
 from .verdicts import Verdict
 
 SHOWN_CLASSES = 4
@@ -90,7 +90,7 @@ def _common_label(graph: HeapGraph, sources: Ints, targets: Ints) -> str:
     for source in sources[:20].tolist():
         for edge in range(int(graph.offsets[source]), int(graph.offsets[source + 1])):
             if int(graph.targets[edge]) in wanted and graph.label(edge):
-                labels[graph.label(edge)] += 1
+                labels[reading(graph.label(edge))] += 1
     return labels.most_common(1)[0][0] if labels else ""
 
 
@@ -136,7 +136,7 @@ def _referrers(graph: HeapGraph, members: Ints, seen: set[int]) -> list[tuple[tu
         for edge in graph.referrer_edges(index).tolist():
             source = int(graph.sources[edge])
             if source not in seen:
-                groups[graph.type_name(source), graph.label(edge) or "[*]"].add(source)
+                groups[graph.type_name(source), reading(graph.label(edge))].add(source)
     return [(key, np.array(sorted(rows))) for key, rows in sorted(groups.items(), key=lambda item: -len(item[1]))]
 
 
