@@ -216,8 +216,8 @@ class LruCache(Thing):
     def __init__(self, heap: Heap, kind: Type, maxsize: int | None) -> None:
         super().__init__(heap, kind)
         self._bound, self._table = maxsize, heap.dict()
-        self._others = [(self._table, "")]
         self._link_type = heap.instance("builtins.type")
+        self._others = [(self._table, ""), (self._link_type, "")]
         self._calls: dict[Any, tuple[Thing, Thing, Thing]] = {}
 
     def call(self, arguments: Any, result: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,6 +40,11 @@ AGENT = [file for file in FILES if (HOUSE / "agent") in file.parents]
 ANALYSIS = [file for file in FILES if (HOUSE / "analysis") in file.parents]
 
 
+@functools.cache
+def tree(file: Path) -> ast.Module:
+    return ast.parse(file.read_bytes())
+
+
 def part_of(file: Path) -> str:
     """The part of the house that a file belongs to; "package" for leakhunt/__init__.py."""
     first = file.relative_to(HOUSE).parts[0]
@@ -48,7 +54,7 @@ def part_of(file: Path) -> str:
 def imported(file: Path) -> Iterator[tuple[str, str]]:
     """(part, ""), or ("", top-level package) of the world outside, for each import of a file."""
     package = ["leakhunt", *file.relative_to(HOUSE).parts[:-1]]
-    for node in ast.walk(ast.parse(file.read_bytes())):
+    for node in ast.walk(tree(file)):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -101,7 +107,7 @@ def test_the_agent_parses_as_python_3_8(file: Path) -> None:
 @pytest.mark.parametrize("file", AGENT, ids=named)
 def test_the_agent_has_no_annotation_or_syntax_that_3_8_only_parses(file: Path) -> None:
     """`dict | dict` and `list[int]` parse everywhere and fail when run; so does `str.removeprefix`."""
-    for node in ast.walk(ast.parse(file.read_bytes())):
+    for node in ast.walk(tree(file)):
         assert not isinstance(node, ast.Attribute) or node.attr not in (
             "removeprefix",
             "removesuffix",
@@ -115,7 +121,7 @@ def test_the_agent_has_no_annotation_or_syntax_that_3_8_only_parses(file: Path) 
 @pytest.mark.parametrize("file", [f for f in AGENT if f.parent == HOUSE / "agent"], ids=named)
 def test_the_agent_imports_itself_relatively(file: Path) -> None:
     """Its name in the target is not the one that it has here."""
-    for node in ast.walk(ast.parse(file.read_bytes())):
+    for node in ast.walk(tree(file)):
         if isinstance(node, ast.Import):
             assert not any(alias.name.split(".")[0] == "leakhunt" for alias in node.names)
         if isinstance(node, ast.ImportFrom) and not node.level:
@@ -136,7 +142,7 @@ def test_the_agent_imports_little() -> None:
 @pytest.mark.parametrize("file", ANALYSIS, ids=named)
 def test_analysis_reads_no_file_no_clock_and_no_environment_and_prints_nothing(file: Path) -> None:
     assert not {"os", "sys", "time", "datetime", "random", "pathlib", "io", "logging"} & {n for _, n in imported(file)}
-    for node in ast.walk(ast.parse(file.read_bytes())):
+    for node in ast.walk(tree(file)):
         if isinstance(node, ast.Call):
             assert getattr(node.func, "id", "") not in ("print", "open", "input", "eval", "exec")
         assert not isinstance(node, ast.Global)
@@ -144,13 +150,12 @@ def test_analysis_reads_no_file_no_clock_and_no_environment_and_prints_nothing(f
 
 @pytest.mark.parametrize("file", [f for f in FILES if part_of(f) not in ("cli", "agent", "__main__")], ids=named)
 def test_only_the_command_line_prints(file: Path) -> None:
-    calls = [node for node in ast.walk(ast.parse(file.read_bytes())) if isinstance(node, ast.Call)]
+    calls = [node for node in ast.walk(tree(file)) if isinstance(node, ast.Call)]
     assert not any(getattr(call.func, "id", "") == "print" for call in calls)
 
 
 def test_the_package_itself_loads_nothing_until_asked() -> None:
-    tree = ast.parse((HOUSE / "__init__.py").read_bytes())
-    top = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+    top = [node for node in tree(HOUSE / "__init__.py").body if isinstance(node, ast.Import | ast.ImportFrom)]
     names = {(node.module if isinstance(node, ast.ImportFrom) else node.names[0].name) for node in top}
     assert names <= {"__future__", "importlib", "typing"}
     assert all(hasattr(leakhunt, name) for name in leakhunt.__all__)

@@ -146,10 +146,10 @@ def test_flipped_bytes_give_columns_or_a_sentence(written: bytes, tmp_path: Path
             assert str(problem)
 
 
-def test_every_flipped_byte_of_the_frame_gives_columns_or_a_sentence(written: bytes, tmp_path: Path) -> None:
-    """The head, the table of contents and the tail, byte by byte."""
+def test_each_flipped_byte_of_the_frame_gives_columns_or_a_sentence(written: bytes, tmp_path: Path) -> None:
+    """The head and the tail byte by byte, and every third of the table of contents."""
     offset = TAIL.unpack(written[-TAIL.size :])[0]
-    for place in [*range(16), *range(offset, len(written))]:
+    for place in [*range(16), *range(offset, len(written) - 40, 3), *range(len(written) - 40, len(written))]:
         data = bytearray(written)
         data[place] ^= 0xFF
         try:
