@@ -52,7 +52,7 @@ def _at_exit():
 
 
 def _before_fork():
-    """One thread less at the moment of the fork: nothing of ours is copied half-done, and 3.12+ has nothing to warn of."""
+    """One thread less at the moment of the fork: nothing of ours is copied half-done, and 3.12+ need not warn."""
     if _sampler is not None:
         _sampler.pause()
 

@@ -54,7 +54,7 @@ class Engine:
         self._own = own.objects(self._package)
 
     def memory(self):
-        """The figures of the ledger that the agent itself moves: resident bytes, and bytes free inside malloc's heap."""
+        """The ledger's figures that the agent itself moves: resident bytes, and bytes free inside malloc's heap."""
         found = {"rss_anonymous_bytes": ledger.system_figures().get("rss_anonymous_bytes", 0)}
         found.update(self._malloc.figures())
         return found

@@ -22,7 +22,12 @@ class Labels:
         self.namespaces = {}  # id() -> mapping that proved to be a namespace
         self._named_by_code = {}  # id() of a code object -> functions of it that have a name already
         self.position, self.label = array("Q"), array("I")
-        self.name_address, self.name_text, self.name_file, self.name_line = array("Q"), array("I"), array("I"), array("I")
+        self.name_address, self.name_text, self.name_file, self.name_line = (
+            array("Q"),
+            array("I"),
+            array("I"),
+            array("I"),
+        )
         self.bound_row, self.bound_value = array("I"), array("Q")
 
     def columns(self):
@@ -70,7 +75,9 @@ class Labels:
         if named >= LABELLED_MAX:
             return
         module = plans.text_of(item.__module__)
-        self.name(item, "%s.%s" % (module or "?", plans.text_of(item.__qualname__)), code.co_filename, code.co_firstlineno)
+        self.name(
+            item, "%s.%s" % (module or "?", plans.text_of(item.__qualname__)), code.co_filename, code.co_firstlineno
+        )
         if item.__closure__ is not None:
             for variable, cell in zip(code.co_freevars, item.__closure__):
                 self.name(cell, schema.LABEL_CLOSURE + variable)

@@ -99,7 +99,12 @@ def take(walk, deep, hidden, roots):
     for root in roots:
         flat.extend((root.target, root.locals))
     hidden = list(hidden)
-    for group in (roots, (roots, flat, hidden, given, given[8], given[9]), given[8], [r.locals for r in roots if r.locals]):
+    for group in (
+        roots,
+        (roots, flat, hidden, given, given[8], given[9]),
+        given[8],
+        [r.locals for r in roots if r.locals],
+    ):
         hidden.extend(map(id, group))
     return walk.take(given, hidden, flat, deep, memory_limit())
 

@@ -43,7 +43,12 @@ def is_own(item, package, namespaces):
         return id(item.__dict__) in namespaces
     if kind is dict and "__builtins__" in item:
         return id(item) in namespaces
-    return id(kind) not in plans.ATOMS and id(kind) not in SHARED and item is not sys.modules and kind is not plans.CodeType
+    return (
+        id(kind) not in plans.ATOMS
+        and id(kind) not in SHARED
+        and item is not sys.modules
+        and kind is not plans.CodeType
+    )
 
 
 def frames():

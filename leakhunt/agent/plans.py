@@ -46,7 +46,22 @@ LENGTHS = (
 )
 # Attributes by which containers and their owners say how many items they will take at most.
 BOUND_NAMES = frozenset(
-    ["maxsize", "_maxsize", "__maxsize", "_Cache__maxsize", "max_size", "_max_size", "maxlen", "max_len", "capacity", "_capacity", "max_entries", "_max_entries", "cache_size", "max_items"]
+    [
+        "maxsize",
+        "_maxsize",
+        "__maxsize",
+        "_Cache__maxsize",
+        "max_size",
+        "_max_size",
+        "maxlen",
+        "max_len",
+        "capacity",
+        "_capacity",
+        "max_entries",
+        "_max_entries",
+        "cache_size",
+        "max_items",
+    ]
 )
 CANDIDATES_MAX = 400
 # Containers of C with a limit that is not an attribute.
@@ -167,7 +182,11 @@ def buffer_rules():
 
     Asks no buffer for its memory: an exported one can't be resized, and numpy never frees what it notes about it.
     """
-    found = [(deque, deque.__len__, None), (bytearray, bytearray.__len__, None), (array, array.__len__, array.itemsize.__get__)]
+    found = [
+        (deque, deque.__len__, None),
+        (bytearray, bytearray.__len__, None),
+        (array, array.__len__, array.itemsize.__get__),
+    ]
     for module_name, class_name_, length in (("mmap", "mmap", "__len__"), ("numpy", "ndarray", "nbytes")):
         module = dict.get(sys.modules, module_name)
         if type(module) is ModuleType:
@@ -244,7 +263,7 @@ def shape_of(kind, plan):
 def type_row(kind, strings, modules):
     """(address, name, flags, file, del_file, del_line) of one class, strings as ids."""
     flags, del_file, del_line = 0, 0, 0
-    owner, entry = lookup(kind, "__del__")
+    _, entry = lookup(kind, "__del__")
     if type(entry) is FunctionType:
         flags |= schema.TYPE_HAS_DEL
         place, del_line = code_place(entry)
@@ -253,7 +272,14 @@ def type_row(kind, strings, modules):
         flags |= schema.TYPE_HEAP
     if issubclass(kind, type):
         flags |= schema.TYPE_IS_CLASS
-    return id(kind), strings.id_of(class_name(kind)), flags, strings.id_of(module_file(kind, modules)), del_file, del_line
+    return (
+        id(kind),
+        strings.id_of(class_name(kind)),
+        flags,
+        strings.id_of(module_file(kind, modules)),
+        del_file,
+        del_line,
+    )
 
 
 def module_file(kind, modules):

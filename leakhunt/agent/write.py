@@ -52,7 +52,13 @@ def pieces(meta, strings, columns):
         offset += schema.padded(len(view))
     table = "".join(toc).encode()
     yield table
-    yield little(offset, 8) + little(len(table), 8) + little(crc32(table), 4) + little(schema.VERSION, 4) + schema.END_MAGIC
+    yield (
+        little(offset, 8)
+        + little(len(table), 8)
+        + little(crc32(table), 4)
+        + little(schema.VERSION, 4)
+        + schema.END_MAGIC
+    )
 
 
 def little(number, size):

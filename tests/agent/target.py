@@ -43,7 +43,9 @@ def interpreters() -> dict[str, str]:
 def _version(path: str) -> str:
     code = "import sys; print('%d.%d' % sys.version_info[:2] + sys.abiflags)"
     try:
-        return subprocess.run([path, "-c", code], capture_output=True, text=True, timeout=30).stdout.strip()
+        return subprocess.run(
+            [path, "-c", code], check=False, capture_output=True, text=True, timeout=30
+        ).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return ""
 
@@ -74,7 +76,13 @@ class Target:
         self.version, self.python, self.engine, self.folder = version, python, engine, folder
 
     def run(
-        self, source: str, *, interval: float = 3600, deep: str = "auto", flags: tuple[str, ...] = (), **environment: str
+        self,
+        source: str,
+        *,
+        interval: float = 3600,
+        deep: str = "auto",
+        flags: tuple[str, ...] = (),
+        **environment: str,
     ) -> Ran:
         """Run a program to its end; its own snapshots are those of `take()` and one at a normal exit."""
         with self.start(source, interval=interval, deep=deep, flags=flags, **environment) as process:
@@ -82,7 +90,13 @@ class Target:
         return Ran(process.returncode, out, err, self.folder / "run")
 
     def start(
-        self, source: str, *, interval: float = 3600, deep: str = "auto", flags: tuple[str, ...] = (), **environment: str
+        self,
+        source: str,
+        *,
+        interval: float = 3600,
+        deep: str = "auto",
+        flags: tuple[str, ...] = (),
+        **environment: str,
     ) -> subprocess.Popen[str]:
         (self.folder / "run").mkdir(exist_ok=True)
         program = self.folder / "program.py"
@@ -105,7 +119,9 @@ class Heap:
 
     @functools.cached_property
     def rows(self) -> dict[str, list[int]]:
-        return {name: self._column(f"object.{name}") for name in ("address", "type", "size", "length", "refcount", "flags")}
+        return {
+            name: self._column(f"object.{name}") for name in ("address", "type", "size", "length", "refcount", "flags")
+        }
 
     @functools.cached_property
     def row_by_address(self) -> dict[int, int]:

@@ -53,11 +53,17 @@ def test_the_agent_is_not_in_its_own_results(target: Target) -> None:
     ran = target.run("kept = [[] for n in range(100)]\ntake()\ntake()\ntake()\nos._exit(0)")
     _, first, heap = ran.heaps
     # _ctypes makes prototypes of its own for each field's class, and refers to them past the collector.
-    ours = [name for name in heap.snapshot.type_names if "leakhunt" in name and not name.endswith("_bind.<locals>.Size")]
+    ours = [
+        name for name in heap.snapshot.type_names if "leakhunt" in name and not name.endswith("_bind.<locals>.Size")
+    ]
     assert not [name for name in ours if heap.of_type(name)]
     assert not [name for name in ours if heap.census.get(name, (0, 0))[0]]
     assert not [name for name in heap.name_by_address.values() if name.startswith("_leakhunt")]
-    grown = {n: (c, first.census.get(n, (0, 0))[0]) for n, (c, _) in heap.census.items() if c > first.census.get(n, (0, 0))[0]}
+    grown = {
+        n: (c, first.census.get(n, (0, 0))[0])
+        for n, (c, _) in heap.census.items()
+        if c > first.census.get(n, (0, 0))[0]
+    }
     assert not grown
     new = set(heap.row_by_address) - set(first.row_by_address)
     assert len(new) <= 40, sorted(heap.type_of(address) for address in new)
@@ -153,7 +159,9 @@ def test_a_monkeypatched_thread_module_does_not_matter(any_engine: Target) -> No
 
 
 def test_a_killed_program_keeps_what_was_written(any_engine: Target) -> None:
-    process = any_engine.start("import time\nprint('up')\nsys.stdout.flush()\ntime.sleep(60)", interval=0.05, deep="every")
+    process = any_engine.start(
+        "import time\nprint('up')\nsys.stdout.flush()\ntime.sleep(60)", interval=0.05, deep="every"
+    )
     folder = any_engine.folder / "run"
     with process:
         deadline = time.monotonic() + 30
@@ -311,7 +319,9 @@ def test_the_program_changes_while_it_is_walked(target: Target) -> None:
 
 
 def test_a_program_that_dies_in_the_middle_leaves_no_half_file(any_engine: Target) -> None:
-    ran = any_engine.run("import time\nkept = [[n] for n in range(200000)]\ntime.sleep(0.5)\nos._exit(3)", interval=0.05, deep="every")
+    ran = any_engine.run(
+        "import time\nkept = [[n] for n in range(200000)]\ntime.sleep(0.5)\nos._exit(3)", interval=0.05, deep="every"
+    )
     assert ran.status == 3
     assert [heap for heap in ran.heaps if heap.snapshot.is_deep] == ran.heaps
 
@@ -320,7 +330,9 @@ def test_a_program_that_dies_in_the_middle_leaves_no_half_file(any_engine: Targe
 def test_a_small_disk_fills_up(any_engine: Target) -> None:
     run = any_engine.folder / "run"
     run.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "none", str(run)], capture_output=True)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=3m", "none", str(run)], check=False, capture_output=True
+    )
     if mounted.returncode:
         pytest.skip("mounting is not allowed here")
     try:

@@ -55,7 +55,18 @@ os._exit(0)
     own = {name.partition(" ")[2]: count for name, count in counted.items() if name.startswith("own ")}
     for name in ("__main__.Session", "__main__.Slots"):
         assert counted[name] == census[name], name
-    for name in ("dict", "set", "tuple", "list", "frozenset", "type", "function", "cell", "property", "getset_descriptor"):
+    for name in (
+        "dict",
+        "set",
+        "tuple",
+        "list",
+        "frozenset",
+        "type",
+        "function",
+        "cell",
+        "property",
+        "getset_descriptor",
+    ):
         others = counted[f"builtins.{name}"] - own.get(f"builtins.{name}", 0)
         assert abs(census[f"builtins.{name}"] - others) <= 24, name  # what is made to look, by either
     exact = [name for name, count in census.items() if counted.get(name, 0) - own.get(name, 0) == count]

@@ -227,7 +227,10 @@ count = len(kept)
 
 
 def test_nothing_of_a_lying_object_is_run(target: Target) -> None:
-    source = LIARS + "del calls[:]\ntake()\ntake(False)\nfor call in sorted(set(calls)): print(call, 1)\nprint('kept', count)\n"
+    source = (
+        LIARS
+        + "del calls[:]\ntake()\ntake(False)\nfor call in sorted(set(calls)): print(call, 1)\nprint('kept', count)\n"
+    )
     heap, seen = heap_of(target, source)
     assert seen.pop("kept") == len(heap.of_type("__main__.lying.<locals>.Liar"))
     assert not seen
