@@ -153,6 +153,12 @@ class Finding:
     graph: RefGraph | None = None
     pids: tuple[int, ...] = ()
 
+    @property
+    def sentence(self) -> str:
+        """What leaks, where, and why we say so."""
+        where = f" held by {self.holder.owner}" if self.holder else ""
+        return f"{self.type or self.kind}{where}: {self.reason}"
+
 
 @dataclass(frozen=True)
 class ClassSeries:

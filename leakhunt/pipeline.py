@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -72,7 +72,7 @@ def _judge(process: ProcessFolder, tell: Progress) -> _Judged:
     tell(f"weighing process {process.pid}", 0.3)
     verdicts = judge(evidence) if len(evidence.censuses) > 1 else []
     tell(f"naming what process {process.pid} holds", 0.7)
-    findings = [_placed(process, evidence, accuse.finding(evidence, v, process.pid)) for v in verdicts if v.confidence >= ACCUSE_AT]
+    findings = [placed(process.info, evidence, accuse.finding(evidence, v, process.pid)) for v in verdicts if v.confidence >= ACCUSE_AT]
     notes += [
         f"Worth watching, not sure enough to accuse: {v.type or v.kind} in {v.owner or 'no holder'} ({v.reason})."
         for v in verdicts
@@ -106,9 +106,13 @@ def _thinned(snapshots: list[Snapshot]) -> list[Snapshot]:
     return [s.without_graph() if id(s) in dropped else s for s in snapshots]
 
 
-def _placed(process: ProcessFolder, evidence: Evidence, finding: Finding) -> Finding:
-    """The finding with file and line of its holder, and its files as they read below the program's sys.path."""
-    search = process.info.get("path", "").split("\x1f") + [process.info.get("cwd", "")]
+def placed(info: Mapping[str, str], evidence: Evidence, finding: Finding) -> Finding:
+    """The finding with file and line of its holder, and its files as they read below the program's sys.path.
+
+    Args:
+        info: the process's `path` (entries separated by \\x1f) and `cwd`.
+    """
+    search = info.get("path", "").split("\x1f") + [info.get("cwd", "")]
     finalizers = tuple(
         replace(f, file=sources.short_path(f.file, search) if f.file else None) for f in finding.finalizers
     )
@@ -116,7 +120,7 @@ def _placed(process: ProcessFolder, evidence: Evidence, finding: Finding) -> Fin
     if holder is not None:
         scope, attribute, file, line = accuse.place_of(evidence, holder.owner)
         if file:
-            full = file if Path(file).is_absolute() else str(Path(process.info.get("cwd", "")) / file)
+            full = file if Path(file).is_absolute() else str(Path(info.get("cwd", "")) / file)
             line = sources.line_of(full, scope, attribute) or line
             holder = replace(holder, file=sources.short_path(full, search), line=line)
     chain = finding.chain
@@ -173,9 +177,7 @@ def _verdict(
     folder: RunFolder, judged: list[_Judged], findings: tuple[Finding, ...]
 ) -> tuple[str, str, tuple[str, ...]]:
     if findings:
-        top = findings[0]
-        where = f" held by {top.holder.owner}" if top.holder else ""
-        return "leak", f"{top.type or top.kind}{where}: {top.reason}", ()
+        return "leak", findings[0].sentence, ()
     if not judged:
         return "inconclusive", "No Python process reported in.", ("Nothing can be said about a program that ran no Python.",)
     if any(one.enough for one in judged):
