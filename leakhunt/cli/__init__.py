@@ -20,6 +20,7 @@ COMMANDS = {
     "chains": "leakhunt.cli.chains:chains",
     "backrefs": "leakhunt.cli.backrefs:backrefs",
     "plot": "leakhunt.cli.plot:plot",
+    "lint": "leakhunt.cli.lint:lint",
     "doctor": "leakhunt.cli.doctor:doctor",
 }
 
