@@ -117,15 +117,16 @@ def test_what_is_only_seen_between_the_graphs_is_no_growth() -> None:
     assert places(heap.live(serve, moments=24, deep=lambda k: k % 4 == 3)) == {}
 
 
-def test_less_than_eight_more_items_are_no_growth() -> None:
+@pytest.mark.parametrize(("each_time", "found"), [(1, []), (2, ["shop.ORDERS"])])
+def test_less_than_eight_more_items_are_no_growth(each_time: int, found: list[str]) -> None:
     heap = Heap()
     orders = heap.list()
     heap.module("shop", ORDERS=orders)
 
     def serve(k: int) -> None:
-        orders.extend([heap.instance("shop.Order")] if k % 2 else [])
+        orders.extend(heap.instance("shop.Order") for _ in range(each_time))
 
-    assert places(heap.live(serve)) == {}
+    assert list(places(heap.live(serve, moments=8))) == found
 
 
 def test_inner_containers_of_what_turns_over_are_no_place() -> None:
