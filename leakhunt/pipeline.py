@@ -15,6 +15,7 @@ from leakhunt.analysis import chains as chains_module
 from leakhunt.analysis import diff as diff_module
 from leakhunt.analysis.evidence import Evidence
 from leakhunt.analysis.graph import HeapGraph
+from leakhunt.analysis.known import BUILT_IN, Known
 from leakhunt.analysis.naming import Names
 from leakhunt.analysis.rules import judge
 from leakhunt.errors import RunError, SnapshotError, UsageError
@@ -36,11 +37,12 @@ def load(path: str | Path) -> Snapshot:
     return Snapshot.load(path)
 
 
-def hunt(run: str | Path, progress: Progress | None = None) -> Findings:
+def hunt(run: str | Path, progress: Progress | None = None, known: Known = BUILT_IN) -> Findings:
     """Analyse a run folder: every process of it, the same leak in several of them named once.
 
     Args:
         progress: called with what is done now and the share of the whole that is done.
+        known: places that are harmless, and what to do about others.
 
     Raises:
         RunError: the folder is no run.
@@ -50,7 +52,7 @@ def hunt(run: str | Path, progress: Progress | None = None) -> Findings:
     judged = []
     for number, process in enumerate(folder.processes):
         tell(f"reading process {process.pid}", number / len(folder.processes))
-        judged.append(_judge(process, lambda text, share, n=number: tell(text, (n + share) / len(folder.processes))))
+        judged.append(_judge(process, lambda text, share, n=number: tell(text, (n + share) / len(folder.processes)), known))
         gc.collect()
     tell("done", 1.0)
     return _together(folder, judged)
@@ -63,12 +65,12 @@ class _Judged:
         self.summary, self.findings, self.enough, self.needed_seconds = summary, findings, enough, needed_seconds
 
 
-def _judge(process: ProcessFolder, tell: Progress) -> _Judged:
+def _judge(process: ProcessFolder, tell: Progress, known: Known) -> _Judged:
     snapshots, notes = _readable(process)
     if not snapshots:
         summary = ProcessSummary(process.pid, process.command, 0, notes=(*notes, "It left no snapshot that can be read."))
         return _Judged(summary, [], False, 0.0)
-    evidence = Evidence(_thinned(snapshots))
+    evidence = Evidence(_thinned(snapshots), known)
     tell(f"weighing process {process.pid}", 0.3)
     verdicts = judge(evidence) if len(evidence.censuses) > 1 else []
     tell(f"naming what process {process.pid} holds", 0.7)

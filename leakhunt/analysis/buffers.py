@@ -6,7 +6,7 @@ from collections import defaultdict
 
 import numpy as np
 
-from . import growth, known
+from . import growth
 from .evidence import Evidence
 from .graph import BUFFERS, HeapGraph
 from .naming import Names
@@ -28,7 +28,8 @@ def growing_buffers(evidence: Evidence) -> list[Verdict]:
         values = np.array([moment.get(place, (0, -1))[0] for moment in moments], dtype=float)
         trend = growth.trend(seconds, values)
         owner, type_name = place
-        if not trend.is_growth or trend.gain < GAIN_MIN_BYTES or trend.steady < 1.0 or known.is_harmless(owner):
+        is_growth = trend.is_growth and trend.gain >= GAIN_MIN_BYTES and trend.steady >= 1.0
+        if not is_growth or evidence.known.is_harmless(owner):
             continue
         found.append(
             Verdict(

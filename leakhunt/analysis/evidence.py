@@ -16,6 +16,7 @@ from .dominators import Dominators, dominators
 from .graph import Bools, HeapGraph, Ints
 from .growth import Floats, Trend
 from .holders import Place
+from .known import BUILT_IN, Known
 from .lineage import Lineage
 from .naming import Names
 
@@ -51,8 +52,8 @@ class Evidence:
     compare that moment with the others.
     """
 
-    def __init__(self, snapshots: Sequence[Snapshot]) -> None:
-        self.snapshots = tuple(snapshots)
+    def __init__(self, snapshots: Sequence[Snapshot], known: Known = BUILT_IN) -> None:
+        self.snapshots, self.known = tuple(snapshots), known
         self.censuses = tuple(s for s in snapshots if s.meta.get("moment") != EXIT)
         self.deep = tuple(s for s in self.censuses if s.is_deep)
         self.seconds = np.array([s.number("elapsed") for s in self.censuses])

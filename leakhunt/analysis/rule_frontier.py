@@ -6,7 +6,6 @@ from collections import Counter
 
 import numpy as np
 
-from . import known
 from .evidence import Evidence
 from .graph import HeapGraph, Ints
 from .holders import limit_of, reach
@@ -92,7 +91,7 @@ def _class_verdict(evidence: Evidence, holder: int, rows: list[tuple[str, Ints]]
     if is_context(graph, holder):
         owner = "current contextvars.Context of a thread"
         advice = "A ContextVar made per request is never freed: make it once, at module level."
-    if limit_of(graph, holder) is not None or known.is_harmless(owner):
+    if limit_of(graph, holder) is not None or evidence.known.is_harmless(owner):
         return []
     trend = evidence.classes[name].trend
     weight = float(sum(graph.sizes[objects].sum() for _, objects in rows))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from . import finalizers, known
+from . import finalizers
 from .evidence import Evidence
 from .graph import Ints
 from .holders import Place
@@ -19,7 +19,7 @@ def growing_holders(evidence: Evidence) -> list[Verdict]:
     """A container that only grows, whose items stay: the common leak."""
     found = []
     for place in evidence.places:
-        if known.is_harmless(place.owner):
+        if evidence.known.is_harmless(place.owner):
             continue
         type_name = telling_class(evidence.graph, place.children, evidence.is_new) or _member_type(evidence, place)
         if place.is_bounded:
@@ -73,7 +73,7 @@ def _holder_verdict(evidence: Evidence, place: Place, type_name: str) -> Verdict
     gained = f"{place.trend.gain:,.0f} more items in {place.seconds[-1] - place.seconds[0]:.0f} s"
     reason = f"{gained}, {survival_words(place.survival)}, in {container_words(evidence, place)}"
     advice = (
-        known.advice_for(place.owner)
+        evidence.known.advice_for(place.owner)
         or "Remove entries when their owner is done with them, or give the container a bound."
     )
     owner = place.owner

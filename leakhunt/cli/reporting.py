@@ -45,10 +45,13 @@ def report_run(
 
 def analysed(folder: Path, quiet: bool, verbose: bool) -> Findings:
     """The findings of a run folder; a progress bar runs meanwhile where somebody watches."""
+    from leakhunt.knownfile import known_places
     from leakhunt.pipeline import hunt
 
+    known = known_places(Path.cwd())
+
     with told(f"analysed {short(folder)}", verbose), progress_bar(quiet) as progress:
-        return hunt(folder, progress=progress)
+        return hunt(folder, progress=progress, known=known)
 
 
 def check_html(html: str) -> None:

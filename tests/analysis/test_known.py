@@ -4,24 +4,31 @@ from __future__ import annotations
 
 import pytest
 
-from leakhunt.analysis import known
+from leakhunt.analysis.known import BUILT_IN, Known
 
 
 @pytest.mark.parametrize("owner", ["re._cache", "web.app.__warningregistry__", "struct._cache"])
 def test_what_is_known_to_end_is_harmless(owner: str) -> None:
-    assert known.is_harmless(owner)
+    assert BUILT_IN.is_harmless(owner)
 
 
 @pytest.mark.parametrize("owner", ["shop._cache", "core._cache", "shop.re._cached", "my_re._cache", "_cache", ""])
 def test_what_only_sounds_like_it_is_not(owner: str) -> None:
-    assert not known.is_harmless(owner)
+    assert not BUILT_IN.is_harmless(owner)
 
 
 def test_every_known_harmless_place_gives_its_source() -> None:
-    assert all(why for why in known.HARMLESS.values())
+    assert all(why for why in BUILT_IN.harmless.values())
 
 
 def test_a_known_leak_has_its_mend() -> None:
-    assert "checkcache" in known.advice_for("linecache.cache")
-    assert "plt.close" in known.advice_for("matplotlib._pylab_helpers.Gcf.figs")
-    assert known.advice_for("shop.ORDERS") == ""
+    assert "checkcache" in BUILT_IN.advice_for("linecache.cache")
+    assert "plt.close" in BUILT_IN.advice_for("matplotlib._pylab_helpers.Gcf.figs")
+    assert BUILT_IN.advice_for("shop.ORDERS") == ""
+
+
+def test_a_users_own_are_known_besides_and_have_the_word() -> None:
+    both = BUILT_IN.with_more(Known({"shop.PRICES": "cleared every night"}, {"linecache.cache": "Ask Ann."}))
+    assert both.is_harmless("shop.PRICES") and both.is_harmless("re._cache")
+    assert both.advice_for("linecache.cache") == "Ask Ann."
+    assert "LoggerAdapter" in both.advice_for("logging.Manager.loggerDict")
