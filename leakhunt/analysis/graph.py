@@ -72,6 +72,12 @@ class HeapGraph:
         return self.index_of(self.snapshot.column("reference.target"))
 
     @functools.cached_property
+    def extents(self) -> Ints:
+        """Items of each container; the references of what has no length, and of buffers, whose length is bytes."""
+        is_buffer = np.array([name in BUFFERS for name in self.snapshot.type_names], dtype=bool)[self.types]
+        return np.where((self.lengths >= 0) & ~is_buffer, self.lengths, np.diff(self.offsets))
+
+    @functools.cached_property
     def _order(self) -> Ints:
         return np.argsort(self.addresses, kind="stable")
 

@@ -15,7 +15,7 @@ import numpy as np
 from leakhunt.snapshot import Snapshot
 
 from . import growth
-from .graph import BUFFERS, Bools, HeapGraph, Ints
+from .graph import Bools, HeapGraph, Ints
 from .growth import Floats, Trend
 from .lineage import Lineage
 from .naming import Names
@@ -63,9 +63,8 @@ class Place:
 
 
 def extents(graph: HeapGraph) -> Ints:
-    """Items of each container; the references of what has no length, and of buffers, whose length is bytes."""
-    is_buffer = np.array([name in BUFFERS for name in graph.snapshot.type_names], dtype=bool)[graph.types]
-    return np.where((graph.lengths >= 0) & ~is_buffer, graph.lengths, np.diff(graph.offsets))
+    """Of each container, how much is in it."""
+    return graph.extents
 
 
 def growing_places(lineage: Lineage, names: Names, censuses: Sequence[Snapshot]) -> list[Place]:
