@@ -9,7 +9,8 @@ every finished one again at the object that refers to it; one still being filled
 
 import gc
 from _operator import not_
-from itertools import chain, compress, starmap
+from itertools import chain, compress, starmap, tee
+from sys import getsizeof
 
 UNFINISHED = frozenset((id(tuple), id(frozenset)))
 
@@ -38,9 +39,15 @@ def listed():
     return objects
 
 
-def sizes(kind, size):
-    """`size(o)` of every listed object of exactly the class `kind`, as a list; none of them is kept."""
-    return list(map(size, _chosen(lambda ids: map(id(kind).__eq__, ids))))
+def unfinished_sizes():
+    """(id of its class, `sys.getsizeof`) of every listed tuple and frozenset, as a list; none of them is kept."""
+    return list(_sized(_chosen(lambda ids: map(UNFINISHED.__contains__, ids))))
+
+
+def _sized(items):
+    """(id of its class, size) of each item; a function of its own, so that no local keeps hold of what `tee` holds."""
+    once, again = tee(items)
+    return zip(map(id, map(type, once)), map(getsizeof, again))
 
 
 def kinds(generation):

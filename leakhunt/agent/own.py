@@ -6,7 +6,10 @@ from gc import get_referents
 from . import plans
 
 DEPTH_MAX = 50
-SHARED = frozenset(map(id, (type(len), type(list.append), type(type.__dict__["__mro__"]), plans.SlotType)))
+# Things of the interpreter that everybody refers to: by their class, and the one empty tuple.
+SHARED = frozenset(
+    map(id, (type(len), type(list.append), type(list.__len__), type(plans.FunctionType.__code__), plans.SlotType, ()))
+)
 
 
 def modules(package):
@@ -41,8 +44,10 @@ def is_own(item, package, namespaces):
         return (plans.class_module(item) + ".").startswith(package + ".")
     if issubclass(kind, plans.ModuleType):
         return id(item.__dict__) in namespaces
-    if kind is dict and "__builtins__" in item:
+    if kind is dict and ("__builtins__" in item or "__name__" in item):
         return id(item) in namespaces
+    if id(item) in SHARED:
+        return False
     return (
         id(kind) not in plans.ATOMS
         and id(kind) not in SHARED

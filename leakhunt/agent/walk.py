@@ -9,7 +9,7 @@ ten times as long.
 
 import gc
 import sys
-from _operator import not_
+from _operator import not_, rshift
 from array import array
 from itertools import accumulate, chain, compress, islice, repeat
 
@@ -18,6 +18,8 @@ from .labels import LABELLED_MAX, UNLABELLED, Labels
 from .listing import UNFINISHED
 
 SLICE = 512
+SEEN_SLICE = 16384
+ALIGNMENT_BITS = 3
 IMMORTAL = (1 << 31) if sys.version_info >= (3, 12) else sys.maxsize  # PEP 683; 3.12 to 3.15 each have their own number
 get_referents = gc.get_referents
 is_tracked = gc.is_tracked
@@ -75,6 +77,11 @@ def length_of(item, plan):
         return schema.NO_LENGTH
 
 
+def keys_of(items):
+    """A number for each address, as an iterator: without the zero bits, which would make a set's places collide."""
+    return map(rshift, map(id, items), repeat(ALIGNMENT_BITS))
+
+
 def grouped(items, kinds, chosen):
     """{kind: [its items]} for the kinds that are `chosen`."""
     groups = {}
@@ -108,12 +115,12 @@ class Walk:
         self._labels = Labels(strings)
         self._roots = {"root.address": array("Q"), "root.kind": array("I"), "root.label": array("I")}
         self._weak_source, self._weak_target = array("I"), array("Q")
-        self._seen = set(hidden)
+        self._seen = set(map(rshift, hidden, repeat(ALIGNMENT_BITS)))
         self._pending, self._mappings, self._mapping_counts = [], [], []
         self._own_references = 0
         self._finds_tracked = gc.get_freeze_count() == 0  # what is frozen is tracked and not listed
         self._row_by_kind, self._size_by_kind = {}, {}
-        # Classes by id(): without references, mappings, the rest; those whose instances are measured or named one by one
+        # Classes by id(): without references, mappings, the rest; whose instances are measured or named one by one
         self._atoms, self._dicts, self._others = set(), set(), set()
         self._measured, self._named = set(), set()
 
@@ -128,8 +135,10 @@ class Walk:
         Mappings come last: by then the objects whose namespace they are have been seen.
         """
         self._own_references = self._calibrate()
-        self._seen.update(map(id, listed))
-        self._seen.update((id(listed), id(roots)))
+        for start in range(0, len(listed), SEEN_SLICE):
+            self._seen.update(keys_of(listed[start : start + SEEN_SLICE]))
+            self._breathe()
+        self._seen.update(keys_of((listed, roots)))
         self._hidden.update([id(root.target) for root in roots if root.locals is not None])
         for root in roots:
             self._root(root)
@@ -266,20 +275,21 @@ class Walk:
             self._name(items, kinds, referents, first_row, base)
 
     def _flags(self, items, kinds, counts):
-        """OBJECT_* bits; tuples and frozensets are never in the list (listing.py), and the collector is asked for them."""
+        """OBJECT_* bits; tuples and frozensets are never in the list (listing.py): the collector is asked."""
         if None not in counts:
             tracked = schema.OBJECT_TRACKED
             return [tracked | schema.OBJECT_FINALIZED if done else tracked for done in map(is_finalized, items)]
         found = [0 if n is None else schema.OBJECT_TRACKED for n in counts]
         if self._finds_tracked and not UNFINISHED.isdisjoint(kinds):
-            found = [int(kind in UNFINISHED and is_tracked(item)) or flag for kind, item, flag in zip(kinds, items, found)]
+            found = [
+                int(kind in UNFINISHED and is_tracked(item)) or flag for kind, item, flag in zip(kinds, items, found)
+            ]
         return found
 
     def _refer(self, referents):
         """Note the references of some rows, one after the other, and remember what is new."""
-        ids = list(map(id, referents))
-        self._target.extend(ids)
-        found = dict(zip(ids, referents))
+        self._target.extend(map(id, referents))
+        found = dict(zip(keys_of(referents), referents))
         new = set(found).difference(self._seen)  # goes through the few found; `keys() - seen` would through all seen
         self._seen |= new
         self._pending.extend(map(found.__getitem__, new))
@@ -309,11 +319,11 @@ class Walk:
         for column, value in zip(self._roots.values(), (id(target), id_of(root.kind), id_of(root.label))):
             column.append(value)
         if values is None:
-            if id(target) not in self._seen:
-                self._seen.add(id(target))
+            if self._seen.isdisjoint(keys_of((target,))):
+                self._seen.update(keys_of((target,)))
                 self._pending.append(target)
             return
-        self._seen.add(id(target))
+        self._seen.update(keys_of((target,)))
         names = list(values)
         base = len(self._target)
         self._rows([target], self._kinds([target]), [None], [list(values.values())])
