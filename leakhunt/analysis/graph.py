@@ -119,7 +119,7 @@ class HeapGraph:
 
     @functools.cached_property
     def roots(self) -> tuple[Root, ...]:
-        """GC roots that are in the snapshot, modules first, frames last: names by module are the steadier ones."""
+        """GC roots that are in the snapshot, modules first: names by module are the steadier ones."""
         strings = self.snapshot.strings
         indexes = self.index_of(self.snapshot.column("root.address")).tolist()
         kinds, labels = (self.snapshot.column(f"root.{n}").tolist() for n in ("kind", "label"))
