@@ -28,7 +28,8 @@ ACCUSE_AT = 0.75  # a verdict surer than this is an accusation; a less sure one 
 SURE_AT = 0.82  # surer ones come first, the larger before the smaller
 NOTE_AT = 0.5
 CENSUSES_MIN, DEEP_MIN = 8, 3  # less than this is too little to call a process healthy
-DEEP_MAX = 14  # graphs compared, at the most
+DEEP_MAX, DEEP_OBJECTS_MAX = 14, 6_000_000  # graphs compared, at the most, and objects in all of them
+DEEP_FEWEST = 5
 CLASSES_MAX = 400
 
 
@@ -52,10 +53,15 @@ def hunt(run: str | Path, progress: Progress | None = None, known: Known = BUILT
     judged = []
     for number, process in enumerate(folder.processes):
         tell(f"reading process {process.pid}", number / len(folder.processes))
-        judged.append(_judge(process, lambda text, share, n=number: tell(text, (n + share) / len(folder.processes)), known))
+        judged.append(_judge(process, _part(tell, number, len(folder.processes)), known))
         gc.collect()
     tell("done", 1.0)
     return _together(folder, judged)
+
+
+def _part(tell: Progress, number: int, of: int) -> Progress:
+    """Progress of one process as progress of the whole."""
+    return lambda text, share: tell(text, (number + share) / of)
 
 
 class _Judged:
@@ -68,13 +74,14 @@ class _Judged:
 def _judge(process: ProcessFolder, tell: Progress, known: Known) -> _Judged:
     snapshots, notes = _readable(process)
     if not snapshots:
-        summary = ProcessSummary(process.pid, process.command, 0, notes=(*notes, "It left no snapshot that can be read."))
-        return _Judged(summary, [], False, 0.0)
+        notes.append("It left no snapshot that can be read.")
+        return _Judged(ProcessSummary(process.pid, process.command, 0, notes=tuple(notes)), [], False, 0.0)
     evidence = Evidence(_thinned(snapshots), known)
     tell(f"weighing process {process.pid}", 0.3)
     verdicts = judge(evidence) if len(evidence.censuses) > 1 else []
     tell(f"naming what process {process.pid} holds", 0.7)
-    findings = [placed(process.info, evidence, accuse.finding(evidence, v, process.pid)) for v in verdicts if v.confidence >= ACCUSE_AT]
+    accused = [accuse.finding(evidence, v, process.pid) for v in verdicts if v.confidence >= ACCUSE_AT]
+    findings = [placed(process.info, evidence, finding) for finding in accused]
     notes += [
         f"Worth watching, not sure enough to accuse: {v.type or v.kind} in {v.owner or 'no holder'} ({v.reason})."
         for v in verdicts
@@ -99,11 +106,13 @@ def _readable(process: ProcessFolder) -> tuple[list[Snapshot], list[str]]:
 
 
 def _thinned(snapshots: list[Snapshot]) -> list[Snapshot]:
-    """At most DEEP_MAX graphs, evenly spread in order and the last among them; censuses stay."""
+    """At most DEEP_MAX graphs, fewer of large heaps, evenly spread in order and the last among them; censuses stay."""
     deep = [s for s in snapshots if s.is_deep]
-    if len(deep) <= DEEP_MAX:
+    objects = len(deep[-1].column("object.address")) if deep else 0
+    most = max(DEEP_FEWEST, min(DEEP_MAX, DEEP_OBJECTS_MAX // max(objects, 1)))
+    if len(deep) <= most:
         return snapshots
-    picked = set(np.linspace(0, len(deep) - 1, DEEP_MAX).astype(int).tolist())
+    picked = set(np.linspace(0, len(deep) - 1, most).astype(int).tolist())
     dropped = {id(s) for number, s in enumerate(deep) if number not in picked}
     return [s.without_graph() if id(s) in dropped else s for s in snapshots]
 
@@ -127,7 +136,10 @@ def placed(info: Mapping[str, str], evidence: Evidence, finding: Finding) -> Fin
             holder = replace(holder, file=sources.short_path(full, search), line=line)
     chain = finding.chain
     if chain is not None:
-        links = (replace(x, finalizer=sources.short_path(x.finalizer, search) if x.finalizer else None) for x in chain.links)
+        links = (
+            replace(link, finalizer=sources.short_path(link.finalizer, search) if link.finalizer else None)
+            for link in chain.links
+        )
         chain = Chain(tuple(links))
     return replace(finding, holder=holder, finalizers=finalizers, chain=chain)
 
@@ -181,7 +193,8 @@ def _verdict(
     if findings:
         return "leak", findings[0].sentence, ()
     if not judged:
-        return "inconclusive", "No Python process reported in.", ("Nothing can be said about a program that ran no Python.",)
+        hint = "Nothing can be said about a program that ran no Python."
+        return "inconclusive", "No Python process reported in.", (hint,)
     if any(one.enough for one in judged):
         return "healthy", "Nothing grows that does not come to an end by itself.", ()
     needed = max(one.needed_seconds for one in judged)
