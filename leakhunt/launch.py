@@ -12,7 +12,7 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -28,6 +28,7 @@ _NOT_WATCHED = {
 _WATCHED = frozenset(signal.valid_signals() - _NOT_WATCHED)
 _JOB_CONTROL_STOPS = {signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU}
 _SI_KERNEL = 0x80
+_PR_SET_PTRACER = 0x59616D61
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,17 @@ class ExitStatus:
         return 128 + self.signal if self.signal is not None else self.code or 0
 
 
-def launch(command: Sequence[str], run_folder: Path, options: AgentOptions, exec_: bool = False) -> ExitStatus:
+# Works in a process of its own beside the program, whose pid it is given, until the descriptor reaches its end.
+Companion = Callable[[int, int], None]
+
+
+def launch(
+    command: Sequence[str],
+    run_folder: Path,
+    options: AgentOptions,
+    exec_: bool = False,
+    companion: Companion | None = None,
+) -> ExitStatus:
     """Run the command and wait for its end; with `exec_` become it instead and never return.
 
     For a process with one thread that does nothing else: it lets go of its own stdin and stdout and of all inherited
@@ -62,7 +73,7 @@ def launch(command: Sequence[str], run_folder: Path, options: AgentOptions, exec
     _occupy_closed_streams()
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)
     try:
-        return _run(program, command, environment, mask)
+        return _run(program, command, environment, mask, companion)
     finally:
         while signal.sigtimedwait(_WATCHED, 0):
             pass  # what was meant for the program
@@ -87,7 +98,13 @@ def end_like(status: ExitStatus) -> NoReturn:
     os._exit(status.number)
 
 
-def _run(program: str, command: Sequence[str], environment: Mapping[str, str], mask: Iterable[int]) -> ExitStatus:
+def _run(
+    program: str,
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    mask: Iterable[int],
+    companion: Companion | None,
+) -> ExitStatus:
     """Start the program behind a gate that opens when everything is in place to watch it."""
     ignored_children = signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, it would take the exit status away
@@ -104,10 +121,11 @@ def _run(program: str, command: Sequence[str], environment: Mapping[str, str], m
     os.close(gate_read)
     os.close(refused_write)
     _let_go_of_streams()
+    beside = _Beside(companion, pid, gate, refused) if companion is not None else None
     supervisor = _Supervisor(pid)
     try:
         supervisor.forward_early_signals()
-        os.write(gate, b"!")
+        os.write(gate, b"%d" % (beside.pid if beside else 0))
         os.close(gate)
         if number := os.read(refused, 16):
             os.waitpid(pid, 0)
@@ -115,6 +133,8 @@ def _run(program: str, command: Sequence[str], environment: Mapping[str, str], m
         os.close(refused)
         return supervisor.wait()
     finally:
+        if beside is not None:
+            beside.dismiss()
         supervisor.dismiss_witness()
 
 
@@ -122,8 +142,10 @@ def _become_when_told(
     gate: int, refused: int, program: str, command: Sequence[str], environment: Mapping[str, str], mask: Iterable[int]
 ) -> None:
     """In the child: wait at the gate, then exec, or tell the parent the kernel's error number."""
-    if not os.read(gate, 1):
+    companion = os.read(gate, 16)
+    if not companion:
         return
+    _let_trace(int(companion))
     environment = dict(environment)
     if environment.get("LISTEN_PID") == str(os.getppid()):  # systemd's sockets are for the program
         environment["LISTEN_PID"] = str(os.getpid())
@@ -131,6 +153,37 @@ def _become_when_told(
         become(program, command, environment, mask)
     except OSError as error:
         os.write(refused, str(error.errno).encode())
+
+
+def _let_trace(pid: int) -> None:
+    """Where the Yama security module lets only ancestors trace, name the process that may do so too."""
+    with contextlib.suppress(OSError):
+        if pid and Path("/proc/sys/kernel/yama/ptrace_scope").read_text().strip() == "1":
+            import ctypes
+
+            ctypes.CDLL(None).prctl(_PR_SET_PTRACER, ctypes.c_ulong(pid), 0, 0, 0)
+
+
+class _Beside:
+    """A companion in its process. It shares our process group, and blocks all signals as we do."""
+
+    def __init__(self, companion: Companion, program: int, *not_its_own: int) -> None:
+        """`not_its_own` are descriptors of which it must not hold a copy."""
+        over, self._going_on = os.pipe()
+        self.pid = os.fork()
+        if self.pid == 0:
+            with contextlib.suppress(BaseException):
+                for descriptor in (self._going_on, *not_its_own):
+                    os.close(descriptor)
+                companion(program, over)
+            os._exit(0)
+        os.close(over)
+
+    def dismiss(self) -> None:
+        """Wait for it to come to its end: killed, it might leave a thread of the program changed."""
+        os.close(self._going_on)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(self.pid, 0)
 
 
 class _Supervisor:

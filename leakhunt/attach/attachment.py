@@ -8,7 +8,6 @@ import re
 import shutil
 import stat
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 from leakhunt.errors import AttachError
@@ -24,7 +23,10 @@ _SNAPSHOT_SUFFIX, _UNFINISHED_SUFFIX = ".leak", ".part"
 _STOP = "stop"
 _COPY_BYTES = 1 << 20
 _LAST_WORDS_SECONDS = 2.0
-_STARTING_SECONDS = 5.0
+
+
+class MeasuredAlready(AttachError):
+    """There is an agent in the process, of this run or of another."""
 
 
 class Relay:
@@ -80,15 +82,23 @@ class Attachment:
         if self._relay is not None:
             self._relay.fetch()
 
-    def end(self) -> Reason | None:
+    @property
+    def pid(self) -> int:
+        return self._target.pid
+
+    def end(self, stopped: set[int] | None = None) -> Reason | None:
         """Stop the agent in the process and in its children, and leave nothing there.
 
         A reason comes back when a process could not be reached; its agent stops by itself at its next snapshot.
+        `stopped` are pids to leave out; those that were asked are added.
         """
         self.fetch()
-        reason = None
-        for pid in (*_descendants(self._target.pid), self._target.pid):
-            reason = self._stop(pid) or reason
+        reason, stopped = None, set() if stopped is None else stopped
+        descendants = [child for child, _ in procfs.descendants(self.pid)]
+        for pid in (*reversed(descendants), self.pid):
+            if pid not in stopped:
+                stopped.add(pid)
+                reason = self._stop(pid) or reason
         self._let_finish()
         if self._relay is not None:
             self._relay.remove()
@@ -145,18 +155,6 @@ def begin(pid: int, run_folder: Path, options: str, method: str | None = None) -
     return Attachment(target, run_folder, relay, answer)
 
 
-def follow(pid: int, run_folder: Path, options: str) -> Attachment:
-    """As `begin`, for a program that was just launched but could not be armed: waits until it is a running Python."""
-    deadline = time.monotonic() + _STARTING_SECONDS
-    while True:
-        try:
-            return begin(pid, run_folder, options)
-        except AttachError:
-            if time.monotonic() > deadline or Target(pid).status.state in ("", "Z", "X"):
-                raise
-            time.sleep(0.1)
-
-
 def detach(pid: int) -> Answer:
     """Stop whatever agent is in the process. Raises AttachError when it can't be reached."""
     answer = attach(pid, Request(DISARM))
@@ -172,21 +170,11 @@ def _is_far(target: Target) -> bool:
 
 def _refusal(pid: int, answer: Answer) -> AttachError:
     if answer.word == "already":
-        return AttachError(
+        return MeasuredAlready(
             f"Process {pid} is being measured already, into {answer.detail}.",
             f"`leakhunt report {answer.detail}` shows it; `leakhunt detach {pid}` ends it.",
         )
     return AttachError(f"The agent could not start in process {pid}: {answer.detail or answer.word}.")
-
-
-def _descendants(pid: int) -> Iterator[int]:
-    """Children and theirs, the youngest generation first."""
-    children = procfs.setting(f"/proc/{pid}/task/{pid}/children").split()
-    for tid in procfs.threads(pid)[1:]:
-        children += procfs.setting(f"/proc/{pid}/task/{tid}/children").split()
-    for child in map(int, children):
-        yield from _descendants(child)
-        yield child
 
 
 def _listed(descriptor: int) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -128,11 +129,55 @@ def switches(pid: int, tid: int) -> int:
 
 def start_time(pid: int) -> int:
     """Clock ticks from boot to the start of the process; with the pid it names one for good. 0 when it is gone."""
+    return _of_stat(pid, 22)
+
+
+def start_of_stack(pid: int) -> int:
+    """Where the main thread's stack begins: another place after each exec. 0 when it is gone or may not be known."""
+    return _of_stat(pid, 28)
+
+
+def ticks_since_boot() -> int:
+    """The clock of `start_time`."""
+    return int(time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK"))
+
+
+def _of_stat(pid: int, number: int) -> int:
+    """A field of /proc/PID/stat, numbered from 1 as in proc(5); 0 when there is none."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
-            return int(file.read().rpartition(b")")[2].split()[19])
+            return int(file.read().rpartition(b")")[2].split()[number - 3])
     except (OSError, IndexError, ValueError):
         return 0
+
+
+def descendants(pid: int) -> Iterator[tuple[int, int]]:
+    """(pid, parent's pid) of children and theirs, parents first."""
+    children = [int(child) for tid in threads(pid) for child in setting(f"/proc/{pid}/task/{tid}/children").split()]
+    for child in children:
+        yield child, pid
+        yield from descendants(child)
+
+
+def command(pid: int) -> list[str]:
+    """The command line of a process; empty when there is none."""
+    return _zero_separated(f"/proc/{pid}/cmdline") or []
+
+
+def environment(pid: int) -> dict[str, str] | None:
+    """The environment with which the program was started; None when it may not be read."""
+    entries = _zero_separated(f"/proc/{pid}/environ")
+    if entries is None:
+        return None
+    return {key: value for key, equals, value in (entry.partition("=") for entry in entries) if equals}
+
+
+def _zero_separated(path: str) -> list[str] | None:
+    try:
+        with open(path, "rb") as file:
+            return os.fsdecode(file.read()).split("\0")[:-1]
+    except OSError:
+        return None
 
 
 def is_same_namespace(pid: int, kind: str) -> bool:

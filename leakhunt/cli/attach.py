@@ -15,8 +15,10 @@ from typing import Any
 
 import click
 
+from leakhunt.attach import procfs
 from leakhunt.attach.attachment import Attachment, begin
 from leakhunt.attach.attachment import detach as detach_from
+from leakhunt.attach.family import Family, everyone
 from leakhunt.cli.output import say, verbosity
 from leakhunt.cli.reporting import report_run
 from leakhunt.command import AgentOptions
@@ -50,7 +52,7 @@ _SECONDS = click.FloatRange(min=0, min_open=True, max=86400 * 365)
     metavar="FRACTION",
     help="Largest share of the program's time to take (default 0.01).",
 )
-@click.option("--no-children", is_flag=True, help="Leave processes that it forks meanwhile alone.")
+@click.option("--no-children", is_flag=True, help="Leave processes alone that it started or will start.")
 @_METHOD
 @click.option("--fail-on-leak", is_flag=True, help="Exit 1 if a leak was found.")
 @click.option("--html", metavar="FILE", help="Also write the report as one HTML page.")
@@ -74,7 +76,7 @@ def attach(
     Nothing needs to be installed in it, and it runs on as before when the time is over or Ctrl-C is pressed.
     """
     options = AgentOptions(interval, deep, "never", budget, not no_children)
-    folder = create(out, _command_of(pid), dataclasses.asdict(options))
+    folder = create(out, procfs.command(pid), dataclasses.asdict(options))
     try:
         attachment = begin(pid, folder, options.text(), method)
     except BaseException:
@@ -84,8 +86,13 @@ def attach(
         say(f"attached to process {pid} ({_how(attachment)}); the run folder is {folder}")
     elif not quiet:
         say(f"measuring process {pid}; Ctrl-C ends it and shows the report")
-    with _detached_in_the_end(attachment, quiet):
-        _wait(attachment, duration)
+    family = Family(pid, folder, options.text(), everyone, not no_children)
+    family.adopt(attachment)
+    with _detached_in_the_end(family, quiet):
+        _wait(family, duration)
+    for note in family.notes:
+        if not quiet:
+            say(str(note))
     finish(folder, None)
     leaks = report_run(folder, html, quiet)
     return 1 if leaks and fail_on_leak else 0
@@ -129,7 +136,7 @@ def detach(pid: int, quiet: bool, verbose: bool) -> None:
 
 
 @contextlib.contextmanager
-def _detached_in_the_end(attachment: Attachment, quiet: bool) -> Iterator[None]:
+def _detached_in_the_end(measured: Attachment | Family, quiet: bool) -> Iterator[None]:
     """Whatever ends the block, Ctrl-C and SIGTERM included, the process is left as it was; a second one waits."""
     previous = {number: signal.signal(number, _interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
@@ -138,7 +145,7 @@ def _detached_in_the_end(attachment: Attachment, quiet: bool) -> Iterator[None]:
     finally:
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, *previous})
         try:
-            if (reason := attachment.end()) and not quiet:
+            if (reason := measured.end()) and not quiet:
                 say(reason)
         finally:
             for number, handler in previous.items():
@@ -150,10 +157,10 @@ def _interrupt(*_: Any) -> None:
     raise KeyboardInterrupt
 
 
-def _wait(attachment: Attachment, duration: float | None) -> None:
+def _wait(family: Family, duration: float | None) -> None:
     """Until the time is over or the process has ended, fetching snapshots meanwhile."""
     deadline = None if duration is None else time.monotonic() + duration
-    _poll(attachment, lambda: deadline is not None and time.monotonic() >= deadline)
+    _poll(family, lambda: deadline is not None and time.monotonic() >= deadline)
 
 
 def _first_snapshot(attachment: Attachment, folder: Path) -> Path | None:
@@ -162,21 +169,13 @@ def _first_snapshot(attachment: Attachment, folder: Path) -> Path | None:
     return min(folder.glob("pid-*/*.leak"), default=None)
 
 
-def _poll(attachment: Attachment, is_enough: Callable[[], bool]) -> None:
-    while not is_enough() and not attachment.is_over:
+def _poll(measured: Attachment | Family, is_enough: Callable[[], bool]) -> None:
+    while not is_enough() and not measured.is_over:
         time.sleep(_TICK_SECONDS)
-        attachment.fetch()
+        measured.fetch()
 
 
 def _how(attachment: Attachment) -> str:
     answer = attachment.answer
     stopped = f", one thread stood still for {answer.pause_ms:.1f} ms" if answer.pause_ms else ""
     return f"by {answer.method}{stopped}"
-
-
-def _command_of(pid: int) -> list[str]:
-    """The command line of a process; empty when there is none."""
-    try:
-        return os.fsdecode(Path(f"/proc/{pid}/cmdline").read_bytes()).split("\0")[:-1]
-    except OSError:
-        return []

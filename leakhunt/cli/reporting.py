@@ -3,22 +3,76 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import select
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from leakhunt.cli.output import check_writable, emit, page, progress_bar, say, told
+from leakhunt.command import AgentOptions
 from leakhunt.errors import UsageError
 from leakhunt.runfolder import read_run
 
 if TYPE_CHECKING:
     from leakhunt.findings import Findings
 
+_LINES_MAX = 3
+
 NOBODY_REPORTED_IN = (
-    "Nothing reported in, so there is nothing to analyse: most often the command is not Python, runs it with -I, -E or "
-    "-S, clears the environment, uses a Python before 3.8, or ended in its first moments. Start the interpreter itself "
-    "(`leakhunt run -- python app.py`), or reach the running program with `leakhunt attach PID`."
+    "Nothing reported in, so there is nothing to analyse: most often the command is not Python, uses a Python before "
+    "3.8, or ended in its first moments (started with -I, -E, -S or without its environment, it must be attached to). "
+    "Start the interpreter itself (`leakhunt run -- python app.py`), or reach the running program with "
+    "`leakhunt attach PID`."
 )
+
+
+class Following:
+    """What `run` does beside the program: attach to those of its processes that did not load the agent by themselves.
+
+    Called in a process of its own; `lines` are for the one that waited.
+    """
+
+    def __init__(self, folder: Path, options: AgentOptions, verbose: bool) -> None:
+        self._folder, self._options, self._verbose = folder, options, verbose
+        self._notes = os.memfd_create("leakhunt-notes")
+
+    def __call__(self, program: int, over: int) -> None:
+        if self._is_over(over, 0.25):  # most programs that are short are over before anything is loaded
+            return
+        from leakhunt.attach.family import Family, Unarmed
+
+        policy = Unarmed(self._folder, self._options.interval)
+        family = Family(program, self._folder, self._options.text(), policy, self._options.children)
+        told = 0
+        try:
+            while not self._is_over(over, 0.25):
+                family.fetch()
+                told = self._tell(family.notes, told)
+        finally:
+            family.end()
+
+    def lines(self) -> list[str]:
+        """What to say at the end; with -v it was said when it happened."""
+        with open(self._notes, encoding="utf-8") as file:
+            file.seek(0)
+            lines = file.read().splitlines()
+        if len(lines) <= _LINES_MAX or self._verbose:
+            return [] if self._verbose else lines
+        return [*lines[:_LINES_MAX], f"and so with {len(lines) - _LINES_MAX} processes more (-v names them)"]
+
+    def _tell(self, notes: Sequence[object], told: int) -> int:
+        """Say, or keep for the end, what was not told yet; how many were told by now."""
+        for note in notes[told:]:
+            if self._verbose:
+                say(str(note))
+            os.write(self._notes, f"{note}\n".encode("utf-8", "replace"))
+        return len(notes)
+
+    @staticmethod
+    def _is_over(over: int, seconds: float) -> bool:
+        return bool(select.select([over], [], [], seconds)[0])
 
 
 def report_run(

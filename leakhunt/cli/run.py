@@ -9,7 +9,7 @@ from typing import NoReturn
 import click
 
 from leakhunt.cli.output import say, verbosity
-from leakhunt.cli.reporting import check_html, report_run, short
+from leakhunt.cli.reporting import Following, check_html, report_run, short
 from leakhunt.command import AgentOptions, find_program
 from leakhunt.errors import LeakhuntError, UsageError
 from leakhunt.launch import ExitStatus, end_like, launch
@@ -61,6 +61,7 @@ def _deep(context: click.Context, parameter: click.Parameter, value: str) -> str
     help="Largest share of the program's time to take (default 0.01).",
 )
 @click.option("--no-children", is_flag=True, help="Measure the first Python process only, not those it starts.")
+@click.option("--no-attach", is_flag=True, help="Leave a Python alone that did not load the agent (-I, -E, -S).")
 @click.option("--exec", "exec_", is_flag=True, help="Become the program; analyse later with `leakhunt report`.")
 @click.option("--fail-on-leak", is_flag=True, help="Exit 1 if a leak was found and the program exited 0.")
 @click.option("--html", metavar="FILE", help="Also write the report as one HTML page.")
@@ -74,6 +75,7 @@ def run(
     exec_: bool,
     fail_on_leak: bool,
     no_children: bool,
+    no_attach: bool,
     quiet: bool,
     verbose: bool,
     interval: float,
@@ -99,11 +101,15 @@ def run(
     folder = create(out, command, dataclasses.asdict(options))
     if verbose:
         say(f"the run folder is {folder}")
+    following = Following(folder, options, verbose)
     try:
-        status = launch(command, folder, options, exec_)
+        status = launch(command, folder, options, exec_, None if no_attach else following)
     except UsageError:
         discard(folder)
         raise
+    if not quiet:
+        for line in following.lines():
+            say(line)
     leaks = _after(folder, status, html, quiet, verbose, wants_verdict=fail_on_leak)
     end_like(ExitStatus(code=1) if leaks and fail_on_leak and status.number == 0 else status)
 
