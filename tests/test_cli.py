@@ -283,7 +283,7 @@ def run_faked(tmp_path: Path, body: str, *arguments: str) -> subprocess.Complete
 
 LEAK = """
 from leakhunt.findings import Findings, RunSummary
-def hunt(path, progress=None):
+def hunt(path, progress=None, known=None):
     return Findings(RunSummary(("app",), 1.0, 1, "3.11"), "leak", summary="It leaks.")
 """
 
@@ -311,7 +311,7 @@ def test_the_report_goes_to_stderr_and_names_the_folder(tmp_path: Path) -> None:
     "failure", ["raise ValueError('odd')", "raise MemoryError", "raise KeyboardInterrupt", "raise OSError(28, 'full')"]
 )
 def test_an_analysis_that_fails_never_changes_the_exit_status(failure: str, tmp_path: Path) -> None:
-    body = f"def hunt(path, progress=None): {failure}"
+    body = f"def hunt(path, progress=None, known=None): {failure}"
     options = ("run", "--fail-on-leak", "--out", str(tmp_path / "r"), "--")
     done = run_faked(tmp_path, body, *options, sys.executable, "-c", "raise SystemExit(6)")
     assert done.returncode == 6
@@ -331,7 +331,7 @@ def test_a_signal_death_is_kept_behind_the_report(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_during_the_analysis_keeps_the_status_and_says_how_to_go_on(tmp_path: Path) -> None:
-    body = "import time\ndef hunt(path, progress=None): print('hunting', flush=True, file=sys.stderr); time.sleep(60)"
+    body = "import time\ndef hunt(path, progress=None, known=None): print('hunting', flush=True, file=sys.stderr); time.sleep(60)"
     environment = with_pipeline(tmp_path, "import sys\n" + body)
     command = [sys.executable, environment["FAKE"], "run", "--out", str(tmp_path / "r"), "--", *SHORT]
     running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment)
