@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import collections
+import os
 import shutil
 import statistics
 import sys
@@ -140,6 +141,10 @@ def main() -> int:
         done = tally.attached + tally.detached
         print(f"{method}: {tally}; {100 * done / max(1, done + tally.failed):.2f} % of those it said yes to")
     print(f"all: {total}")
+    if len(total.pauses_ms) > 1:
+        tenths = statistics.quantiles(total.pauses_ms, n=10)
+        print(f"  a tenth of the pauses was below {tenths[0]:.2f} ms, nine tenths below {tenths[-1]:.2f} ms", end="; ")
+        print("load {:.1f} {:.1f} {:.1f}".format(*os.getloadavg()), f"on {os.cpu_count()} processors")
     for reason, count in total.reasons.most_common():
         print(f"  {count} x {reason}")
     return 0 if total.is_harmless else 1
