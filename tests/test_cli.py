@@ -331,8 +331,9 @@ def test_a_signal_death_is_kept_behind_the_report(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_during_the_analysis_keeps_the_status_and_says_how_to_go_on(tmp_path: Path) -> None:
-    body = "import time\ndef hunt(path, progress=None, known=None): print('hunting', flush=True, file=sys.stderr); time.sleep(60)"
-    environment = with_pipeline(tmp_path, "import sys\n" + body)
+    body = "print('hunting', flush=True, file=sys.stderr); time.sleep(60)"
+    hunt = f"import sys, time\ndef hunt(path, progress=None, known=None): {body}"
+    environment = with_pipeline(tmp_path, hunt)
     command = [sys.executable, environment["FAKE"], "run", "--out", str(tmp_path / "r"), "--", *SHORT]
     running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment)
     assert running.stderr is not None
