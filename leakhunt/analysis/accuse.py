@@ -67,6 +67,8 @@ def _chain(evidence: Evidence, verdict: Verdict) -> Chain | None:
     if verdict.holder >= 0:
         itself = evidence.graph.type_name(verdict.holder) == verdict.type and verdict.is_in_bytes
         return evidence.names.chain(verdict.holder, "" if itself else verdict.type)
+    if verdict.kind == "delayed-finalizer":
+        return None  # garbage: that nothing leads to it is the point
     return evidence.names.chain(int(verdict.direct[0])) if len(verdict.direct) else None
 
 
