@@ -14,7 +14,7 @@ import pytest
 
 from leakhunt.findings import Findings
 
-from .watching import APPS, Accusation, expected, report, watched
+from .watching import APPS, Accusation, concluded, expected
 
 AT_ONCE = 1 if "PYTEST_XDIST_WORKER" in os.environ else 5
 NAMES = sorted(path.stem for path in APPS.glob("*.py"))
@@ -23,15 +23,9 @@ pytestmark = pytest.mark.story
 
 
 def hunted(name: str, folder: Path) -> Findings:
-    """What a run of the app shows; a longer one where a busy machine let too little be seen, as the report advises."""
-    found = _hunted(name, folder)
-    return _hunted(name, folder.with_suffix(".longer"), ROUNDS="150") if found.verdict == "inconclusive" else found
-
-
-def _hunted(name: str, folder: Path, **environment: str) -> Findings:
-    done = watched(APPS / f"{name}.py", folder, "-q", **environment)
-    assert (done.returncode, done.stderr) == (0, "")
-    return report(folder)
+    _, found, done = concluded(APPS / f"{name}.py", folder, "-q")
+    assert done.stderr == ""
+    return found
 
 
 @pytest.fixture(scope="module")

@@ -53,6 +53,18 @@ def watched(app: Path, folder: Path, *options: str, **environment: str) -> subpr
     return leakhunt(*command, **environment)
 
 
+def concluded(app: Path, folder: Path, *options: str) -> tuple[Path, Findings, subprocess.CompletedProcess[str]]:
+    """A run of the app that ends in a verdict: a longer one where a busy machine let too little be seen."""
+    done = watched(app, folder, *options)
+    found = report(folder)
+    if found.verdict == "inconclusive":
+        folder = folder.with_suffix(".longer")
+        done = watched(app, folder, *options, ROUNDS="160")
+        found = report(folder)
+    assert done.returncode == 0, done.stderr
+    return folder, found, done
+
+
 def report(folder: Path) -> Findings:
     """What `report --format json` says of a run."""
     done = leakhunt("report", "--format", "json", folder)
