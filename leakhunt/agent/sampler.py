@@ -93,10 +93,10 @@ class Sampler:
         self._wake.release()
         if not self._finished.acquire(True, wait_seconds):
             return False
-        for _ in range(200):
+        for _ in range(4000):  # on a busy machine the system takes its time, and 3.12+ counts the thread until then
             if not os.path.exists("/proc/self/task/%d" % self._tid):
                 break
-            sleep(0.0001)
+            sleep(0.0002)
         return True
 
     def last(self):
