@@ -24,16 +24,25 @@ def objects(package):
     """
     mine = modules(package)
     namespaces = {id(m.__dict__) for m in mine}
+    foreign = foreign_loaders(mine)
     found, layer = {id(m): m for m in mine}, list(mine)
     for _ in range(DEPTH_MAX):
         following = []
         for item in layer:
             for referent in get_referents(item):
-                if id(referent) not in found and is_own(referent, package, namespaces):
+                if id(referent) in found or id(referent) in foreign:
+                    continue
+                if is_own(referent, package, namespaces):
                     found[id(referent)] = referent
                     following.append(referent)
         layer = following
     return list(found.values())
+
+
+def foreign_loaders(mine):
+    """ids of the import hooks of others that loaded these modules: behind the one that pytest has is all of pytest."""
+    loaders = [dict.get(m.__dict__, "__loader__") for m in mine]
+    return {id(loader) for loader in loaders if plans.class_module(type(loader)) != "_frozen_importlib_external"}
 
 
 def is_own(item, package, namespaces):
