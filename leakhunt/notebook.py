@@ -19,7 +19,7 @@ from leakhunt.analysis.lineage import Lineage
 from leakhunt.analysis.naming import Names
 from leakhunt.analysis.telling import telling_class
 from leakhunt.errors import RunError, UsageError
-from leakhunt.findings import Diff, Findings
+from leakhunt.findings import Diff, Finding, Findings
 from leakhunt.render import units, words
 from leakhunt.runfolder import read_run
 from leakhunt.show import Chains, Graph, Table, bars
@@ -258,21 +258,33 @@ def findings_table(findings: Findings) -> Table:
 
 
 def findings_html(findings: Findings) -> str:
-    """The verdict, and each finding with its chain folded away."""
+    """The verdict, then the findings, best first."""
     lines = [
         f"<p><b>{html.escape(words.VERDICT_WORDS.get(findings.verdict, findings.verdict))}</b> "
         f"{html.escape(words.verdict_sentence(findings))}<br><small>{html.escape(words.run_line(findings))}</small></p>"
     ]
-    if findings.findings:
-        lines.append(findings_table(findings)._repr_html_())
-    for finding in findings.findings:
-        chain = finding.chain
-        if chain is not None:
-            title = f"{finding.rank}. {words.name(finding.type)}: {words.sentence(finding.advice)}"
-            tree = Chains("", (chain,))._repr_html_()
-            lines.append(f"<details><summary>{html.escape(title)}</summary>{tree}</details>")
+    lines += [_finding_html(finding) for finding in findings.findings]
     lines += [f"<p>Note: {html.escape(words.sentence(note))}</p>" for note in findings.notes]
     return "".join(lines)
+
+
+def _finding_html(finding: Finding) -> str:
+    """What leaks, who holds it, why we say so and what to do, with the chain folded away."""
+    rows = [("growth", words.growth(finding)), ("why", words.sentence(finding.reason))]
+    if finding.holder is not None:
+        place = f"{words.name(finding.holder.owner)}  {words.holder_place(finding.holder)}"
+        rows.insert(0, ("held by", place))
+    rows.append(("mend", words.sentence(finding.advice)))
+    cells = "".join(
+        f"<tr><th scope='row' style='text-align:left;padding-right:1em'>{name}</th>"
+        f"<td style='text-align:left'>{html.escape(text)}</td></tr>"
+        for name, text in rows
+        if text
+    )
+    title = f"{finding.rank}. {words.name(finding.type or finding.kind)} ({words.confidence(finding.confidence)})"
+    tree = Chains("", (finding.chain,))._repr_html_() if finding.chain is not None else ""
+    folded = f"<details><summary>the chain from a GC root</summary>{tree}</details>" if tree else ""
+    return f"<p style='margin-bottom:0'><b>{html.escape(title)}</b></p><table>{cells}</table>{folded}"
 
 
 def diff_table(diff: Diff) -> Table:

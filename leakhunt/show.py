@@ -60,7 +60,8 @@ class Table:
                              for n, cell in enumerate(self._words(row))) + "</tr>"
             for row in self.rows[: self.limit]
         )  # fmt: skip
-        caption = f"<caption style='text-align:left;font-weight:bold;padding:.3em 0'>{escape(self.title)}</caption>"
+        side = "text-align:left;font-weight:bold;padding:.3em 0;white-space:nowrap"
+        caption = f"<caption style='{side}'>{escape(self.title)}</caption>"
         table = f"<table style='{_STYLE}'>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
         return (table if self.rows else f"<p><b>{escape(self.title)}</b></p>") + "".join(
             f"<p>{escape(line)}</p>" for line in self._footer()

@@ -152,7 +152,7 @@ def run(tmp_path: Path) -> RunView:
 
 def test_a_run_shows_its_verdict_and_the_way_to_the_holder(run: RunView) -> None:
     html = run._repr_html_()
-    assert "<b>LEAK</b>" in html and "shop.Registry.sessions" in html and "module shop" in html
+    assert "<b>LEAK</b>" in html and "shop.Registry.sessions" in html and "module shop" in html and "<details>" in html
     assert "LEAK" in repr(run)
     assert run.report()._repr_html_().startswith("<iframe")
 
