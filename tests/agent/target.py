@@ -18,11 +18,16 @@ from leakhunt.snapshot import Snapshot
 
 VERSIONS = ("3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15")
 
-# `take()` writes a snapshot of this very moment, past the sampler's clock, by the same code.
+# `take()` writes a snapshot of this very moment, past the sampler's clock, by the same code; `wait_for(n)` leaves the
+# sampler alone until it has taken n.
 PRELUDE = """
 import gc, os, sys
 def take(deep=True):
     sys.modules["_leakhunt_agent"]._sampler._take(deep, "test")
+def wait_for(snapshots, seconds=60, sleep=__import__("time").sleep):
+    while sys.modules["_leakhunt_agent"]._sampler._sequence < snapshots and seconds > 0:
+        seconds -= 0.02
+        sleep(0.02)
 """
 
 
@@ -86,7 +91,7 @@ class Target:
     ) -> Ran:
         """Run a program to its end; its own snapshots are those of `take()` and one at a normal exit."""
         with self.start(source, interval=interval, deep=deep, flags=flags, **environment) as process:
-            out, err = process.communicate(timeout=40)
+            out, err = process.communicate(timeout=240)
         return Ran(process.returncode, out, err, self.folder / "run")
 
     def start(

@@ -25,7 +25,7 @@ def test_snapshots_leave_nothing_behind(target: Target) -> None:
         def figures():
             gc.collect()
             return len(gc.get_objects()), sys.getallocatedblocks()
-        for n in range(10): take(n % 2 == 0)
+        for n in range(70): take(n % 2 == 0)  # free lists and interned names fill up
         figures()
         before = figures()
         for n in range(100): take(n % 2 == 0)
@@ -44,7 +44,7 @@ def test_snapshots_leave_nothing_behind(target: Target) -> None:
         """
     )
     seen = dict(said(ran))
-    assert seen["objects"] == 0
+    assert seen["objects"] <= 0
     assert seen["cycles"] == 0
     assert abs(seen["blocks"]) <= 12  # free lists breathe
 
@@ -112,8 +112,8 @@ def test_larger_containers_tell_their_length(target: Target) -> None:
 def test_threading_does_not_see_the_thread(any_engine: Target) -> None:
     ran = any_engine.run(
         """
-        import threading, time
-        time.sleep(0.3)
+        import threading
+        wait_for(3)
         print("threads", threading.active_count())
         print("enumerated", len(threading.enumerate()))
         """,
@@ -144,12 +144,11 @@ def test_a_monkeypatched_thread_module_does_not_matter(any_engine: Target) -> No
     ran = any_engine.run(
         """
         import _thread, time, threading
-        real = time.sleep
         def refuse(*args, **kwargs): print("called 1"); sys.stdout.flush(); raise RuntimeError
         for module, name in ((_thread, "start_new_thread"), (_thread, "allocate_lock"), (time, "sleep"), (threading, "Thread"),
                              (os, "fork"), (_thread, "get_ident")):
             setattr(module, name, refuse)
-        real(0.4)
+        wait_for(3)
         """,
         interval=0.05,
     )
@@ -179,17 +178,16 @@ def test_a_killed_program_keeps_what_was_written(any_engine: Target) -> None:
 
 
 FORKING = """
-import time
 if {thread}:
-    time.sleep(0.2)
+    wait_for(1)
 pid = os.fork()
 if pid == 0:
-    time.sleep(0.4)
+    wait_for(3)
     kept = [[] for n in range(10)]
     sys.exit(7)
 _, status = os.waitpid(pid, 0)
 print("status", os.WEXITSTATUS(status) if hasattr(os, "WEXITSTATUS") else status >> 8)
-time.sleep(0.2)
+wait_for(3)
 """
 
 
