@@ -46,7 +46,7 @@ def test_snapshots_leave_nothing_behind(target: Target) -> None:
     seen = dict(said(ran))
     assert seen["objects"] <= 0
     assert seen["cycles"] == 0
-    assert abs(seen["blocks"]) <= 12  # free lists breathe
+    assert abs(seen["blocks"]) <= 30  # free lists breathe; one block left by each snapshot would make 100
 
 
 def test_the_agent_is_not_in_its_own_results(target: Target) -> None:
