@@ -22,7 +22,11 @@ _IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
 
 @dataclass(frozen=True)
 class AgentOptions:
-    """What the agent is told; `deep` is "auto", "never", "every" or seconds between snapshots of the whole graph."""
+    """What the agent is told.
+
+    `deep` is "auto", "never", "every" or seconds between snapshots of the whole graph; `engine` is "auto", "c" or
+    "python".
+    """
 
     interval: float = 5.0
     deep: str = "auto"
@@ -30,12 +34,13 @@ class AgentOptions:
     budget: float = 0.01
     children: bool = True
     values: bool = False
+    engine: str = "auto"
 
     def text(self) -> str:
-        """As in LEAKHUNT_OPTIONS: `interval=5,deep=auto,collect=never,budget=0.01,children=1,values=0`."""
+        """As in LEAKHUNT_OPTIONS: `interval=5,deep=auto,collect=never,budget=0.01,children=1,values=0,engine=auto`."""
         return (
             f"interval={self.interval:g},deep={self.deep},collect={self.collect},budget={self.budget:g},"
-            f"children={self.children:d},values={self.values:d}"
+            f"children={self.children:d},values={self.values:d},engine={self.engine}"
         )
 
 

@@ -21,6 +21,7 @@ import pytest
 from leakhunt.command import LAUNCH_FOLDER, AgentOptions, armed_environment, find_program
 from leakhunt.errors import UsageError
 from leakhunt.launch import ExitStatus
+from leakhunt.runfolder import read_run
 
 LEAKHUNT = [sys.executable, "-c", "from leakhunt.cli import main; main()"]
 PYTHON = sys.executable
@@ -502,6 +503,14 @@ def test_the_users_pythonpath_stays_behind_ours() -> None:
     assert armed["PYTHONPATH"].split(":")[1:] == ["/a", "/b"]
     assert Path(armed["LEAKHUNT_RUN"]).is_absolute()
     assert armed["LEAKHUNT_OPTIONS"].startswith("interval=0.5,deep=auto,collect=never,budget=0.01,children=1")
+
+
+@pytest.mark.parametrize("engine", ["c", "python"])
+def test_the_engine_that_was_asked_for_takes_the_snapshots(engine: str, tmp_path: Path) -> None:
+    options = ["-q", "--engine", engine, "--interval", "60", "--out", "run"]
+    subprocess.run([*LEAKHUNT, "run", *options, "--", *python("pass")], cwd=tmp_path, check=True, timeout=60)
+    (process,) = read_run(tmp_path / "run").processes
+    assert process.info["engine"] == engine
 
 
 def test_arming_twice_is_arming_once() -> None:

@@ -34,7 +34,7 @@ def told(problem):
 
 
 class Options:
-    """Settings as they come from outside: "interval=5,deep=auto,collect=never,budget=0.01,children=1"."""
+    """Settings as they come from outside: "interval=5,deep=auto,collect=never,budget=0.01,children=1,engine=auto"."""
 
     def __init__(self, text=""):
         given = dict(pair.partition("=")[::2] for pair in text.split(",") if "=" in pair)

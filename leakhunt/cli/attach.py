@@ -19,6 +19,7 @@ from leakhunt.attach import procfs
 from leakhunt.attach.attachment import Attachment, begin
 from leakhunt.attach.attachment import detach as detach_from
 from leakhunt.attach.family import Family, everyone
+from leakhunt.cli.options import BUDGET, ENGINE
 from leakhunt.cli.output import say, verbosity
 from leakhunt.cli.reporting import report_run
 from leakhunt.command import AgentOptions
@@ -45,13 +46,8 @@ _SECONDS = click.FloatRange(min=0, min_open=True, max=86400 * 365)
     default="auto",
     help="When to record the whole object graph (default auto).",
 )
-@click.option(
-    "--budget",
-    type=click.FloatRange(min=0, min_open=True, max=1),
-    default=0.01,
-    metavar="FRACTION",
-    help="Largest share of the program's time to take (default 0.01).",
-)
+@BUDGET
+@ENGINE
 @click.option("--no-children", is_flag=True, help="Leave processes alone that it started or will start.")
 @_METHOD
 @click.option("--fail-on-leak", is_flag=True, help="Exit 1 if a leak was found.")
@@ -64,6 +60,7 @@ def attach(
     out: Path | None,
     deep: str,
     budget: float,
+    engine: str,
     no_children: bool,
     method: str | None,
     fail_on_leak: bool,
@@ -75,7 +72,7 @@ def attach(
 
     Nothing needs to be installed in it, and it runs on as before when the time is over or Ctrl-C is pressed.
     """
-    options = AgentOptions(interval, deep, "never", budget, not no_children)
+    options = AgentOptions(interval, deep, "never", budget, not no_children, engine=engine)
     folder = create(out, procfs.command(pid), dataclasses.asdict(options))
     try:
         attachment = begin(pid, folder, options.text(), method)

@@ -8,6 +8,7 @@ from typing import NoReturn
 
 import click
 
+from leakhunt.cli.options import BUDGET, ENGINE
 from leakhunt.cli.output import say, verbosity
 from leakhunt.cli.reporting import Following, check_html, report_run, short
 from leakhunt.command import AgentOptions, find_program
@@ -53,13 +54,8 @@ def _deep(context: click.Context, parameter: click.Parameter, value: str) -> str
     default="never",
     help="Force a garbage collection (default never: it would hide cyclic garbage that waits).",
 )
-@click.option(
-    "--budget",
-    type=click.FloatRange(min=0, min_open=True, max=1),
-    default=0.01,
-    metavar="FRACTION",
-    help="Largest share of the program's time to take (default 0.01).",
-)
+@BUDGET
+@ENGINE
 @click.option("--no-children", is_flag=True, help="Measure the first Python process only, not those it starts.")
 @click.option("--no-attach", is_flag=True, help="Leave a Python alone that did not load the agent (-I, -E, -S).")
 @click.option("--exec", "exec_", is_flag=True, help="Become the program; analyse later with `leakhunt report`.")
@@ -82,6 +78,7 @@ def run(
     deep: str,
     collect: str,
     budget: float,
+    engine: str,
     values: bool,
 ) -> NoReturn:
     """Run a program, and say what it leaks when it ends.
@@ -97,7 +94,7 @@ def run(
             raise UsageError(
                 "--exec leaves no leakhunt behind to write --html.", "Use `leakhunt report --format html`."
             )
-    options = AgentOptions(interval, deep, collect, budget, not no_children, values)
+    options = AgentOptions(interval, deep, collect, budget, not no_children, values, engine)
     folder = create(out, command, dataclasses.asdict(options))
     if verbose:
         say(f"the run folder is {folder}")

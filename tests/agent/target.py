@@ -106,8 +106,8 @@ class Target:
         (self.folder / "run").mkdir(exist_ok=True)
         program = self.folder / "program.py"
         program.write_text(PRELUDE + textwrap.dedent(source))
-        armed = armed_environment(os.environ, self.folder / "run", AgentOptions(interval=interval, deep=deep))
-        armed["LEAKHUNT_OPTIONS"] += f",engine={self.engine}"
+        options = AgentOptions(interval=interval, deep=deep, engine=self.engine)
+        armed = armed_environment(os.environ, self.folder / "run", options)
         return subprocess.Popen(
             [self.python, *flags, str(program)],
             env={**armed, **environment}, cwd=self.folder, text=True, stdin=subprocess.DEVNULL,
