@@ -25,7 +25,7 @@ DTYPES = ("|u1", "<u4", "<u8")
 ROWS = {
     **dict.fromkeys(("object.type", "census.type", "container.type"), "type.name"),
     **dict.fromkeys(("type.name", "type.file", "type.del_file", "label.name"), "strings.end"),
-    **dict.fromkeys(("root.kind", "root.label", "name.text", "name.file"), "strings.end"),
+    **dict.fromkeys(("root.kind", "root.label", "name.text", "name.file", "value.text"), "strings.end"),
     **dict.fromkeys(("bound.object", "weak.source", "reference.index"), "object.address"),
 }
 

@@ -3,7 +3,7 @@
 import sys
 from time import perf_counter, sleep, time
 
-from . import census, ledger, listing, native, own, roots, write
+from . import census, ledger, listing, native, own, roots, values, write
 from .walk import Types, Walk
 
 HOLD_SECONDS = 0.002
@@ -34,11 +34,12 @@ class Interrupted(Exception):
 class Engine:
     """Takes snapshots in this process. `package` is the name under which the agent is loaded.
 
-    `wanted` is "c", "python", or "auto" for C where it fits; `refusal` says why it is not C.
+    `wanted` is "c", "python", or "auto" for C where it fits; `refusal` says why it is not C. `with_values`: deep
+    snapshots tell of the program's data, too (values.py).
     """
 
-    def __init__(self, package, wanted="auto"):
-        self._package = package
+    def __init__(self, package, wanted="auto", with_values=False):
+        self._package, self._with_values = package, with_values
         self._own = ()
         self.name, self.refusal, self._native = "python", "not wanted", None
         if wanted != "python":
@@ -72,6 +73,8 @@ class Engine:
             meta["engine_refusal"] = self.refusal
         take = self._by_python if self._native is None else self._by_c
         strings, columns, breathe = take(deep, meta, begun, stopped)
+        if deep and self._with_values:
+            columns.update(values.columns(strings, breathe))
         meta["hold_ms"] = round(breathe.longest * 1e3, 3)
         meta["cost_ms"] = round((perf_counter() - begun) * 1e3, 3)
         return meta, strings, columns

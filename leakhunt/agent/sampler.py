@@ -34,7 +34,7 @@ def told(problem):
 
 
 class Options:
-    """Settings as they come from outside: "interval=5,deep=auto,collect=never,budget=0.01,children=1,engine=auto"."""
+    """Settings as they come from outside: "interval=5,deep=auto,budget=0.01", each optional."""
 
     def __init__(self, text=""):
         given = dict(pair.partition("=")[::2] for pair in text.split(",") if "=" in pair)
@@ -44,6 +44,7 @@ class Options:
         self.budget = float(given.get("budget", 0.01))
         self.children = given.get("children", "1") != "0"
         self.engine = given.get("engine", "auto")
+        self.values = given.get("values", "0") != "0"
 
 
 class Sampler:
@@ -51,7 +52,7 @@ class Sampler:
 
     def __init__(self, package, run_folder, options):
         self._run_folder, self._options = run_folder, options
-        self._engine = Engine(package, options.engine)
+        self._engine = Engine(package, options.engine, options.values)
         self._pid = 0
         self._reset()
 

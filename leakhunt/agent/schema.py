@@ -43,7 +43,7 @@ Graph, in deep snapshots only (N objects, E references):
     object.flags     |u1   OBJECT_* bits
     reference.count  <u4   references of each object, in the order of object.*
     reference.target <u8   address referred to, grouped by source; may name an address that is no row (gone meanwhile).
-                           A mapping lists its values (`length` of them), then its keys, then the rest.
+                           A mapping, namespaces too, lists its values (`length` of them), then its keys, then the rest.
     reference.index  <u4   instead of reference.target where the walker could tell: row of object.*, GONE for none
     label.position   <u8   index into reference.target (or .index), in no particular order
     label.name       <u4   string; its first character is the kind, see LABEL_*
@@ -55,8 +55,10 @@ Graph, in deep snapshots only (N objects, E references):
     name.file, name.line   <u4   string, line: where it is defined
     bound.object, bound.value   <u4 <u8   containers with a limit of their own (maxsize, maxlen)
     weak.source, weak.target    <u4 <u8   weak references: row of object.*, address (0 when its referent is dead)
+    value.address    <u8   with `--values` only: strings, bytes and numbers in containers
+    value.text       <u4   string: its repr, cut
 
-No values of the program are stored: type names, attribute names, identifiers and sizes only.
+Without `--values` nothing of the program's data is stored: type names, attribute names, identifiers and sizes only.
 """
 
 MAGIC = b"LEAKHUNT"

@@ -50,7 +50,7 @@ def chains(graph: HeapGraph, type_name: str, limit: int) -> tuple[Chain, ...]:
     example: dict[tuple[str, ...], Chain] = {}
     for index in sample.tolist():
         chain = names.chain(index)
-        path = tuple(f"{link.label} {link.type}" for link in chain.links)
+        path = tuple(f"{'' if link.kind == 'item' else link.label} {link.type}" for link in chain.links)
         by_path[path] += 1
         example.setdefault(path, chain)
     ranked = sorted(by_path, key=lambda path: (-by_path[path], len(path)))

@@ -24,6 +24,7 @@ BUFFERS = frozenset(
     )
     for name in names.split()
 )  # fmt: skip
+READABLE = frozenset(("builtins.str", "builtins.bytes", "builtins.int", "builtins.float"))
 
 
 @dataclass(frozen=True)
@@ -200,6 +201,23 @@ class HeapGraph:
         """Declared limit by object index: `maxlen`, `maxsize` and the like, of the container or of its owner."""
         rows = self.snapshot.column("bound.object").tolist()
         return dict(zip(rows, self.snapshot.column("bound.value").tolist(), strict=True))
+
+    @functools.cached_property
+    def values(self) -> dict[int, str]:
+        """Text of strings, bytes and numbers by object index; empty unless the program ran with `--values`."""
+        if not self.snapshot.has("value.address"):
+            return {}
+        strings, indexes = self.snapshot.strings, self.index_of(self.snapshot.column("value.address")).tolist()
+        texts = self.snapshot.column("value.text").tolist()
+        return {i: strings[t] for i, t in zip(indexes, texts, strict=True) if i >= 0 and self.type_name(i) in READABLE}
+
+    def key_text(self, source: int, edge: int) -> str:
+        """Text of the key under which a mapping holds the entry `edge`, "" where it is not known."""
+        length = int(self.lengths[source])
+        start, end = int(self.offsets[source]), int(self.offsets[source + 1])
+        if edge >= start + length or end - start < 2 * length:
+            return ""
+        return self.values.get(int(self.targets[edge + length]), "")
 
     def type_name(self, index: int) -> str:
         return self.snapshot.type_names[int(self.types[index])]

@@ -183,6 +183,8 @@ class Names:
             if step.is_internal or (self.graph.type_name(step.target) == "builtins.cell" and not step.label):
                 continue
             kind, label = self._reading(step)
+            if kind == "item":
+                label = self._key(step) or label
             links.append(Link(kind, label, self.class_name(step.target), self._finalizer(step.target)))
         if tail:
             links.append(Link("item", "[*]", tail))
@@ -196,6 +198,14 @@ class Names:
             return kind_of(step.label), reading(step.label)
         source = self.graph.type_name(step.source)
         return ("internal", "") if source in ("builtins.cell", "builtins.function") else ("item", "[*]")
+
+    def _key(self, step: Step) -> str:
+        """`['key']` for the entry of a mapping, "" where no values were stored."""
+        if not self.graph.values or self.graph.lengths[step.source] < 0:
+            return ""
+        edge = self.graph.edge_between(step.source, step.target)
+        text = self.graph.key_text(step.source, edge) if edge >= 0 else ""
+        return f"[{text}]" if text else ""
 
     def _finalizer(self, index: int) -> str | None:
         snapshot, row = self.graph.snapshot, int(self.graph.types[index])

@@ -110,7 +110,10 @@ def _role(graph: HeapGraph, objects: Ints, leaked: bool) -> str:
 def backrefs(graph: HeapGraph, names: Names, starts: Ints, depth: int, width: int) -> RefGraph:
     """Who refers to `starts`, `depth` references back, the `width` commonest kinds of referrer at each step."""
     sketch = Sketch()
-    first = sketch.box("start", graph.type_name(int(starts[0])), len(starts), int(graph.sizes[starts].sum()), "leaked")
+    size_bytes = int(graph.sizes[starts].sum())
+    first = sketch.box(
+        "start", graph.type_name(int(starts[0])), len(starts), size_bytes, "leaked", _called(names, starts)
+    )
     layer = [(first, starts)]
     roots = {root.index: root for root in graph.roots}
     seen = set(starts.tolist())
@@ -148,6 +151,8 @@ def _standing(graph: HeapGraph, roots: dict[int, Root], sources: Ints) -> tuple[
 
 
 def _called(names: Names, sources: Ints) -> str:
-    """For a lone named object (a function, a class): its name."""
-    name = names.graph.names.get(int(sources[0]))
-    return name[0] if name and len(sources) == 1 else ""
+    """For a lone object: its name (a function's, a class's), or its value where values were stored."""
+    if len(sources) > 1:
+        return ""
+    index = int(sources[0])
+    return names.graph.names.get(index, ("",))[0] or names.graph.values.get(index, "")

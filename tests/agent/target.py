@@ -86,11 +86,12 @@ class Target:
         *,
         interval: float = 3600,
         deep: str = "auto",
+        values: bool = False,
         flags: tuple[str, ...] = (),
         **environment: str,
     ) -> Ran:
         """Run a program to its end; its own snapshots are those of `take()` and one at a normal exit."""
-        with self.start(source, interval=interval, deep=deep, flags=flags, **environment) as process:
+        with self.start(source, interval=interval, deep=deep, values=values, flags=flags, **environment) as process:
             out, err = process.communicate(timeout=240)
         return Ran(process.returncode, out, err, self.folder / "run")
 
@@ -100,13 +101,14 @@ class Target:
         *,
         interval: float = 3600,
         deep: str = "auto",
+        values: bool = False,
         flags: tuple[str, ...] = (),
         **environment: str,
     ) -> subprocess.Popen[str]:
         (self.folder / "run").mkdir(exist_ok=True)
         program = self.folder / "program.py"
         program.write_text(PRELUDE + textwrap.dedent(source))
-        options = AgentOptions(interval=interval, deep=deep, engine=self.engine)
+        options = AgentOptions(interval=interval, deep=deep, values=values, engine=self.engine)
         armed = armed_environment(os.environ, self.folder / "run", options)
         return subprocess.Popen(
             [self.python, *flags, str(program)],
@@ -165,6 +167,11 @@ class Heap:
         addresses = self.rows["address"]
         pairs = zip(self._column("bound.object"), self._column("bound.value"), strict=True)
         return {addresses[row]: value for row, value in pairs}
+
+    @functools.cached_property
+    def value_by_address(self) -> dict[int, str]:
+        strings = self.snapshot.strings
+        return {a: strings[t] for a, t in zip(self._column("value.address"), self._column("value.text"), strict=True)}
 
     @property
     def census(self) -> dict[str, tuple[int, int]]:

@@ -73,6 +73,14 @@ def test_chains_lead_from_a_root_to_the_class(snapshots: list[Path]) -> None:
     assert SESSION in done.stdout
 
 
+def test_with_values_a_chain_names_the_key(tmp_path: Path) -> None:
+    code = "import time; kept = {}\nclass Order: pass\nkept['order 17'] = Order()\ntime.sleep(0.5)"
+    for option, label in (("--values", "['order 17']"), ("--no-attach", "[*]")):
+        folder = tmp_path / option
+        leakhunt("run", "-q", "--interval", "0.2", "--out", folder, option, "--", sys.executable, "-c", code)
+        assert f"{label}  __main__.Order" in leakhunt("chains", folder, "--type", "__main__.Order").stdout
+
+
 @pytest.mark.parametrize("suffix, begin", [("svg", b"<svg"), ("png", b"\x89PNG"), ("dot", b"digraph"), ("html", b"<!")])
 def test_backrefs_are_drawn_without_a_dot_program(suffix: str, begin: bytes, run: Path, tmp_path: Path) -> None:
     picture = tmp_path / f"graph.{suffix}"
