@@ -41,7 +41,7 @@ def frames(own_name):
     """A root for each running frame of every thread, innermost first; the agent's own are left out."""
     found = []
     for ident, frame in list(sys._current_frames().items()):
-        thread = thread_name(ident)
+        thread = thread_name(ident, frame)
         while frame is not None and len(found) < FRAMES_MAX:
             module = plans.text_of(dict.get(frame.f_globals, "__name__"))
             if not is_own(module, own_name):
@@ -56,8 +56,11 @@ def function_name(frame, module):
     return "%s.%s" % (module or "?", getattr(code, "co_qualname", code.co_name))
 
 
-def thread_name(ident):
-    """The name `threading` gave a thread, or its number; asks no method of the program's thread class."""
+def thread_name(ident, frame):
+    """The name `threading` gave a thread, or its number; asks no method of the program's thread class.
+
+    `frame` is its innermost: where `threading` was never imported, the thread that runs `__main__` is the main one.
+    """
     threading = dict.get(sys.modules, "threading")
     if type(threading) is plans.ModuleType:
         active = dict.get(plans.generic_getattr(threading, "__dict__"), "_active")
@@ -68,6 +71,11 @@ def thread_name(ident):
                     return plans.text_of(plans.generic_getattr(thread, "_name")) or "thread"
                 except AttributeError:
                     pass
+    elif threading is None:
+        while frame.f_back is not None:
+            frame = frame.f_back
+        if dict.get(frame.f_globals, "__name__") == "__main__" and frame.f_code.co_name == "<module>":
+            return "MainThread"
     return "thread %d" % ident
 
 

@@ -32,13 +32,18 @@ def near_matches(graph: HeapGraph, type_name: str) -> str:
     """A hint with class names that resemble the one asked for."""
     import difflib
 
-    present = {graph.snapshot.type_names[row] for row in np.unique(graph.types).tolist()}
+    present = sorted({graph.snapshot.type_names[row] for row in np.unique(graph.types).tolist()})
+    tails = [name.rpartition(".")[2].lower() for name in present]
     tail = type_name.rpartition(".")[2].lower()
-    same_tail = sorted(name for name in present if name.rpartition(".")[2].lower() == tail)
-    close = same_tail or difflib.get_close_matches(type_name, present, n=3, cutoff=0.6)
-    return (
-        f"Did you mean {' or '.join(close[:3])}?" if close else "Class names are module.qualname, as in builtins.dict."
+    like = difflib.get_close_matches(tail, set(tails), n=3, cutoff=0.75)
+    close = (
+        [name for name, last in zip(present, tails, strict=True) if last == tail]
+        or difflib.get_close_matches(type_name, present, n=3, cutoff=0.6)
+        or [name for last_like in like for name, last in zip(present, tails, strict=True) if last == last_like]
     )
+    if close:
+        return f"Did you mean {' or '.join(close[:3])}?"
+    return "Class names are module.qualname, as in builtins.dict."
 
 
 def chains(graph: HeapGraph, type_name: str, limit: int) -> tuple[Chain, ...]:

@@ -105,7 +105,7 @@ def analysed(folder: Path, quiet: bool, verbose: bool) -> Findings:
     known = known_places(Path.cwd())
 
     with told(f"analysed {short(folder)}", verbose), progress_bar(quiet) as progress:
-        return hunt(folder, progress=progress, known=known)
+        return hunt(short(folder), progress=progress, known=known)
 
 
 def check_html(html: str) -> None:

@@ -120,7 +120,7 @@ def _finalizer(finalizer: Finalizer) -> str:
     parts = [words.name(finalizer.type), words.place(finalizer.file, finalizer.line)]
     named = "  ".join(part for part in parts if part)
     facts = [
-        words.sentence(finalizer.says),
+        words.sentence(finalizer.says).removesuffix("."),
         f"pins {units.size(finalizer.pins_bytes)}" if finalizer.pins_bytes else "",
     ]
     if not finalizer.says:

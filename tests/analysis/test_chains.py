@@ -57,6 +57,7 @@ def test_instances_of_classes_of_one_name_are_all_found() -> None:
         ("Order", "Did you mean shop.Order?"),
         ("order", "Did you mean shop.Order?"),
         ("shop.Oder", "Did you mean shop.Order"),
+        ("Oders", "Did you mean shop.Order"),
         ("dict", "Did you mean builtins.dict?"),
         ("zzz", "module.qualname, as in builtins.dict"),
     ],
