@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from heap import Heap, run_folder, save
+from IPython.core.interactiveshell import InteractiveShell
 
 import leakhunt
 from leakhunt.errors import RunError, SnapshotError, UsageError
@@ -22,9 +23,8 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """An IPython shell in this process, with the extension loaded."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("IPYTHONDIR", str(tmp_path_factory.mktemp("ipython")))
-        interactive = pytest.importorskip("IPython.core.interactiveshell")
         hook, main = sys.displayhook, sys.modules["__main__"]
-        made = interactive.InteractiveShell()
+        made = InteractiveShell()
         made.run_line_magic("load_ext", "leakhunt")
         made.run_cell("class Session:\n    def __init__(self): self.basket = []\nSESSIONS = []")
         yield made
@@ -166,7 +166,6 @@ def test_a_run_answers_as_its_newest_deep_snapshot_does(run: RunView) -> None:
 
 
 def test_a_run_turns_into_a_data_frame_of_its_findings(run: RunView) -> None:
-    pytest.importorskip("pandas")
     frame = run.to_pandas()
     assert list(frame["class"]) == ["shop.Session"]
     assert list(frame["held by"]) == ["shop.Registry.sessions"]

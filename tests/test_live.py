@@ -147,7 +147,6 @@ def test_a_table_s_html_escapes_names_and_is_well_formed() -> None:
 
 
 def test_a_table_is_a_data_frame_with_numbers() -> None:
-    pytest.importorskip("pandas")
     assert TABLE.to_pandas()["bytes"].sum() == 2_000_000
 
 
@@ -165,7 +164,6 @@ def test_an_empty_table_and_a_long_one_say_so() -> None:
 
 
 def test_chains_turn_into_a_row_for_each_step() -> None:
-    pytest.importorskip("pandas")
     chain = Chain((Link("root", "module a", "builtins.module"), Link("attribute", ".b", "a.B", "a.py:3")))
     assert list(Chains("why", (chain, chain)).to_pandas()["chain"]) == [1, 1, 2, 2]
 

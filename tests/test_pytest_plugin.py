@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-
 import pytest
 
 pytest_plugins = ["pytester"]
@@ -107,7 +105,6 @@ def test_a_coroutine_runs_without_any_plugin_and_its_forgotten_tasks_are_seen(ru
     assert "shop.Session held by shop.EVERYONE" in result.stdout.str()
 
 
-@pytest.mark.skipif(find_spec("pytest_asyncio") is None, reason="pytest-asyncio is not installed")
 def test_pytest_asyncio_runs_the_rounds_in_the_loop_of_the_test_s_fixtures(run) -> None:
     result = run(
         "import pytest_asyncio\n"
@@ -121,7 +118,6 @@ def test_pytest_asyncio_runs_the_rounds_in_the_loop_of_the_test_s_fixtures(run) 
     assert "shop.Session held by shop.Registry.sessions" in result.stdout.str()
 
 
-@pytest.mark.skipif(find_spec("xdist") is None, reason="pytest-xdist is not installed")
 def test_the_workers_of_xdist_hunt_too(run) -> None:
     body = "def test_login(): shop.REGISTRY.login()\ndef test_sum(): pass\n"
     run(body, "--leakhunt", "-n", "2").assert_outcomes(failed=1, passed=1)

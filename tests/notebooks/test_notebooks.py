@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import nbclient
+import nbformat
 import pytest
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
@@ -22,9 +24,6 @@ def test_a_notebook_is_kept_without_outputs(file: Path) -> None:
 @pytest.mark.story
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_a_notebook_runs(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    nbclient = pytest.importorskip("nbclient", reason="nbclient is not installed (pip install leakhunt[notebook])")
-    nbformat = pytest.importorskip("nbformat")
-    pytest.importorskip("ipykernel")
     monkeypatch.setenv("HUNT_SECONDS", SECONDS)
     notebook = nbformat.read(file, as_version=4)
     resources = {"metadata": {"path": str(NOTEBOOKS)}}
