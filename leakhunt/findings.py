@@ -170,8 +170,26 @@ class ClassSeries:
 
 
 @dataclass(frozen=True)
+class Retained:
+    """A box of a treemap: `count` objects and all that only they keep alive, `size_bytes` together.
+
+    `name` is what a lone object or a place that holds it is called, "" where the box around it said that; `type` is ""
+    for objects of several classes. The boxes inside may be less than the whole: the rest are the objects themselves.
+    """
+
+    name: str
+    type: str
+    size_bytes: int
+    count: int = 1
+    inside: tuple[Retained, ...] = ()
+
+
+@dataclass(frozen=True)
 class ProcessSummary:
-    """One process of the run; series have one entry per snapshot, `findings` are ranks."""
+    """One process of the run; series have one entry per snapshot, `findings` are ranks.
+
+    `retained` is all that was alive at the newest snapshot with a graph; None where there is none.
+    """
 
     pid: int
     command: str
@@ -187,6 +205,7 @@ class ProcessSummary:
     classes: tuple[ClassSeries, ...] = ()
     findings: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
+    retained: Retained | None = None
 
 
 @dataclass(frozen=True)

@@ -164,6 +164,7 @@ def _summary(process: ProcessFolder, snapshots: list[Snapshot], evidence: Eviden
             for name, s in series[:CLASSES_MAX]
         ),
         notes=tuple(notes),
+        retained=evidence.retained,
     )
 
 

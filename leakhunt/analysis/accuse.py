@@ -11,12 +11,12 @@ import numpy as np
 from leakhunt.findings import Chain, Finding, Growth, Holder
 
 from . import finalizers, picture
+from .dominators import is_affordable
 from .evidence import Evidence
 from .telling import ATOMS
 from .verdicts import Verdict
 
 ALSO_MAX = 8
-GRAPH_MAX = 400_000  # objects up to which retained sizes come from dominators without the C kernel
 
 
 def finding(evidence: Evidence, verdict: Verdict, pid: int) -> Finding:
@@ -104,7 +104,7 @@ def _retained(evidence: Evidence, verdict: Verdict) -> int:
     graph, direct = evidence.graph, verdict.direct
     if not len(verdict.objects):
         return int(verdict.weight)
-    if verdict.holder < 0 or graph.count > GRAPH_MAX:
+    if verdict.holder < 0 or not is_affordable(graph):
         return int(graph.sizes[verdict.objects].sum())
     found = evidence.dominators
     members = verdict.place.members if verdict.place is not None else (verdict.holder,)

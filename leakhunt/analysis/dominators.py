@@ -15,6 +15,9 @@ except ImportError:
     _kernels = None  # type: ignore[assignment]
 
 
+PYTHON_MAX = 400_000  # objects of which it takes seconds without the C kernels
+
+
 @dataclass(frozen=True)
 class Dominators:
     """`idom[i]`: object index; N when only the roots as a group dominate i; -1 when i is unreachable.
@@ -24,6 +27,11 @@ class Dominators:
 
     idom: NDArray[np.int32]
     retained_sizes: NDArray[np.int64]
+
+
+def is_affordable(graph: HeapGraph) -> bool:
+    """Whether `dominators` of this graph takes seconds at the most."""
+    return _kernels is not None or graph.count <= PYTHON_MAX
 
 
 def dominators(graph: HeapGraph, also_roots: NDArray[np.int64] | None = None) -> Dominators:

@@ -9,16 +9,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from leakhunt.findings import Retained
 from leakhunt.snapshot import Snapshot
 
 from . import growth, holders
-from .dominators import Dominators, dominators
+from .dominators import Dominators, dominators, is_affordable
 from .graph import Bools, HeapGraph, Ints
 from .growth import Floats, Trend
 from .holders import Place
 from .known import BUILT_IN, Known
 from .lineage import Lineage
 from .naming import Names
+from .retained import retained_tree
 
 EXIT = "exit"
 GROUP_GAIN_MIN = 8
@@ -105,6 +107,13 @@ class Evidence:
         graph = self.graph
         kept, parents = graph.kept_tree
         return dominators(graph, np.flatnonzero(kept & (parents == graph.count)))
+
+    @functools.cached_property
+    def retained(self) -> Retained | None:
+        """Who keeps the memory at the last deep snapshot; None without one, or where that would take too long."""
+        if not self.deep or not is_affordable(self.graph):
+            return None
+        return retained_tree(self.graph, self.names, self.dominators)
 
     @functools.cached_property
     def outside(self) -> list[Group]:

@@ -1,0 +1,111 @@
+"""Where the memory is: the dominator tree of one heap, folded until a person can read it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+
+import numpy as np
+
+from leakhunt.agent import schema
+from leakhunt.findings import Retained
+
+from .dominators import Dominators
+from .graph import Bools, HeapGraph, Ints
+from .naming import Names
+
+SHARE_MIN = 0.01  # of all that is retained; what keeps less alive is joined with its like
+BOXES_MAX = 14  # in one box
+DEPTH_MAX = 7
+SHARED = " and elsewhere"
+NAMESPACES = "namespaces of modules and classes"
+
+
+def retained_tree(graph: HeapGraph, names: Names, found: Dominators) -> Retained:
+    """All that the roots keep alive, each box inside the one that keeps it.
+
+    An object that retains a hundredth of everything has a box of its own. Smaller ones are joined by class, and what
+    is still too small becomes one box without a class. O(N log N) for the order of the tree, and then little.
+    """
+    return _Folding(graph, names, found).tree()
+
+
+class _Folding:
+    """`_children[_starts[i]:_starts[i + 1]]` are the objects whose immediate dominator is i; N stands for the roots."""
+
+    def __init__(self, graph: HeapGraph, names: Names, found: Dominators) -> None:
+        self._graph, self._names, self._sizes = graph, names, found.retained_sizes
+        self._idom = found.idom
+        unreached = int((found.idom < 0).sum())
+        self._children = np.argsort(found.idom, kind="stable")[unreached:]
+        numbers = np.bincount(found.idom[self._children], minlength=graph.count + 1)
+        self._starts = np.concatenate(([0], np.cumsum(numbers)))
+        self._least = max(1.0, SHARE_MIN * float(self._sizes[graph.count]))
+
+    def tree(self) -> Retained:
+        root = np.array([self._graph.count])
+        return Retained("", "", int(self._sizes[-1]), len(self._children), self._inside(root, "", 1))
+
+    def _inside(self, members: Ints, place: str, depth: int) -> tuple[Retained, ...]:
+        """The boxes in the box of `members`, largest first, and last the one of all that are too small."""
+        if depth > DEPTH_MAX:
+            return ()
+        groups = sorted(self._groups(members), key=self._size, reverse=True)
+        shown = [group for group in groups if self._size(group) >= self._least][:BOXES_MAX]
+        boxes = [self._box(group, place, depth) for group in shown]
+        if boxes and len(shown) < len(groups):
+            small = groups[len(shown) :]
+            boxes.append(Retained("", "", sum(map(self._size, small)), sum(map(len, small))))
+        return tuple(boxes)
+
+    def _box(self, group: Ints, place: str, depth: int) -> Retained:
+        first, size = int(group[0]), self._size(group)
+        name = self._name(first) if len(group) == 1 else NAMESPACES if self._is_namespace[first] else ""
+        inside = self._inside(group, name, depth + 1) if size >= 2 * self._least else ()
+        return Retained(name if name != place else "", self._graph.type_name(first), size, len(group), inside)
+
+    def _groups(self, members: Ints) -> Iterator[Ints]:
+        """What `members` dominate immediately: large objects by themselves, others by class.
+
+        The `__dict__` of one of them is left out: what is in it stands in its place.
+        """
+        children = self._below(members)
+        is_inner = self._is_namespace[children] & (self._idom[children] < self._graph.count)
+        children = np.concatenate((children[~is_inner], self._below(children[is_inner])))
+        is_large = self._sizes[children] >= self._least
+        yield from (np.array([index]) for index in children[is_large].tolist())
+        yield from self._by_class(children[~is_large])
+
+    def _below(self, members: Ints) -> Ints:
+        starts, counts = self._starts[members], self._starts[members + 1] - self._starts[members]
+        ends = np.cumsum(counts)
+        places = np.arange(counts.sum()) + np.repeat(starts - ends + counts, counts)
+        return np.asarray(self._children[places], dtype=np.int64)
+
+    def _by_class(self, objects: Ints) -> list[Ints]:
+        rows = 2 * self._graph.types[objects] + self._is_namespace[objects]
+        order = np.argsort(rows, kind="stable")
+        return [part for part in np.split(objects[order], np.flatnonzero(np.diff(rows[order])) + 1) if len(part)]
+
+    @functools.cached_property
+    def _is_namespace(self) -> Bools:
+        """Whether each object is the `__dict__` of another."""
+        graph = self._graph
+        is_internal = np.array([text.startswith(schema.LABEL_INTERNAL) for text in graph.snapshot.strings], dtype=bool)
+        found = np.zeros(graph.count, dtype=bool)
+        found[graph.targets[is_internal[graph.edge_labels]]] = True
+        return found
+
+    def _name(self, index: int) -> str:
+        """What a class, function, module or coroutine is called; of others a place that holds them."""
+        called = self._names.class_of(index)
+        if called != self._graph.type_name(index):
+            return called
+        place = next(iter(self._names.owners(index)), "")
+        if self._is_namespace[index]:
+            return place.removesuffix(".__dict__")
+        is_shared = self._graph.kept_tree[1][index] != self._idom[index]
+        return f"{place}{SHARED}" if place and is_shared else place
+
+    def _size(self, group: Ints) -> int:
+        return int(self._sizes[group].sum())
