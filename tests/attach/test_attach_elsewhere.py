@@ -64,7 +64,6 @@ def measure(pid: int, folder: Path, processes: int = 1) -> Path:
 
 
 @pytest.mark.skipif(not any(i.root != Path("/") for i in interpreters()), reason=f"no chroot in {CHROOT}")
-@pytest.mark.skipif(bool(os.environ.get("CI")), reason="seen to fail on a busy machine; the cause is not found yet")
 def test_snapshots_come_out_of_another_root(tmp_path: Path) -> None:
     interpreter = next(i for i in interpreters() if i.root != Path("/"))
     with hostile_target(interpreter, "breathing") as target:
