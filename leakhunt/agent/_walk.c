@@ -32,7 +32,7 @@
 #define OBJECT_FINALIZED 2
 #define CONTAINER_FLOOR 32
 
-#define PREFETCH_AHEAD 12
+#define PREFETCH_AHEAD 32
 #define HELD_OF_A_CLASS 1024       /* instances of one class kept for labelling */
 #define HELD_OF_A_NAMED_CLASS (1 << 18) /* functions, modules, classes and the like */
 #define BASE_EVERY 64              /* rows per entry of the table of first references */

@@ -4,12 +4,12 @@ import gc
 import sys
 from _collections import _count_elements
 from array import array
-from itertools import islice, repeat
 
 from . import listing, schema
-from .walk import all_of, grouped, length_of, size_of
+from .walk import grouped, lengths_of, size_of, sizes_of
 
 SLICE = 4096
+FLOOR_BYTES = 8 * schema.CONTAINER_FLOOR  # at a pointer an item, whatever is smaller holds fewer
 
 
 def census(listed, types, own, breathe):
@@ -23,11 +23,8 @@ def census(listed, types, own, breathe):
     for start in range(0, len(listed), SLICE):
         tally.add(listed[start : start + SLICE])
         breathe()
-    unseen = listing.unfinished_sizes()
+    tally.add_unfinished(listing.unfinished())
     breathe()
-    for kind in (tuple, frozenset):
-        tally.add_unseen(kind, [size for address, size in unseen if address == id(kind)])
-        breathe()
     return tally.columns(young_counts(), own_counts(own))
 
 
@@ -47,58 +44,57 @@ def young_counts():
 
 
 class Tally:
-    """Counts, bytes and container lengths, added up slice by slice."""
+    """Counts, bytes and container lengths by class, added up slice by slice."""
 
     def __init__(self, types):
         self._types = types
         self._counts, self._bytes = {}, {}
-        self._sized = set()
         self._containers = {
             "container.address": array("Q"), "container.type": array("I"), "container.length": array("Q"),
         }  # fmt: skip
 
     def add(self, slice_):
-        ids = list(map(id, map(type, slice_)))
-        sample_by_id = dict(zip(ids, slice_))
-        for address in sample_by_id.keys() - self._counts.keys():
-            self._meet(sample_by_id[address], address)
-        _count_elements(self._counts, ids)
-        for address, items in grouped(slice_, ids, self._sized).items():
+        for address, items in grouped(slice_, list(map(id, map(type, slice_)))).items():
+            if address not in self._counts:
+                self._meet(type(items[0]), items[0])
+            self._counts[address] += len(items)
             self._measure(items, self._types.plan_by_id[address])
 
-    def add_unseen(self, kind, sizes):
-        """Instances of an exact builtin class that are known by their sizes only."""
-        self._types.plan_of(kind)
-        self._counts[id(kind)] = len(sizes)
-        self._bytes[id(kind)] = sum(sizes)
+    def add_unfinished(self, counts):
+        """Tuples and frozensets, of which only counts by (id of the class, size) are known."""
+        for kind in (tuple, frozenset):
+            self._meet(kind, kind())
+        for (address, size), count in counts.items():
+            self._counts[address] += count
+            self._bytes[address] += count * size
 
-    def _meet(self, item, address):
-        plan = self._types.plan_of(type(item))
-        size_of(item, plan)  # learns the size that all instances share
-        if plan.size_bytes is None or plan.length is not None:
-            self._sized.add(address)
-            self._bytes[address] = 0
+    def _meet(self, kind, sample):
+        plan = self._types.plan_of(kind)
+        size_of(sample, plan)  # learns the size that all instances share
+        self._counts[id(kind)] = self._bytes[id(kind)] = 0
 
     def _measure(self, items, plan):
-        sizes = repeat(plan.size_bytes) if plan.size_bytes is not None else all_of(size_of, plan.size, items, plan)
-        self._bytes[id(plan.kind)] += sum(islice(sizes, len(items)))
-        if plan.length is None:
-            return
-        lengths = all_of(length_of, plan.length, items, plan)
-        if max(lengths) >= schema.CONTAINER_FLOOR:
-            for item, length in zip(items, lengths):
-                if schema.CONTAINER_FLOOR <= length < schema.NO_LENGTH:
-                    for column, value in zip(self._containers.values(), (id(item), plan.row, length)):
-                        column.append(value)
+        if plan.size_bytes is None:
+            sizes = sizes_of(items, plan)
+            self._bytes[id(plan.kind)] += sum(sizes)
+            if plan.header_bytes and max(sizes) < FLOOR_BYTES:  # one of the builtin containers
+                return
+        if plan.length is not None:
+            self._note_lengths(items, plan)
+
+    def _note_lengths(self, items, plan):
+        for item, length in zip(items, lengths_of(items, plan)):
+            if schema.CONTAINER_FLOOR <= length < schema.NO_LENGTH:
+                for column, value in zip(self._containers.values(), (id(item), plan.row, length)):
+                    column.append(value)
 
     def columns(self, young, own):
         rows = {name: array(code) for name, code in zip(("type", "count", "old", "bytes"), "IQQQ")}
         for address, listed in self._counts.items():
             plan = self._types.plan_by_id[address]
             count = max(listed - own.get(address, 0), 0)
-            size = self._bytes.get(address)
             rows["type"].append(plan.row)
             rows["count"].append(count)
             rows["old"].append(max(count - young.get(address, 0), 0))
-            rows["bytes"].append(count * plan.size_bytes if size is None else size)
+            rows["bytes"].append(self._bytes[address] if plan.size_bytes is None else count * plan.size_bytes)
         return {**{"census." + name: column for name, column in rows.items()}, **self._containers}

@@ -8,30 +8,20 @@ every finished one again at the object that refers to it; one still being filled
 """
 
 import gc
-from _operator import not_
-from itertools import chain, compress, starmap, tee
+from _collections import _count_elements
+from itertools import chain, compress, repeat, starmap
 from sys import getsizeof
 
 UNFINISHED = frozenset((id(tuple), id(frozenset)))
-
-
-def _chosen(select, generation=None):
-    """Iterator over the listed objects that `select` (classes' ids to booleans, both iterators) picks.
-
-    The list of everything sits in a box that both readers share and that is emptied at the end: nothing that
-    the result holds (these iterators among it, they are objects like any other) holds that list then.
-    """
-    box = []
-    fill = filter(None, map(box.extend, (map(gc.get_objects, (generation,)),)))
-    items = chain(chain.from_iterable(box), (None,))  # one more, so that the other reader reaches its end too
-    wanted = select(map(id, map(type, chain.from_iterable(box))))
-    empty = filter(None, starmap(box.clear, ((),)))
-    return chain(fill, compress(items, wanted), empty)
+_is_finished = dict.fromkeys(UNFINISHED, False).get
 
 
 def listed():
     """`gc.get_objects()` without tuples and frozensets, as a list that is safe to keep while the program runs."""
-    objects = list(_chosen(lambda ids: map(not_, map(UNFINISHED.__contains__, ids))))
+    box = []
+    items = chain(chain.from_iterable(box), (None,))  # one more, so that the other reader reaches its end too
+    finished = map(_is_finished, map(id, map(type, chain.from_iterable(box))), repeat(True))
+    objects = list(chain(_filling(box), compress(items, finished), _step(box.clear)))
     for place, item in enumerate(objects):
         if item is objects:  # it was listed while it was filled, and would keep itself and all in it alive
             del objects[place]
@@ -39,17 +29,36 @@ def listed():
     return objects
 
 
-def unfinished_sizes():
-    """(id of its class, `sys.getsizeof`) of every listed tuple and frozenset, as a list; none of them is kept."""
-    return list(_sized(_chosen(lambda ids: map(UNFINISHED.__contains__, ids))))
-
-
-def _sized(items):
-    """(id of its class, size) of each item; a function of its own, so that no local keeps hold of what `tee` holds."""
-    once, again = tee(items)
-    return zip(map(id, map(type, once)), map(getsizeof, again))
+def unfinished():
+    """Number of listed tuples and frozensets by (id of the class, `sys.getsizeof`); none of them is kept."""
+    box, chosen, sizes = [], [], {}
+    items = chain(chain.from_iterable(box), (None,))
+    wanted = map(UNFINISHED.__contains__, map(id, map(type, chain.from_iterable(box))))
+    steps = (
+        _filling(box),
+        _step(chosen.extend, compress(items, wanted)),
+        _step(box.clear),
+        _step(_count_elements, sizes, zip(map(id, map(type, chosen)), map(getsizeof, chosen))),
+        _step(chosen.clear),
+    )
+    list(chain.from_iterable(steps))
+    return sizes
 
 
 def kinds(generation):
     """id() of the class of every object in one generation, as a list; none of the objects is kept."""
-    return list(map(id, map(type, _chosen(lambda ids: map(bool, ids), generation))))
+    box = []
+    return list(chain(_filling(box, generation), map(id, map(type, chain.from_iterable(box))), _step(box.clear)))
+
+
+def _filling(box, generation=None):
+    """An iterator that puts the collector's list into `box` when it is reached, and gives nothing.
+
+    The list goes when all who read it by `chain.from_iterable(box)` have come to its end, and the box is cleared.
+    """
+    return filter(None, map(box.append, map(gc.get_objects, (generation,))))
+
+
+def _step(function, *arguments):
+    """An iterator that calls a function of C when it is reached, and gives nothing."""
+    return filter(None, starmap(function, (arguments,)))

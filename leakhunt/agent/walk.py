@@ -9,9 +9,10 @@ ten times as long.
 
 import gc
 import sys
-from _operator import not_, rshift
+from _collections import defaultdict, deque
+from _operator import add, and_, is_, not_, rshift, sub
 from array import array
-from itertools import accumulate, chain, compress, islice, repeat
+from itertools import accumulate, chain, compress, repeat
 
 from . import plans, schema
 from .labels import LABELLED_MAX, UNLABELLED, Labels
@@ -25,6 +26,8 @@ get_referents = gc.get_referents
 is_tracked = gc.is_tracked
 getrefcount = sys.getrefcount
 is_finalized = getattr(gc, "is_finalized", lambda item: False)
+
+LISTED_FLAGS = schema.OBJECT_TRACKED, schema.OBJECT_TRACKED | schema.OBJECT_FINALIZED  # by whether it was finalized
 
 OBJECT_COLUMNS = (
     ("object.address", "Q"), ("object.type", "I"), ("object.size", "Q"),
@@ -59,7 +62,7 @@ def size_of(item, plan):
     size = plan.size_bytes
     if size is None or size < 0:
         try:
-            size = plan.size(item)
+            size = plan.size(item) + plan.header_bytes
         except Exception:
             size = 0
         if plan.size_bytes is not None:
@@ -82,14 +85,10 @@ def keys_of(items):
     return map(rshift, map(id, items), repeat(ALIGNMENT_BITS))
 
 
-def grouped(items, kinds, chosen):
-    """{kind: [its items]} for the kinds that are `chosen`."""
-    groups = {}
-    for item, kind in compress(zip(items, kinds), map(chosen.__contains__, kinds)):
-        if kind in groups:
-            groups[kind].append(item)
-        else:
-            groups[kind] = [item]
+def grouped(items, kinds):
+    """{kind: [its items]}, in their order."""
+    groups = defaultdict(list)
+    deque(map(list.append, map(groups.__getitem__, kinds), items), 0)
     return groups
 
 
@@ -99,6 +98,19 @@ def all_of(one, rule, items, plan):
         return list(map(rule, items))
     except Exception:
         return [one(item, plan) for item in items]
+
+
+def sizes_of(items, plan):
+    """`size_of` of each."""
+    if plan.header_bytes:
+        return list(map(add, map(plan.size, items), repeat(plan.header_bytes)))
+    return all_of(size_of, plan.size, items, plan)
+
+
+def lengths_of(items, plan):
+    """`length_of` of each."""
+    lengths = all_of(length_of, plan.length, items, plan)
+    return lengths if max(lengths) < schema.NO_LENGTH else [length_of(item, plan) for item in items]
 
 
 class Walk:
@@ -116,7 +128,8 @@ class Walk:
         self._roots = {"root.address": array("Q"), "root.kind": array("I"), "root.label": array("I")}
         self._weak_source, self._weak_target = array("I"), array("Q")
         self._seen = set(map(rshift, hidden, repeat(ALIGNMENT_BITS)))
-        self._pending, self._mappings, self._mapping_counts = [], [], []
+        self._pending, self._mappings = [], []
+        self._listed_mappings, self._listed_counts = [], []
         self._own_references = 0
         self._finds_tracked = gc.get_freeze_count() == 0  # what is frozen is tracked and not listed
         self._row_by_kind, self._size_by_kind = {}, {}
@@ -148,13 +161,13 @@ class Walk:
                 self._drain()
             self._breathe()
         self._drain()
-        while self._mappings:
-            mappings, counts = self._mappings, self._mapping_counts
-            self._mappings, self._mapping_counts = [], []
+        while self._listed_mappings or self._mappings:
+            batches = (self._listed_mappings, self._listed_counts), (self._mappings, None)
+            self._listed_mappings, self._listed_counts, self._mappings = [], [], []
             for plain, rows in ((False, self._own_kinds_rows), (True, self._dict_rows)):
                 # Subclasses first: their instances have namespaces, too.
-                chosen = [(type(mapping) is dict) is plain for mapping in mappings]
-                self._in_slices(rows, list(compress(mappings, chosen)), list(compress(counts, chosen)))
+                for mappings, counts in batches:
+                    self._chosen_rows(rows, mappings, counts, plain)
             self._drain()
 
     def _calibrate(self):
@@ -168,22 +181,32 @@ class Walk:
 
     def _slice(self, items):
         """Listed objects; their mappings are put aside. Counts come first: what follows takes more references."""
-        counts, namespaces = self._refcounts(items), self._labels.namespaces
-        own = self._own_references
-        counts = [schema.SATURATED if n >= IMMORTAL else n - own - (id(o) in namespaces) for n, o in zip(counts, items)]
-        wanted = list(map(not_, map(self._hidden.__contains__, map(id, items))))
-        items, counts = list(compress(items, wanted)), list(compress(counts, wanted))
+        counts, ids = self._refcounts(items), list(map(id, items))
+        counts = self._programs_own(counts, ids)
+        if not self._hidden.isdisjoint(ids):
+            wanted = list(map(not_, map(self._hidden.__contains__, ids)))
+            items, counts = list(compress(items, wanted)), list(compress(counts, wanted))
         kinds = self._kinds(items)
         are_mappings = list(map(self._dicts.__contains__, kinds))
-        self._mappings.extend(compress(items, are_mappings))
-        self._mapping_counts.extend(compress(counts, are_mappings))
+        self._listed_mappings.extend(compress(items, are_mappings))
+        self._listed_counts.extend(compress(counts, are_mappings))
         others = list(map(not_, are_mappings))
         items, kinds, counts = (list(compress(column, others)) for column in (items, kinds, counts))
         self._rows(items, kinds, counts, list(map(get_referents, items)))
 
-    def _in_slices(self, rows, items, counts):
-        for start in range(0, len(items), SLICE):
-            rows(items[start : start + SLICE], counts[start : start + SLICE])
+    def _programs_own(self, counts, ids):
+        """Refcounts without the walk's own references; SATURATED for what lives for ever."""
+        own, namespaces = self._own_references, self._labels.namespaces
+        if max(counts) < IMMORTAL and namespaces.keys().isdisjoint(ids):
+            return list(map(sub, counts, repeat(own)))
+        return [schema.SATURATED if n >= IMMORTAL else n - own - (i in namespaces) for n, i in zip(counts, ids)]
+
+    def _chosen_rows(self, rows, mappings, counts, plain):
+        """`rows` of the mappings that are plain dicts, or of those that are not, in slices."""
+        chosen = list(map(is_, map(is_, map(type, mappings), repeat(dict)), repeat(plain)))
+        mappings, counts = list(compress(mappings, chosen)), counts and list(compress(counts, chosen))
+        for start in range(0, len(mappings), SLICE):
+            rows(mappings[start : start + SLICE], counts and counts[start : start + SLICE])
             self._breathe()
 
     def _drain(self):
@@ -192,16 +215,14 @@ class Walk:
             items = self._pending[-SLICE:]
             del self._pending[-SLICE:]
             kinds = self._kinds(items)
-            mappings = list(compress(items, map(self._dicts.__contains__, kinds)))
-            self._mappings.extend(mappings)
-            self._mapping_counts.extend(repeat(None, len(mappings)))
+            self._mappings.extend(compress(items, map(self._dicts.__contains__, kinds)))
             are_atoms = list(map(self._atoms.__contains__, kinds))
             atoms = list(compress(items, are_atoms))
-            self._rows(atoms, list(compress(kinds, are_atoms)), repeat(None), None)
+            self._rows(atoms, list(compress(kinds, are_atoms)), None, None)
             are_others = list(map(self._others.__contains__, kinds))
             others = list(compress(items, are_others))
-            self._rows(others, list(compress(kinds, are_others)), repeat(None), list(map(get_referents, others)))
-            items = atoms = others = mappings = None
+            self._rows(others, list(compress(kinds, are_others)), None, list(map(get_referents, others)))
+            items = atoms = others = None
             self._breathe()
 
     def _kinds(self, items):
@@ -247,44 +268,43 @@ class Walk:
     def _rows(self, items, kinds, counts, referents):
         """Rows for some objects, and their names.
 
-        `counts` are their refcounts, None for what the collector did not list; `referents` None when they have none.
+        `counts` are their refcounts, None when the collector did not list them; `referents` None when they have none.
         """
         first_row, base, count = len(self._count), len(self._target), len(items)
         columns = self._objects
         columns["object.address"].extend(map(id, items))
         columns["object.type"].extend(map(self._row_by_kind.__getitem__, kinds))
-        columns["object.size"].extend(map(self._size_by_kind.__getitem__, kinds))
-        columns["object.length"].extend(repeat(schema.NO_LENGTH, count))
-        counts = list(islice(counts, count))
-        columns["object.refcount"].extend([schema.SATURATED if n is None else n for n in counts])
-        columns["object.flags"].extend(self._flags(items, kinds, counts))
+        sizes, lengths = self._measure(items, kinds)
+        columns["object.size"].extend(sizes)
+        columns["object.length"].extend(lengths)
+        columns["object.refcount"].extend(repeat(schema.SATURATED, count) if counts is None else counts)
+        columns["object.flags"].extend(self._flags(items, kinds, counts is not None))
         if referents is None:
             self._count.extend(repeat(0, count))
         else:
             self._count.extend(map(len, referents))
             self._refer(list(chain.from_iterable(referents)))
-        for kind, places in grouped(range(count), kinds, self._measured).items():
-            plan, chosen = self._types.plan_by_id[kind], list(map(items.__getitem__, places))
-            if plan.size_bytes is None:
-                for place, size in zip(places, all_of(size_of, plan.size, chosen, plan)):
-                    columns["object.size"][first_row + place] = size
-            if plan.length is not None:
-                for place, length in zip(places, all_of(length_of, plan.length, chosen, plan)):
-                    columns["object.length"][first_row + place] = min(length, schema.NO_LENGTH)
         if referents is not None and not self._named.isdisjoint(kinds):
             self._name(items, kinds, referents, first_row, base)
 
-    def _flags(self, items, kinds, counts):
-        """OBJECT_* bits; tuples and frozensets are never in the list (listing.py): the collector is asked."""
-        if None not in counts:
-            tracked = schema.OBJECT_TRACKED
-            return [tracked | schema.OBJECT_FINALIZED if done else tracked for done in map(is_finalized, items)]
-        found = [0 if n is None else schema.OBJECT_TRACKED for n in counts]
+    def _measure(self, items, kinds):
+        """(sizes in bytes, lengths) of some objects, as iterators."""
+        if self._measured.isdisjoint(kinds):
+            return map(self._size_by_kind.__getitem__, kinds), repeat(schema.NO_LENGTH, len(items))
+        sizes, lengths = {}, {}
+        for kind, group in grouped(items, kinds).items():
+            plan, size = self._types.plan_by_id[kind], self._size_by_kind[kind]
+            sizes[kind] = repeat(size) if plan.size_bytes is not None else iter(sizes_of(group, plan))
+            lengths[kind] = repeat(schema.NO_LENGTH) if plan.length is None else iter(lengths_of(group, plan))
+        return (map(next, map(column.__getitem__, kinds)) for column in (sizes, lengths))
+
+    def _flags(self, items, kinds, are_listed):
+        """OBJECT_* bits, an iterator; tuples and frozensets are never listed (listing.py): the collector is asked."""
+        if are_listed:
+            return map(LISTED_FLAGS.__getitem__, map(is_finalized, items))
         if self._finds_tracked and not UNFINISHED.isdisjoint(kinds):
-            found = [
-                int(kind in UNFINISHED and is_tracked(item)) or flag for kind, item, flag in zip(kinds, items, found)
-            ]
-        return found
+            return map(and_, map(UNFINISHED.__contains__, kinds), map(is_tracked, items))
+        return repeat(0, len(items))
 
     def _refer(self, referents):
         """Note the references of some rows, one after the other, and remember what is new."""
@@ -326,7 +346,7 @@ class Walk:
         self._seen.update(keys_of((target,)))
         names = list(values)
         base = len(self._target)
-        self._rows([target], self._kinds([target]), [None], [list(values.values())])
+        self._rows([target], self._kinds([target]), None, [list(values.values())])
         for index, name in enumerate(names):
             if type(name) is str:
                 self._labels.mark(base + index, schema.LABEL_LOCAL + name)
