@@ -18,6 +18,7 @@ from leakhunt.analysis.graph import HeapGraph
 from leakhunt.analysis.known import BUILT_IN, Known
 from leakhunt.analysis.naming import Names
 from leakhunt.analysis.rules import judge
+from leakhunt.analysis.verdicts import SETTLED_INTERVALS, settled
 from leakhunt.errors import RunError, SnapshotError, UsageError
 from leakhunt.findings import Chain, ClassSeries, Diff, Finding, Findings, ProcessSummary, RefGraph, RunSummary
 from leakhunt.runfolder import ProcessFolder, RunFolder, read_run
@@ -78,7 +79,7 @@ def _judge(process: ProcessFolder, tell: Progress, known: Known) -> _Judged:
         return _Judged(ProcessSummary(process.pid, process.command, 0, notes=tuple(notes)), [], False, 0.0)
     evidence = Evidence(_thinned(snapshots), known)
     tell(f"weighing process {process.pid}", 0.3)
-    verdicts = judge(evidence) if len(evidence.censuses) > 1 else []
+    verdicts = [settled(v, evidence.intervals) for v in judge(evidence)] if len(evidence.censuses) > 1 else []
     tell(f"naming what process {process.pid} holds", 0.7)
     accused = [accuse.finding(evidence, v, process.pid) for v in verdicts if v.confidence >= ACCUSE_AT]
     findings = [placed(process.info, evidence, finding) for finding in accused]
@@ -87,7 +88,8 @@ def _judge(process: ProcessFolder, tell: Progress, known: Known) -> _Judged:
         for v in verdicts
         if NOTE_AT <= v.confidence < ACCUSE_AT
     ]
-    enough = len(evidence.censuses) >= CENSUSES_MIN and len(evidence.deep) >= DEEP_MIN
+    seen = len(evidence.censuses) >= CENSUSES_MIN and len(evidence.deep) >= DEEP_MIN
+    enough = seen and evidence.intervals >= SETTLED_INTERVALS
     interval = snapshots[0].number("interval", 5.0)
     return _Judged(_summary(process, snapshots, evidence, notes), findings, enough, 3.0 * CENSUSES_MIN * interval)
 

@@ -16,7 +16,7 @@ from leakhunt.snapshot import Snapshot
 
 
 def leaking(
-    pid: int = 4711, moments: int = 12, batch: int = 10, deep: Callable[[int], bool] | None = None
+    pid: int = 4711, moments: int = 20, batch: int = 10, deep: Callable[[int], bool] | None = None
 ) -> list[Snapshot]:
     # module shop -> STORE -> Store .orders -> dict -> Order
     heap = Heap(pid=pid)
@@ -32,7 +32,7 @@ def leaking(
     return heap.live(serve, moments, deep)
 
 
-def healthy(pid: int = 4712, moments: int = 12) -> list[Snapshot]:
+def healthy(pid: int = 4712, moments: int = 20) -> list[Snapshot]:
     heap = Heap(pid=pid)
     recent = heap.deque(maxlen=50)
     heap.module("shop", RECENT=recent)
@@ -82,6 +82,24 @@ def test_too_little_is_inconclusive_and_it_is_said_how_long_to_run(tmp_path: Pat
     assert "Run it for 120 s or more" in found.summary
 
 
+def test_what_grew_for_less_than_eighteen_intervals_is_told_but_not_accused(tmp_path: Path) -> None:
+    found = hunt(run_folder(tmp_path / "run", leaking(moments=17)))
+    assert (found.verdict, found.findings) == ("inconclusive", ())
+    assert "Worth watching, not sure enough to accuse: shop.Order in shop.Store.orders" in found.processes[0].notes[0]
+    assert hunt(run_folder(tmp_path / "longer", leaking(moments=18))).verdict == "leak"
+
+
+def test_what_no_age_explains_is_accused_at_once(tmp_path: Path) -> None:
+    # gc.garbage -> Row, Row, ...
+    heap = Heap()
+
+    def fail(k: int) -> None:
+        for _ in range(10):
+            heap.garbage.append(heap.instance("db.Row"))
+
+    assert only(hunt(run_folder(tmp_path / "run", heap.live(fail, 12)))).kind == "uncollectable"
+
+
 def test_a_run_without_any_process_is_inconclusive(tmp_path: Path) -> None:
     found = hunt(run_folder(tmp_path / "run"))
     assert found.verdict == "inconclusive"
@@ -128,7 +146,7 @@ def test_places_are_shown_below_the_programs_path(tmp_path: Path) -> None:
             orders.add(heap.instance("shop.Order"))
 
     finding = only(
-        hunt(run_folder(tmp_path / "run", heap.live(serve), path=f"/usr/lib\x1f{source}", cwd=str(tmp_path)))
+        hunt(run_folder(tmp_path / "run", heap.live(serve, 20), path=f"/usr/lib\x1f{source}", cwd=str(tmp_path)))
     )
     assert finding.holder is not None
     assert (finding.holder.owner, finding.holder.file, finding.holder.line) == ("shop.Store.orders", "shop.py", 3)
@@ -136,15 +154,15 @@ def test_places_are_shown_below_the_programs_path(tmp_path: Path) -> None:
 
 
 def test_a_process_is_summed_up(tmp_path: Path) -> None:
-    found = hunt(run_folder(tmp_path / "run", leaking(moments=12, deep=lambda k: k % 2 == 1)))
+    found = hunt(run_folder(tmp_path / "run", leaking(moments=20, deep=lambda k: k % 2 == 1)))
     (process,) = found.processes
-    assert (process.pid, process.snapshots, process.findings) == (4711, 12, (1,))
-    assert len(process.seconds) == len(process.rss_bytes) == len(process.gc_objects) == 12
-    assert len(process.deep_seconds) == 6
+    assert (process.pid, process.snapshots, process.findings) == (4711, 20, (1,))
+    assert len(process.seconds) == len(process.rss_bytes) == len(process.gc_objects) == 20
+    assert len(process.deep_seconds) == 10
     series = {row.type: row.counts for row in process.classes}
-    assert series["shop.Order"] == tuple(range(10, 130, 10))
+    assert series["shop.Order"] == tuple(range(10, 210, 10))
     assert found.run.command == ("python", "shop.py")
-    assert (found.run.exit_status, found.run.snapshots) == (0, 12)
+    assert (found.run.exit_status, found.run.snapshots) == (0, 20)
 
 
 def test_progress_goes_up_to_its_end(tmp_path: Path) -> None:
@@ -191,7 +209,7 @@ def test_a_cut_snapshot_is_left_out_and_told(tmp_path: Path) -> None:
     cut.write_bytes(cut.read_bytes()[:1000])
     found = hunt(run)
     assert found.verdict == "leak"
-    assert found.processes[0].snapshots == 11
+    assert found.processes[0].snapshots == 19
     assert any("000005.leak" in note and "cut short" in note for note in found.processes[0].notes)
 
 

@@ -60,6 +60,12 @@ class Evidence:
         self.deep = tuple(s for s in self.censuses if s.is_deep)
         self.seconds = np.array([s.number("elapsed") for s in self.censuses])
 
+    @property
+    def intervals(self) -> float:
+        """For how many intervals the process was watched, its exit included."""
+        last = self.snapshots[-1]
+        return last.number("elapsed") / max(last.number("interval", 5.0), 1e-9)
+
     @functools.cached_property
     def lineage(self) -> Lineage:
         return Lineage([HeapGraph(s) for s in self.deep])

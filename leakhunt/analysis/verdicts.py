@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -11,6 +11,10 @@ from .growth import Floats, Trend
 from .holders import Place
 
 NONE = np.empty(0, dtype=np.int64)
+SETTLED_INTERVALS = 18.0
+UNSETTLED_AT_MOST = 0.7
+# What only lives a while grows, too, until the first of it is old enough to go; these conditions are leaks at any age.
+TIMELESS = frozenset(("refcount-leak", "uncollectable", "resurrected"))
 
 
 @dataclass(frozen=True)
@@ -49,3 +53,14 @@ def confidence(trend: Trend, survival: float = 1.0, certainty: float = 0.99) -> 
     doubt += 0.2 * trend.drawdown
     doubt += 0.1 if trend.gain < 15 else 0.0
     return round(max(0.3, 1.0 - doubt), 2)
+
+
+def settled(verdict: Verdict, intervals: float) -> Verdict:
+    """The verdict, less sure where the process was watched for fewer than SETTLED_INTERVALS intervals.
+
+    Sessions that live for a minute, a batch that is flushed after a minute and a half: until then they only grow.
+    No curve tells them from a leak, and the interval is what the user said of the program's time scale.
+    """
+    if intervals >= SETTLED_INTERVALS or verdict.kind in TIMELESS:
+        return verdict
+    return replace(verdict, confidence=min(verdict.confidence, UNSETTLED_AT_MOST))

@@ -46,7 +46,7 @@ def thread_count(pid: int) -> int:
 
 def test_attach_measures_for_a_while_reports_and_lets_go(leaking: subprocess.Popen[bytes], tmp_path: Path) -> None:
     run = tmp_path / "run"
-    done = leakhunt("attach", leaking.pid, "--duration", 4, "--interval", 0.3, "--out", run)
+    done = leakhunt("attach", leaking.pid, "--duration", 6, "--interval", 0.3, "--out", run)
     assert done.returncode == 0, done.stderr
     assert f"measuring process {leaking.pid}; Ctrl-C ends it" in done.stderr
     assert "Session" in done.stderr
