@@ -174,13 +174,15 @@ class Retained:
     """A box of a treemap: `count` objects and all that only they keep alive, `size_bytes` together.
 
     `name` is what a lone object or a place that holds it is called, "" where the box around it said that; `type` is ""
-    for objects of several classes. The boxes inside may be less than the whole: the rest are the objects themselves.
+    for objects of several classes. A `shared` one is held elsewhere too. The boxes inside may be less than the whole:
+    the rest are the objects themselves.
     """
 
     name: str
     type: str
     size_bytes: int
     count: int = 1
+    shared: bool = False
     inside: tuple[Retained, ...] = ()
 
 

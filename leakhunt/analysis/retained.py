@@ -15,9 +15,9 @@ from .graph import Bools, HeapGraph, Ints
 from .naming import Names
 
 SHARE_MIN = 0.01  # of all that is retained; what keeps less alive is joined with its like
-BOXES_MAX = 14  # in one box
+REST_MIN = 0.001  # of all: less than this is not worth a box of what is too small
+BOXES_MAX = 24  # in one box
 DEPTH_MAX = 7
-SHARED = " and elsewhere"
 NAMESPACES = "namespaces of modules and classes"
 
 
@@ -40,29 +40,31 @@ class _Folding:
         self._children = np.argsort(found.idom, kind="stable")[unreached:]
         numbers = np.bincount(found.idom[self._children], minlength=graph.count + 1)
         self._starts = np.concatenate(([0], np.cumsum(numbers)))
-        self._least = max(1.0, SHARE_MIN * float(self._sizes[graph.count]))
+        self._whole = int(self._sizes[graph.count])
+        self._least = max(1.0, SHARE_MIN * self._whole)
 
     def tree(self) -> Retained:
         root = np.array([self._graph.count])
-        return Retained("", "", int(self._sizes[-1]), len(self._children), self._inside(root, "", 1))
+        return Retained("", "", self._whole, len(self._children), inside=self._inside(root, "", 1))
 
     def _inside(self, members: Ints, place: str, depth: int) -> tuple[Retained, ...]:
         """The boxes in the box of `members`, largest first, and last the one of all that are too small."""
         if depth > DEPTH_MAX:
             return ()
-        groups = sorted(self._groups(members), key=self._size, reverse=True)
-        shown = [group for group in groups if self._size(group) >= self._least][:BOXES_MAX]
+        groups = sorted(((self._size(group), group) for group in self._groups(members)), key=lambda pair: -pair[0])
+        shown = [group for size, group in groups if size >= self._least][:BOXES_MAX]
         boxes = [self._box(group, place, depth) for group in shown]
-        if boxes and len(shown) < len(groups):
-            small = groups[len(shown) :]
-            boxes.append(Retained("", "", sum(map(self._size, small)), sum(map(len, small))))
+        rest = sum(size for size, _ in groups[len(shown) :])
+        if boxes and rest >= REST_MIN * self._whole:
+            boxes.append(Retained("", "", rest, sum(len(group) for _, group in groups[len(shown) :])))
         return tuple(boxes)
 
     def _box(self, group: Ints, place: str, depth: int) -> Retained:
         first, size = int(group[0]), self._size(group)
-        name = self._name(first) if len(group) == 1 else NAMESPACES if self._is_namespace[first] else ""
+        name, is_shared = self._name(first) if len(group) == 1 else self._name_of_many(first)
         inside = self._inside(group, name, depth + 1) if size >= 2 * self._least else ()
-        return Retained(name if name != place else "", self._graph.type_name(first), size, len(group), inside)
+        told = name if name != place else ""
+        return Retained(told, self._graph.type_name(first), size, len(group), is_shared, inside)
 
     def _groups(self, members: Ints) -> Iterator[Ints]:
         """What `members` dominate immediately: large objects by themselves, others by class.
@@ -96,16 +98,17 @@ class _Folding:
         found[graph.targets[is_internal[graph.edge_labels]]] = True
         return found
 
-    def _name(self, index: int) -> str:
-        """What a class, function, module or coroutine is called; of others a place that holds them."""
+    def _name(self, index: int) -> tuple[str, bool]:
+        """What a class, function, module or coroutine is called, of others a place that holds them; and others too?"""
         called = self._names.class_of(index)
         if called != self._graph.type_name(index):
-            return called
-        place = next(iter(self._names.owners(index)), "")
-        if self._is_namespace[index]:
-            return place.removesuffix(".__dict__")
-        is_shared = self._graph.kept_tree[1][index] != self._idom[index]
-        return f"{place}{SHARED}" if place and is_shared else place
+            return called, False
+        place = next(iter(self._names.owners(index)), "").removesuffix(".__dict__")
+        is_shared = not self._is_namespace[index] and self._graph.kept_tree[1][index] != self._idom[index]
+        return place, bool(place and is_shared)
+
+    def _name_of_many(self, first: int) -> tuple[str, bool]:
+        return NAMESPACES if self._is_namespace[first] else "", False
 
     def _size(self, group: Ints) -> int:
         return int(self._sizes[group].sum())

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from markupsafe import Markup
 
 from leakhunt.findings import Finding, Findings, Link, ProcessSummary
-from leakhunt.render import units, words
+from leakhunt.render import treemap, units, words
 from leakhunt.render.chart import Chart, Curve
+from leakhunt.render.chosen import top_processes
 from leakhunt.render.classes import class_data, top_rows
 from leakhunt.render.fold import fold
 from leakhunt.render.layout import lay_out
@@ -42,6 +44,7 @@ class Html:
             run_line=words.run_line(findings),
             told=[self._told(findings, finding) for finding in findings.findings[:_FINDINGS]],
             more=max(0, len(findings.findings) - _FINDINGS),
+            maps=list(_maps(findings)),
             ledgers=[_ledger(process) for process in findings.processes[:_PROCESSES]],
             more_processes=max(0, len(findings.processes) - _PROCESSES),
             class_data=class_data(findings),
@@ -121,6 +124,16 @@ def _holder_index(finding: Finding) -> int:
 
 def picture(finding: Finding) -> Markup:
     return inline_svg(lay_out(fold(finding.graph, _BOXES))) if finding.graph and finding.graph.nodes else Markup("")
+
+
+def _maps(findings: Findings) -> Iterator[dict[str, object]]:
+    """Treemaps of each process, one for wide pages and one for phones; the list of boxes is the template's."""
+    for process in top_processes(findings):
+        whole = process.retained
+        if whole and whole.inside:
+            ranks = treemap.ranks_by_name(findings.findings[:_FINDINGS], process.pid)
+            pictures = [treemap.svg(whole, shape, ranks) for shape in (treemap.WIDE, treemap.NARROW)]
+            yield {"pid": process.pid, "whole": whole, "ranks": ranks, "pictures": pictures}
 
 
 def _ledger(process: ProcessSummary) -> dict[str, object]:

@@ -9,7 +9,7 @@ import jinja2
 from markupsafe import Markup
 
 from leakhunt.findings import RefGraph
-from leakhunt.render import units, words
+from leakhunt.render import treemap, units, words
 from leakhunt.render.layout import Drawing, lay_out
 from leakhunt.render.svg import svg
 
@@ -54,6 +54,7 @@ def environment() -> jinja2.Environment:
         "duration": units.duration,
     }
     made.globals |= {"file": _inlined}
+    made.globals |= {f.__name__: f for f in (treemap.facts, treemap.told_of, treemap.rank_of, treemap.leads_to_finding)}
     return made
 
 

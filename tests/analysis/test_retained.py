@@ -60,9 +60,15 @@ def test_a_large_object_stands_apart_from_its_small_brothers() -> None:
 def test_what_is_too_small_to_see_is_one_box_without_a_class() -> None:
     heap = shop(500)
     for n in range(40):
-        heap.modules["shop"].STORE.orders.append(heap.instance(f"shop.Kind{n}", size=10))
+        heap.modules["shop"].STORE.orders.append(heap.instance(f"shop.Kind{n}", size=100))
     *_, last = named(folded(heap), "shop.Store.orders").inside
-    assert last == Retained("", "", 400, 40)
+    assert last == Retained("", "", 4000, 40)
+
+
+def test_what_is_less_than_a_thousandth_is_no_box() -> None:
+    heap = shop(500)
+    heap.modules["shop"].STORE.orders.append(heap.instance("shop.Kind", size=100))
+    assert len(named(folded(heap), "shop.Store.orders").inside) == 1
 
 
 def test_of_more_large_boxes_than_fit_the_smallest_are_joined(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,8 +90,9 @@ def test_what_two_holders_share_is_in_neither_box() -> None:
     shared = heap.bytes(50_000)
     heap.module("shop", LEFT=heap.list([shared, heap.bytes(9_000)]), RIGHT=heap.list([shared, heap.bytes(9_000)]))
     found = folded(heap)
-    assert named(found, "shop.LEFT").size_bytes < 10_000
-    assert named(found, "shop.LEFT and elsewhere").size_bytes == 50_000
+    assert max(box.size_bytes for box in boxes(found) if box.type == "builtins.list") < 10_000
+    (box,) = (box for box in boxes(found) if box.shared)
+    assert (box.name, box.size_bytes) == ("shop.LEFT", 50_000)
 
 
 def test_the_namespace_of_an_object_has_no_box_between_it_and_its_attributes() -> None:
@@ -119,7 +126,7 @@ def test_the_boxes_in_a_box_never_hold_more_than_it_does() -> None:
     found = folded(heap)
     for box in boxes(found):
         assert sum(inner.size_bytes for inner in box.inside) <= box.size_bytes
-    assert sum(box.size_bytes for box in found.inside) == found.size_bytes
+    assert sum(box.size_bytes for box in found.inside) > 0.999 * found.size_bytes
 
 
 def test_a_census_has_no_boxes() -> None:

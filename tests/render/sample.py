@@ -19,6 +19,7 @@ from leakhunt.findings import (
     Node,
     ProcessSummary,
     RefGraph,
+    Retained,
     RunSummary,
 )
 
@@ -27,6 +28,21 @@ SECONDS = tuple(0.5 * n for n in range(1, 21))
 
 def rising(step: int, start: int = 0, moments: int = 20) -> tuple[int, ...]:
     return tuple(start + step * n for n in range(moments))
+
+
+def boxes() -> Retained:
+    """48 MB, of which the cookie jar keeps 30."""
+    cookies = Retained("", "http.cookies.SimpleCookie", 27_000_000, 4_212, inside=(
+        Retained("", "aiohttp.cookiejar.Morsel", 20_000_000, 24_180),
+        Retained("", "", 900_000, 4_211),
+    ))  # fmt: skip
+    jar = Retained(
+        "aiohttp.cookiejar.CookieJar._cookies", "collections.defaultdict", 30_000_000, shared=True, inside=(cookies,)
+    )
+    client = Retained("shop.client", "builtins.module", 31_000_000, inside=(jar,))
+    return Retained("", "", 48_000_000, 900_000, inside=(
+        client, Retained("", "builtins.type", 12_000_000, 2_400), Retained("", "", 5_000_000, 88_000),
+    ))  # fmt: skip
 
 
 def process(pid: int = 4711, found: tuple[int, ...] = (1,), **changes: object) -> ProcessSummary:
@@ -50,6 +66,7 @@ def process(pid: int = 4711, found: tuple[int, ...] = (1,), **changes: object) -
             ClassSeries("shop.db.Cursor", (4,) * 20, (640,) * 20),
         ),
         "findings": found,
+        "retained": boxes(),
     }
     return ProcessSummary(**{**values, **changes})  # type: ignore[arg-type]
 
@@ -225,9 +242,9 @@ def hostile() -> Findings:
         (4711,),
     )
     classes = (ClassSeries(bad, rising(3), rising(5)),)
-    return Findings(
-        run(command=(bad,), path=bad), "leak", bad, (finding,), (process(command=bad, classes=classes),), (bad,)
-    )
+    kept = Retained("", "", 10, inside=(Retained(bad, bad, 9, inside=(Retained("", bad, 4, 2), Retained("", bad, 4))),))
+    known = process(command=bad, classes=classes, retained=kept)
+    return Findings(run(command=(bad,), path=bad), "leak", bad, (finding,), (known,), (bad,))
 
 
 def diff() -> Diff:

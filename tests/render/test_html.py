@@ -115,6 +115,31 @@ def test_the_verdict_comes_first_and_everything_of_the_finding_is_said() -> None
     assert places == sorted(places)
 
 
+def test_what_keeps_the_memory_is_told_as_a_list_too_with_the_way_to_the_finding_open() -> None:
+    page = Page(Html().render(sample.leak()))
+    text = page.text()
+    assert "30 MB, 62% aiohttp.cookiejar.CookieJar._cookies and elsewhere (collections.defaultdict) finding 1" in text
+    assert "20 MB, 42% aiohttp.cookiejar.Morsel ×24,180 finding 1" in text
+    assert [attributes.keys() for tag, attributes in page.tags if tag == "details"] == [
+        {"class", "open"},
+        *[{"open"}] * 3,
+    ]
+
+
+def test_without_a_graph_there_is_no_treemap() -> None:
+    findings = dataclasses.replace(sample.leak(), processes=(sample.process(retained=None),))
+    assert "What keeps the memory" not in Page(Html().render(findings)).text()
+
+
+def test_a_finding_too_far_down_for_the_page_is_named_without_a_link() -> None:
+    found = tuple(sample.cookie_finding(rank) for rank in range(1, 20))
+    process = sample.process(4711, tuple(range(1, 20)))
+    page = Page(Html().render(dataclasses.replace(sample.leak(), findings=found, processes=(process,))))
+    assert "finding 12 finding 13" in page.text()
+    targets = {attributes["href"] for tag, attributes in page.tags if tag == "a"}
+    assert "#finding-12" in targets and "#finding-13" not in targets
+
+
 def test_a_healthy_report_accuses_nobody() -> None:
     text = Page(Html().render(sample.healthy())).text()
     assert "HEALTHY Nothing grows without end." in text
