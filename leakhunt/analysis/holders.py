@@ -25,6 +25,7 @@ GAIN_MIN = 8
 SURVIVAL_MIN = 0.75
 OVERLAP = 0.8
 LASTING = 0.5
+NEARLY_ALL = 0.8
 LIVING = 0.5
 STEADY_MIN = 0.6
 TRIVIAL = frozenset(f"builtins.{name}" for name in ("NoneType", "bool", "int", "float", "complex", "ellipsis"))
@@ -91,7 +92,10 @@ def _is_lasting(names: Names, members: list[int], lasting: dict[str, tuple[int, 
 
 
 def _grown(lineage: Lineage, names: Names, first: int) -> dict[str, list[int]]:
-    """Containers that are larger than at snapshot `first`, by the name of their place."""
+    """Containers that are larger than at snapshot `first`, by the name of their place, the most grown first.
+
+    One that grew by nearly all that its namesakes did stands for them: the others only wobble.
+    """
     then = lineage.present[first]
     before = np.where(then >= 0, extents(lineage.graphs[first])[np.maximum(then, 0)], -1)
     gain = np.where(then >= 0, extents(lineage.last) - before, 0)
@@ -102,7 +106,10 @@ def _grown(lineage: Lineage, names: Names, first: int) -> dict[str, list[int]]:
             break
         if index not in frames:
             groups[_place_name(names, index)].append(index)
-    return groups
+    return {
+        owner: members[:1] if gain[members[0]] >= NEARLY_ALL * gain[members].sum() else members
+        for owner, members in groups.items()
+    }
 
 
 def _place_name(names: Names, index: int) -> str:

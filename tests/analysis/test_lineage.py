@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from heap import Heap, Sequence
+from heap import ITEM_SIZE, Heap, Sequence
 
 from leakhunt.analysis.graph import HeapGraph
 from leakhunt.analysis.lineage import Lineage, same
@@ -47,6 +47,17 @@ def test_an_address_used_again_by_another_class_is_another_object(heap: Heap, or
     orders.append(heap.instance("shop.Invoice"))
     assert orders[0]._address == address
     assert born(lineage(first, heap.snapshot()), "shop.Invoice") == [1]
+
+
+def test_a_tuple_of_another_length_is_another_tuple(heap: Heap, orders: Sequence) -> None:
+    # As CPython keeps it in a free list of its size: same address, class and size.
+    orders.append(heap.tuple())
+    first = heap.snapshot()
+    orders[0].append(heap.instance("shop.Order"))
+    orders[0]._size -= ITEM_SIZE
+    second = heap.snapshot()
+    assert second.column("object.size").tolist()[: len(first.column("object.size"))] == first.column("object.size").tolist()
+    assert born(lineage(first, second), "builtins.tuple") == [1]
 
 
 def test_an_address_used_again_by_the_same_class_overstates_survival(heap: Heap, orders: Sequence) -> None:
