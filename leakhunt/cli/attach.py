@@ -2,54 +2,44 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import os
 import shutil
-import signal
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import click
 
 from leakhunt.attach import procfs
 from leakhunt.attach.attachment import Attachment, begin
 from leakhunt.attach.attachment import detach as detach_from
-from leakhunt.attach.family import Family, everyone
-from leakhunt.cli.options import BUDGET, ENGINE
+from leakhunt.attach.family import Family
+from leakhunt.cli.measuring import begin_family, detached_in_the_end, say_notes
+from leakhunt.cli.options import BUDGET, DEEP, ENGINE, METHOD, NO_CHILDREN, SECONDS
 from leakhunt.cli.output import say, verbosity
 from leakhunt.cli.reporting import report_run
 from leakhunt.command import AgentOptions
 from leakhunt.errors import AttachError, UsageError
-from leakhunt.runfolder import create, discard, finish
+from leakhunt.runfolder import create, finish
 
 _TICK_SECONDS = 0.1
 _SNAPSHOT_SECONDS = 300.0
 _FIRST_SNAPSHOT_SECONDS = 0.05
-_METHODS = click.Choice(["prearmed", "pep768", "ptrace", "gdb"])
 _PID = click.argument("pid", type=click.IntRange(min=1))
-_METHOD = click.option("--method", type=_METHODS, help="Use this way in only (default: the first that is open).")
-_SECONDS = click.FloatRange(min=0, min_open=True, max=86400 * 365)
 
 
 @click.command(epilog="Example:  leakhunt attach 4711 --duration 600 --interval 10")
 @_PID
-@click.option("--duration", type=_SECONDS, metavar="SECONDS", help="Detach after this long (default: at Ctrl-C).")
-@click.option("--interval", type=_SECONDS, default=5.0, metavar="SECONDS", help="Take a census this often (default 5).")
+@click.option("--duration", type=SECONDS, metavar="SECONDS", help="Detach after this long (default: at Ctrl-C).")
+@click.option("--interval", type=SECONDS, default=5.0, metavar="SECONDS", help="Take a census this often (default 5).")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Run folder; default leakhunt-run-<time>.")
-@click.option(
-    "--deep",
-    type=click.Choice(["auto", "never", "every"]),
-    default="auto",
-    help="When to record the whole object graph (default auto).",
-)
+@DEEP
 @BUDGET
 @ENGINE
-@click.option("--no-children", is_flag=True, help="Leave processes alone that it started or will start.")
-@_METHOD
+@NO_CHILDREN
+@METHOD
 @click.option("--fail-on-leak", is_flag=True, help="Exit 1 if a leak was found.")
 @click.option("--html", metavar="FILE", help="Also write the report as one HTML page.")
 @verbosity
@@ -74,22 +64,14 @@ def attach(
     """
     options = AgentOptions(interval, deep, "never", budget, not no_children, engine=engine)
     folder = create(out, procfs.command(pid), dataclasses.asdict(options))
-    try:
-        attachment = begin(pid, folder, options.text(), method)
-    except BaseException:
-        discard(folder)
-        raise
+    attachment, family = begin_family(pid, folder, options, method)
     if verbose:
         say(f"attached to process {pid} ({_how(attachment)}); the run folder is {folder}")
     elif not quiet:
         say(f"measuring process {pid}; Ctrl-C ends it and shows the report")
-    family = Family(pid, folder, options.text(), everyone, not no_children)
-    family.adopt(attachment)
-    with _detached_in_the_end(family, quiet):
+    with detached_in_the_end(family, quiet):
         _wait(family, duration)
-    for note in family.notes:
-        if not quiet:
-            say(str(note))
+    say_notes(family, quiet)
     finish(folder, None)
     leaks = report_run(folder, html, quiet)
     return 1 if leaks and fail_on_leak else 0
@@ -98,7 +80,7 @@ def attach(
 @click.command(epilog="Example:  leakhunt snapshot 4711 -o before.leak")
 @_PID
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, metavar="S.leak", help="File to write.")
-@_METHOD
+@METHOD
 @verbosity
 def snapshot(pid: int, output: Path, method: str | None, quiet: bool, verbose: bool) -> None:
     """Take one snapshot of a running process, and leave it as it was."""
@@ -107,7 +89,7 @@ def snapshot(pid: int, output: Path, method: str | None, quiet: bool, verbose: b
     options = AgentOptions(_FIRST_SNAPSHOT_SECONDS, "every", "never", 1.0, False)
     with tempfile.TemporaryDirectory(prefix=".leakhunt-", dir=output.absolute().parent) as folder:
         attachment = begin(pid, Path(folder), options.text(), method)
-        with _detached_in_the_end(attachment, quiet):
+        with detached_in_the_end(attachment, quiet):
             taken = _first_snapshot(attachment, Path(folder))
         if taken is None:
             raise AttachError(f"Process {pid} wrote no snapshot.", "Try `leakhunt attach` and see what it reports.")
@@ -130,28 +112,6 @@ def detach(pid: int, quiet: bool, verbose: bool) -> None:
         say(f"the agent in process {pid} stops when its last snapshot is written, into {answer.detail}")
     else:
         say(f"detached from process {pid}; `leakhunt report {answer.detail}` shows what was seen")
-
-
-@contextlib.contextmanager
-def _detached_in_the_end(measured: Attachment | Family, quiet: bool) -> Iterator[None]:
-    """Whatever ends the block, Ctrl-C and SIGTERM included, the process is left as it was; a second one waits."""
-    previous = {number: signal.signal(number, _interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        with contextlib.suppress(KeyboardInterrupt):
-            yield
-    finally:
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, *previous})
-        try:
-            if (reason := measured.end()) and not quiet:
-                say(reason)
-        finally:
-            for number, handler in previous.items():
-                signal.signal(number, handler)
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-
-
-def _interrupt(*_: Any) -> None:
-    raise KeyboardInterrupt
 
 
 def _wait(family: Family, duration: float | None) -> None:

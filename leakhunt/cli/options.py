@@ -1,4 +1,4 @@
-"""Options that `run` and `attach` share: what the agent is told in either way."""
+"""Options that commands share: what the agent is told, and how a running process is entered."""
 
 from __future__ import annotations
 
@@ -16,4 +16,17 @@ ENGINE = click.option(
     type=click.Choice(["auto", "c", "python"]),
     default="auto",
     help="What walks the heap (default auto: C where it fits, else Python).",
+)
+SECONDS = click.FloatRange(min=0, min_open=True, max=86400 * 365)
+DEEP = click.option(
+    "--deep",
+    type=click.Choice(["auto", "never", "every"]),
+    default="auto",
+    help="When to record the whole object graph (default auto).",
+)
+NO_CHILDREN = click.option("--no-children", is_flag=True, help="Leave processes alone that it started or will start.")
+METHOD = click.option(
+    "--method",
+    type=click.Choice(["prearmed", "pep768", "ptrace", "gdb"]),
+    help="Use this way in only (default: the first that is open).",
 )
