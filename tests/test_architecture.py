@@ -34,6 +34,7 @@ MAY: dict[str, tuple[set[str], set[str]]] = {
     "show": ({"errors", "findings", "render"}, {"rich", "matplotlib", "pandas"}),
     "pins": ({"agent", "errors", "snapshot"}, set()),
     "rounds": ({"analysis", "findings", "pipeline", "snapshot"}, NUMPY),
+    "tui": ({"analysis", "errors", "findings", "render", "runfolder", "snapshot"}, {"numpy", "rich", "textual"}),
     "attach": ({"agent", "arming", "command", "errors", "package", "runfolder"}, set()),
     "arming": ({"errors"}, set()),
     "command": ({"arming", "errors", "package"}, set()),

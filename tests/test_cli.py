@@ -57,9 +57,10 @@ def test_help_and_launching_load_nothing_heavy() -> None:
     code = """if True:
         import sys
         from leakhunt.cli.app import invoke
-        import leakhunt.cli.run
+        import leakhunt.cli.live, leakhunt.cli.run
         invoke(["--help"])
-        heavy = {"numpy", "scipy", "matplotlib", "rich", "jinja2", "psutil", "leakhunt.pipeline", "leakhunt.snapshot"}
+        heavy = {"numpy", "scipy", "matplotlib", "rich", "textual", "jinja2", "psutil"}
+        heavy |= {"leakhunt.pipeline", "leakhunt.snapshot"}
         sys.exit(", ".join(heavy & set(sys.modules)))
         """
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
@@ -91,6 +92,8 @@ WRONG_USE = {
     "a plot over a directory": (["plot", "x", "-o", "/"], "cannot be written"),
     "a plot format that is none": (["plot", "x", "-o", "x.gif"], "Choose one of"),
     "a pid that is none": (["doctor", "zero"], "zero"),
+    "a view of a process without a terminal": (["live", "4711"], "`leakhunt attach 4711`"),
+    "a view of a run without a terminal": (["live", "run1"], "`leakhunt report run1`"),
 }
 
 

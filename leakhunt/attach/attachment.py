@@ -26,7 +26,14 @@ _LAST_WORDS_SECONDS = 2.0
 
 
 class MeasuredAlready(AttachError):
-    """There is an agent in the process, of this run or of another."""
+    """There is an agent in the process, of this run or of another; `run_folder` as the process sees it."""
+
+    def __init__(self, pid: int, run_folder: str) -> None:
+        super().__init__(
+            f"Process {pid} is being measured already, into {run_folder}.",
+            f"`leakhunt report {run_folder}` shows it; `leakhunt detach {pid}` ends it.",
+        )
+        self.run_folder = run_folder
 
 
 class Relay:
@@ -170,10 +177,7 @@ def _is_far(target: Target) -> bool:
 
 def _refusal(pid: int, answer: Answer) -> AttachError:
     if answer.word == "already":
-        return MeasuredAlready(
-            f"Process {pid} is being measured already, into {answer.detail}.",
-            f"`leakhunt report {answer.detail}` shows it; `leakhunt detach {pid}` ends it.",
-        )
+        return MeasuredAlready(pid, answer.detail)
     return AttachError(f"The agent could not start in process {pid}: {answer.detail or answer.word}.")
 
 

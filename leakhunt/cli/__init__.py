@@ -15,6 +15,7 @@ COMMANDS = {
     "attach": "leakhunt.cli.attach:attach",
     "snapshot": "leakhunt.cli.attach:snapshot",
     "detach": "leakhunt.cli.attach:detach",
+    "live": "leakhunt.cli.live:live",
     "report": "leakhunt.cli.report:report",
     "diff": "leakhunt.cli.diff:diff",
     "chains": "leakhunt.cli.chains:chains",

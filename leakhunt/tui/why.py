@@ -1,0 +1,49 @@
+"""Why something that grows is alive, in words: what Enter on a row of the view shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from leakhunt.errors import LeakhuntError
+from leakhunt.render import units, words
+from leakhunt.render.trees import chain_trees
+
+from .follow import WatchedProcess, WatchedRun
+from .rows import Row
+
+
+@dataclass(frozen=True)
+class Why:
+    """A heading, the retaining chains or the reason why there are none, and what to do next."""
+
+    title: str
+    text: str
+    hint: str = ""
+
+
+def why(run: WatchedRun, process: WatchedProcess, row: Row, width: int) -> Why:
+    """The retaining chains of a row's objects, by the newest graph that there is."""
+    what = words.name(row.name or row.type)
+    title = f"What keeps {what} alive"
+    if process.deep is None:
+        return Why(title, _no_graph_yet(run))
+    seen = f"{title}: the whole graph of {units.duration(process.deep.seconds)} into the run"
+    try:
+        found = process.deep.chain_to(row.address, row.type) if row.address else process.deep.chains(row.type)
+    except LeakhuntError as problem:
+        return Why(seen, words.sentence(problem.message), "Look again when there is a newer graph.")
+    if row.address and not found:
+        return Why(seen, "This container was not there yet.", "Look again when there is a newer graph.")
+    run_path = words.quote(str(run.folder.path))
+    hint = f"leakhunt backrefs {run_path} --type {words.quote(row.type)} -o graph.svg"
+    return Why(seen, chain_trees(found, width=width), hint)
+
+
+def _no_graph_yet(run: WatchedRun) -> str:
+    """What to say where no snapshot holds the whole graph."""
+    if run.folder.info.get("options", {}).get("deep") == "never":
+        return "No chain can be shown: this run takes no snapshot of the whole object graph (--deep never)."
+    return (
+        "No chain can be shown yet: no snapshot of the whole object graph has been taken. The first comes after one "
+        "interval and a half, the next at growing distances."
+    )
