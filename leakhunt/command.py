@@ -25,7 +25,7 @@ class AgentOptions:
     """What the agent is told.
 
     `deep` is "auto", "never", "every" or seconds between snapshots of the whole graph; `engine` is "auto", "c" or
-    "python".
+    "python"; `pause` is how many seconds the program may stand still for a snapshot of the whole graph.
     """
 
     interval: float = 5.0
@@ -35,12 +35,13 @@ class AgentOptions:
     children: bool = True
     values: bool = False
     engine: str = "auto"
+    pause: float = 2.0
 
     def text(self) -> str:
-        """As in LEAKHUNT_OPTIONS: `interval=5,deep=auto,collect=never,budget=0.01,children=1,values=0,engine=auto`."""
+        """As in LEAKHUNT_OPTIONS: `interval=5,deep=auto,collect=never,budget=0.01,children=1,…`."""
         return (
             f"interval={self.interval:g},deep={self.deep},collect={self.collect},budget={self.budget:g},"
-            f"children={self.children:d},values={self.values:d},engine={self.engine}"
+            f"children={self.children:d},values={self.values:d},engine={self.engine},pause={self.pause:g}"
         )
 
 

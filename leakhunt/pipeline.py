@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from leakhunt import sources
-from leakhunt.analysis import accuse, picture
+from leakhunt.analysis import accuse, conduct, picture
 from leakhunt.analysis import chains as chains_module
 from leakhunt.analysis import diff as diff_module
 from leakhunt.analysis.evidence import Evidence
@@ -83,6 +83,7 @@ def _judge(process: ProcessFolder, tell: Progress, known: Known) -> _Judged:
     tell(f"naming what process {process.pid} holds", 0.7)
     accused = [accuse.finding(evidence, v, process.pid) for v in verdicts if v.confidence >= ACCUSE_AT]
     findings = [placed(process.info, evidence, finding) for finding in accused]
+    notes += conduct.notes(snapshots)
     notes += [
         f"Worth watching, not sure enough to accuse: {v.type or v.kind} in {v.owner or 'no holder'} ({v.reason})."
         for v in verdicts

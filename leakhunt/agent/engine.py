@@ -3,7 +3,7 @@
 import sys
 from time import perf_counter, sleep, time
 
-from . import census, ledger, listing, native, own, roots, values, write
+from . import census, headroom, ledger, listing, native, own, roots, values, write
 from .walk import Types, Walk
 
 HOLD_SECONDS = 0.002
@@ -35,11 +35,12 @@ class Engine:
     """Takes snapshots in this process. `package` is the name under which the agent is loaded.
 
     `wanted` is "c", "python", or "auto" for C where it fits; `refusal` says why it is not C. `with_values`: deep
-    snapshots tell of the program's data, too (values.py).
+    snapshots tell of the program's data, too (values.py). `pauses_per_deep`: a deep snapshot's pause is at most so many
+    times that of a census, as measured (benchmarks/README.md).
     """
 
     def __init__(self, package, wanted="auto", with_values=False):
-        self._package, self._with_values = package, with_values
+        self._package, self._wanted, self._with_values = package, wanted, with_values
         self._own = ()
         self.name, self.refusal, self._native = "python", "not wanted", None
         if wanted != "python":
@@ -48,6 +49,7 @@ class Engine:
                 self.name, self.refusal = "c", ""
             except native.Refused as problem:
                 self.refusal = str(problem)
+        self.pauses_per_deep = 1.0 if self._native is None else 4.0
         self._malloc = ledger.Malloc(self._native)
 
     def settle(self):
@@ -63,14 +65,25 @@ class Engine:
     def snapshot(self, deep, meta, stopped=lambda: False):
         """(meta, strings, columns) of this moment, ready for `write.pieces`.
 
-        `stopped` is asked between slices; Interrupted is raised when it says yes.
+        A census in place of a deep snapshot that would take more memory than there is (headroom.py): `graph_refused` in
+        the meta data says so. `stopped` is asked between slices; Interrupted is raised when it says yes.
         """
         begun = perf_counter()
         if not self._own:
             self.settle()
-        meta = dict(meta, time=time(), kind="deep" if deep else "census", engine=self.name)
+        meta = dict(meta, engine=self.name)
         if self.refusal:
-            meta["engine_refusal"] = self.refusal
+            meta["engine_wanted"], meta["engine_refusal"] = self._wanted, self.refusal
+        if deep:
+            try:
+                return self._taken(True, meta, begun, stopped)
+            except MemoryError:
+                meta["graph_refused"] = "memory"
+        return self._taken(False, meta, begun, stopped)  # what the try had in its hands has gone
+
+    def _taken(self, deep, meta, begun, stopped):
+        """As `snapshot`; a pause since `begun` that came to nothing is part of this one's."""
+        meta.update(time=time(), kind="deep" if deep else "census")
         take = self._by_python if self._native is None else self._by_c
         strings, columns, breathe = take(deep, meta, begun, stopped)
         if deep and self._with_values:
@@ -101,8 +114,9 @@ class Engine:
             hidden.add(id(meta))
             found = roots.listed(self._package)
             hidden.update([root.made for root in found])
-            walk = Walk(strings, types, hidden, breathe)
+            walk = Walk(strings, types, hidden, breathe, headroom.limit_bytes())
             walk.run(listed, found)
+            meta["walk_bytes"] = walk.taken_bytes()
             columns.update(walk.columns())
         columns.update(types.columns)
         return strings, columns, breathe
@@ -114,7 +128,7 @@ class Engine:
         hidden = self._hidden()
         hidden.update((id(meta), id(hidden)))
         hidden.update([root.made for root in found])
-        rows = native.take(self._native, deep, hidden, found)
+        rows = native.take(self._native, deep, hidden, found, headroom.limit_bytes())
         breathe = Breath(begun, stopped)
         held_seconds, memory_bytes = rows.figures()
         meta["walk_ms"], meta["walk_bytes"] = round(held_seconds * 1e3, 3), memory_bytes

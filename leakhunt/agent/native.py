@@ -15,7 +15,6 @@ OLDEST = (3, 11)
 ELF_KIND = slice(4, 6)  # 32 or 64 bits, byte order
 ELF_MACHINE = slice(18, 20)
 OLDEST_GLIBC = (2, 17)
-MEMORY_BYTES_MIN = 64 << 20
 SLICE = 64
 
 
@@ -90,10 +89,10 @@ def rules():
     )  # fmt: skip
 
 
-def take(walk, deep, hidden, roots):
+def take(walk, deep, hidden, roots, limit_bytes):
     """The rows of this moment. `hidden` are addresses that are never rows; `roots` as from roots.listed().
 
-    Raises MemoryError when the walk would take more than half of what the machine has left.
+    Raises MemoryError when the walk would take more than `limit_bytes`.
     """
     flat, given = [], rules()
     for root in roots:
@@ -106,17 +105,7 @@ def take(walk, deep, hidden, roots):
         [r.locals for r in roots if r.locals],
     ):
         hidden.extend(map(id, group))
-    return walk.take(given, hidden, flat, deep, memory_limit())
-
-
-def memory_limit():
-    """Bytes that one walk may take: half of the memory that is available."""
-    from . import ledger
-
-    for line in ledger.read_file("/proc/meminfo").splitlines():
-        if line.startswith(b"MemAvailable:"):
-            return max(int(line.split()[1]) * 1024 // 2, MEMORY_BYTES_MIN)
-    return 1 << 34
+    return walk.take(given, hidden, flat, deep, limit_bytes)
 
 
 def census(rows, types):

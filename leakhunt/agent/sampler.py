@@ -1,23 +1,19 @@
-"""When to snapshot: the interval, the overhead budget, fork, exit."""
+"""The thread that takes snapshots: its beginning and end, around forks and at the exit."""
 
 import os
 import sys
 from _thread import allocate_lock, get_native_id, start_new_thread
-from time import monotonic, sleep, thread_time, time
+from time import sleep, thread_time, time
 
 from . import schema, write
 from .engine import Engine, Interrupted, version
+from .governor import Governor
 
 try:
     from _signal import SIG_BLOCK, pthread_sigmask, valid_signals
 except ImportError:  # not every build has pthread_sigmask
     pthread_sigmask = None
 
-DEEP_RATIO = 1.25  # a deep snapshot when the run is this much older than at the last one …
-DEEP_SPACING = 1.9  # … and this many intervals have passed
-DEEP_SPACING_MAX_SECONDS = 3600.0
-CREDIT_SECONDS = 3.0  # what may be spent before the budget binds, so that short runs are seen at all
-STRETCH_MAX = 20.0
 EXIT_WAIT_SECONDS = 10.0
 PROBLEMS_BYTES = 4096
 
@@ -42,6 +38,7 @@ class Options:
         self.deep = given.get("deep", "auto")
         self.collect = given.get("collect", "never")
         self.budget = float(given.get("budget", 0.01))
+        self.pause = float(given.get("pause", 2.0))
         self.children = given.get("children", "1") != "0"
         self.engine = given.get("engine", "auto")
         self.values = given.get("values", "0") != "0"
@@ -59,11 +56,8 @@ class Sampler:
     def _reset(self):
         self._folder = None
         self._sequence = 0
-        self._begun = monotonic()
-        self._spent = 0.0  # processor seconds of the agent
-        self._census_cost = 0.0
+        self._governor = Governor(self._options, self._engine.pauses_per_deep)
         self._footprint = {}
-        self._deep_at = -1.0
         self._lost = 0
         self._stop = False
         self._finished = allocate_lock()
@@ -116,8 +110,9 @@ class Sampler:
             while not self._stop and not self._asked_to_stop():
                 if self._wake.acquire(True, due):
                     break
-                self._take(self._is_deep_due(), "interval")
-                due = self._next_in()
+                deep, graph_refused = self._governor.choose()
+                self._take(deep, "interval", graph_refused)
+                due = self._governor.wait()
         except Exception as problem:  # the program goes on whatever happens here
             self._note("the agent stopped: %s" % told(problem))
         finally:
@@ -127,52 +122,26 @@ class Sampler:
         """Whether somebody outside left a file named "stop" in the process folder (leakhunt detach)."""
         return self._folder is not None and os.path.exists(os.path.join(self._folder, "stop"))
 
-    def _is_deep_due(self):
-        mode, now = self._options.deep, monotonic() - self._begun
-        if mode in ("never", "every"):
-            return mode == "every"
-        if self._is_over_budget():
-            return False
-        if self._deep_at < 0:
-            return now >= 1.5 * self._options.interval  # not the first: imports are still going on
-        since = now - self._deep_at
-        if mode != "auto":
-            return since >= float(mode) * 0.99
-        spacing = max(self._deep_at * (DEEP_RATIO - 1), DEEP_SPACING * self._options.interval)
-        return since >= min(spacing, max(DEEP_SPACING_MAX_SECONDS, self._options.interval))
-
-    def _is_over_budget(self):
-        allowed = CREDIT_SECONDS + self._options.budget * (monotonic() - self._begun)
-        return self._options.budget > 0 and self._spent > allowed
-
-    def _next_in(self):
-        """Seconds to the next snapshot: the interval, stretched so that censuses alone keep to a spent budget."""
-        interval = self._options.interval
-        if self._is_over_budget():
-            return min(max(interval, self._census_cost / self._options.budget), STRETCH_MAX * interval)
-        return interval
-
-    def _take(self, deep, moment):
+    def _take(self, deep, moment, graph_refused=""):
         """Take and write one snapshot; what can't be written is counted and told, never raised."""
-        begun, cpu_begun = monotonic(), thread_time()
+        cpu_begun, pause_ms = thread_time(), 0.0
         memory = self._engine.memory()
         try:
             if self._folder is None:
                 self._open_folder()
-            meta = {
-                "pid": self._pid, "sequence": self._sequence + 1, "moment": moment, "python": version(),
-                "elapsed": round(begun - self._begun, 4), "interval": self._options.interval, "lost": self._lost,
-                "spent_seconds": round(self._spent, 4),
-            }  # fmt: skip
-            meta.update(self._footprint)
-            if deep and self._options.collect == "before-deep":
-                import gc
-
-                meta["collected"] = gc.collect()
-            taken = self._engine.snapshot(deep, meta, self._is_stopping)
-            self._sequence += 1
+            meta = self._meta(moment)
+            if graph_refused:
+                meta["graph_refused"] = graph_refused
             if deep:
-                self._deep_at = begun - self._begun
+                self._governor.tried_deep()
+                if self._options.collect == "before-deep":
+                    import gc
+
+                    meta["collected"] = gc.collect()
+            taken = self._engine.snapshot(deep, meta, self._is_stopping)
+            if deep == (taken[0]["kind"] == "deep"):  # else it is a try that was given up, and the census in its place
+                pause_ms = taken[0]["hold_ms"]
+            self._sequence += 1
             write.write_whole(os.path.join(self._folder, "%06d.leak" % self._sequence), write.pieces(*taken))
         except Interrupted:
             pass
@@ -181,10 +150,18 @@ class Sampler:
             self._note("%d snapshots lost: %s" % (self._lost, told(problem)))
         taken = None
         self._own_up(memory)
-        cost = thread_time() - cpu_begun
-        self._spent += cost
-        if not deep:
-            self._census_cost = cost
+        self._governor.took(deep, thread_time() - cpu_begun, pause_ms)
+
+    def _meta(self, moment):
+        meta = {
+            "pid": self._pid, "sequence": self._sequence + 1, "moment": moment, "python": version(),
+            "elapsed": round(self._governor.elapsed(), 4), "interval": self._options.interval, "lost": self._lost,
+            "spent_seconds": round(self._governor.spent_seconds, 4),
+            "waited_seconds": round(self._governor.waited_seconds, 4), "budget": self._options.budget,
+            "pause_limit_seconds": self._options.pause,
+        }  # fmt: skip
+        meta.update(self._footprint)
+        return meta
 
     def _own_up(self, before):
         """Add to `agent_…` what the process grew by while a snapshot was taken: it is not the program's growth."""
@@ -213,7 +190,7 @@ class Sampler:
         arguments = getattr(sys, "orig_argv", None) or [sys.executable, *getattr(sys, "argv", [])]
         return {
             "pid": self._pid, "ppid": os.getppid(), "python": version(), "executable": sys.executable,
-            "command": " ".join(arguments), "started": time() - (monotonic() - self._begun),
+            "command": " ".join(arguments), "started": time() - self._governor.elapsed(),
             "engine": self._engine.name, "path": "\x1f".join(map(str, sys.path)), "cwd": os.getcwd(),
         }  # fmt: skip
 

@@ -25,6 +25,9 @@ IMMORTAL = (1 << 31) if sys.version_info >= (3, 12) else sys.maxsize  # PEP 683;
 get_referents = gc.get_referents
 is_tracked = gc.is_tracked
 getrefcount = sys.getrefcount
+getsizeof = sys.getsizeof
+INT_BYTES = getsizeof(1 << 44)
+POINTER_BYTES = 8
 is_finalized = getattr(gc, "is_finalized", lambda item: False)
 
 LISTED_FLAGS = schema.OBJECT_TRACKED, schema.OBJECT_TRACKED | schema.OBJECT_FINALIZED  # by whether it was finalized
@@ -117,9 +120,11 @@ class Walk:
     """One walk of the heap; `columns()` holds its rows afterwards.
 
     `hidden` are ids of the agent's own objects: never rows, never followed. `breathe` is called between slices.
+    MemoryError is raised when it takes more than about `limit_bytes`.
     """
 
-    def __init__(self, strings, types, hidden, breathe):
+    def __init__(self, strings, types, hidden, breathe, limit_bytes):
+        self._limit_bytes = limit_bytes
         self._strings, self._types, self._breathe = strings, types, breathe
         self._hidden = set(hidden)
         self._objects = {name: array(code) for name, code in OBJECT_COLUMNS}
@@ -141,6 +146,13 @@ class Walk:
         references = {"reference.count": self._count, "reference.target": self._target}
         weak = {"weak.source": self._weak_source, "weak.target": self._weak_target}
         return {**self._objects, **references, **weak, **self._labels.columns(), **self._roots}
+
+    def taken_bytes(self):
+        """Bytes that the walk has taken, but for names and the list it began with."""
+        columns = (*self._objects.values(), self._count, self._target)
+        rows = sum([len(column) * column.itemsize for column in columns])
+        waiting = len(self._pending) + len(self._mappings) + len(self._listed_mappings)
+        return rows + getsizeof(self._seen) + len(self._seen) * INT_BYTES + waiting * POINTER_BYTES
 
     def run(self, listed, roots):
         """Rows for `listed` (what `gc.get_objects()` gave), for the `roots`, and for all that they refer to.
@@ -313,6 +325,8 @@ class Walk:
         new = set(found).difference(self._seen)  # goes through the few found; `keys() - seen` would through all seen
         self._seen |= new
         self._pending.extend(map(found.__getitem__, new))
+        if self.taken_bytes() > self._limit_bytes:
+            raise MemoryError
 
     def _name(self, items, kinds, referents, first_row, base):
         """Names for those of a slice whose class asks for it."""

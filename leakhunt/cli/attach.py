@@ -17,7 +17,7 @@ from leakhunt.attach.attachment import Attachment, begin
 from leakhunt.attach.attachment import detach as detach_from
 from leakhunt.attach.family import Family
 from leakhunt.cli.measuring import begin_family, detached_in_the_end, say_notes
-from leakhunt.cli.options import BUDGET, DEEP, ENGINE, METHOD, NO_CHILDREN, SECONDS
+from leakhunt.cli.options import BUDGET, DEEP, ENGINE, METHOD, NO_CHILDREN, PAUSE, SECONDS
 from leakhunt.cli.output import say, verbosity
 from leakhunt.cli.reporting import report_run
 from leakhunt.command import AgentOptions
@@ -37,6 +37,7 @@ _PID = click.argument("pid", type=click.IntRange(min=1))
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Run folder; default leakhunt-run-<time>.")
 @DEEP
 @BUDGET
+@PAUSE
 @ENGINE
 @NO_CHILDREN
 @METHOD
@@ -50,6 +51,7 @@ def attach(
     out: Path | None,
     deep: str,
     budget: float,
+    pause: float,
     engine: str,
     no_children: bool,
     method: str | None,
@@ -62,7 +64,7 @@ def attach(
 
     Nothing needs to be installed in it, and it runs on as before when the time is over or Ctrl-C is pressed.
     """
-    options = AgentOptions(interval, deep, "never", budget, not no_children, engine=engine)
+    options = AgentOptions(interval, deep, "never", budget, not no_children, engine=engine, pause=pause)
     folder = create(out, procfs.command(pid), dataclasses.asdict(options))
     attachment, family = begin_family(pid, folder, options, method)
     if verbose:

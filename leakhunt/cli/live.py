@@ -16,7 +16,7 @@ from leakhunt.attach import procfs
 from leakhunt.attach.attachment import MeasuredAlready
 from leakhunt.attach.family import Family
 from leakhunt.cli.measuring import begin_family, detached_in_the_end, say_notes
-from leakhunt.cli.options import BUDGET, DEEP, ENGINE, METHOD, NO_CHILDREN, SECONDS
+from leakhunt.cli.options import BUDGET, DEEP, ENGINE, METHOD, NO_CHILDREN, PAUSE, SECONDS
 from leakhunt.cli.output import say, verbosity
 from leakhunt.cli.reporting import short
 from leakhunt.command import AgentOptions
@@ -34,6 +34,7 @@ _LEAVING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 )
 @DEEP
 @BUDGET
+@PAUSE
 @ENGINE
 @NO_CHILDREN
 @METHOD
@@ -44,6 +45,7 @@ def live(
     out: Path | None,
     deep: str,
     budget: float,
+    pause: float,
     engine: str,
     no_children: bool,
     method: str | None,
@@ -65,7 +67,7 @@ def live(
         return
     if not int(target):
         raise UsageError("0 is not a process.", "`ps` lists those that there are.")
-    options = AgentOptions(interval, deep, "never", budget, not no_children, engine=engine)
+    options = AgentOptions(interval, deep, "never", budget, not no_children, engine=engine, pause=pause)
     try:
         _measure(int(target), options, out, method, quiet)
     except MeasuredAlready as problem:

@@ -11,6 +11,13 @@ BUDGET = click.option(
     metavar="FRACTION",
     help="Largest share of the program's time to take (default 0.01).",
 )
+PAUSE = click.option(
+    "--pause",
+    type=click.FloatRange(min=0, min_open=True),
+    default=2.0,
+    metavar="SECONDS",
+    help="Leave out the object graph where recording it would stop the program for longer (default 2).",
+)
 ENGINE = click.option(
     "--engine",
     type=click.Choice(["auto", "c", "python"]),

@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import click
 
-from leakhunt.cli.options import BUDGET, ENGINE
+from leakhunt.cli.options import BUDGET, ENGINE, PAUSE
 from leakhunt.cli.output import say, verbosity
 from leakhunt.cli.reporting import Following, check_html, report_run, short
 from leakhunt.command import AgentOptions, find_program
@@ -55,6 +55,7 @@ def _deep(context: click.Context, parameter: click.Parameter, value: str) -> str
     help="Force a garbage collection (default never: it would hide cyclic garbage that waits).",
 )
 @BUDGET
+@PAUSE
 @ENGINE
 @click.option("--no-children", is_flag=True, help="Measure the first Python process only, not those it starts.")
 @click.option("--no-attach", is_flag=True, help="Leave a Python alone that did not load the agent (-I, -E, -S).")
@@ -78,6 +79,7 @@ def run(
     deep: str,
     collect: str,
     budget: float,
+    pause: float,
     engine: str,
     values: bool,
 ) -> NoReturn:
@@ -94,7 +96,7 @@ def run(
             raise UsageError(
                 "--exec leaves no leakhunt behind to write --html.", "Use `leakhunt report --format html`."
             )
-    options = AgentOptions(interval, deep, collect, budget, not no_children, values, engine)
+    options = AgentOptions(interval, deep, collect, budget, not no_children, values, engine, pause)
     folder = create(out, command, dataclasses.asdict(options))
     if verbose:
         say(f"the run folder is {folder}")

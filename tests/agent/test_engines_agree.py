@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from leakhunt.agent import native, schema, write
+from leakhunt.agent import headroom, native, schema, write
 from leakhunt.agent.engine import Engine
 from leakhunt.snapshot import Snapshot
 
@@ -236,6 +236,19 @@ def test_a_memory_limit_is_kept(quiet: None) -> None:
     walk = native.load("leakhunt.agent")
     with pytest.raises(MemoryError):
         walk.take(native.rules(), [], [], True, 1 << 20)
+    del made
+
+
+@pytest.mark.parametrize("engine", ["c", "python"])
+def test_a_graph_that_memory_does_not_allow_is_left_out(
+    engine: str, quiet: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = heap(1)
+    monkeypatch.setattr(headroom, "limit_bytes", lambda: 8 << 20)
+    meta, _, columns = Engine("leakhunt.agent", engine).snapshot(True, {})
+    assert (meta["kind"], meta["graph_refused"]) == ("census", "memory")
+    assert "object.address" not in columns
+    assert len(columns["census.count"]) > 10
     del made
 
 

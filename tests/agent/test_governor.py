@@ -1,0 +1,130 @@
+"""When the agent looks, and how deep: the budget and the longest pause, by a clock that the test turns."""
+
+from __future__ import annotations
+
+import pytest
+
+from leakhunt.agent import governor as module
+from leakhunt.agent import headroom, ledger
+from leakhunt.agent.sampler import Options
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(module, "monotonic", clock)
+    return clock
+
+
+def a_run(
+    clock: Clock, options: str, seconds: float, census_cost: float, deep_cost: float, pauses: float = 4.0
+) -> dict:
+    """What becomes of a run in which snapshots cost so much processor time, all of it pause."""
+    governor = module.Governor(Options(options), pauses)
+    done = {"census": 0, "deep": 0, "budget": 0, "pause": 0, "waits": []}
+    end = clock.now + seconds
+    clock.now += governor.waited_seconds
+    while clock.now < end:
+        deep, refused = governor.choose()
+        if deep:
+            governor.tried_deep()
+        cost = deep_cost if deep else census_cost
+        clock.now += cost
+        governor.took(deep, cost, cost * 1e3)
+        done["deep" if deep else "census"] += 1
+        if refused:
+            done[refused] += 1
+        done["waits"].append(governor.wait())
+        clock.now += done["waits"][-1]
+    done["share"] = governor.spent_seconds / seconds
+    return done
+
+
+def test_a_small_heap_is_looked_at_every_interval(clock: Clock) -> None:
+    done = a_run(clock, "interval=1", 600, census_cost=0.002, deep_cost=0.01)
+    assert set(done["waits"]) == {1.0}
+    assert done["budget"] == done["pause"] == 0
+    assert done["deep"] > 10
+
+
+@pytest.mark.parametrize("deep", ["auto", "every", "20"])
+def test_a_large_heap_takes_its_share_of_the_time_and_no_more(deep: str, clock: Clock) -> None:
+    done = a_run(clock, f"interval=1,deep={deep}", 7200, census_cost=0.1, deep_cost=0.4)
+    assert done["share"] <= 0.01 + (module.CREDIT_SECONDS + 0.4) / 7200
+
+
+def test_an_overdrawn_budget_does_not_end_the_graphs_for_ever(clock: Clock) -> None:
+    done = a_run(clock, "interval=1", 7200, census_cost=0.1, deep_cost=0.4)
+    assert done["budget"] > 0
+    assert done["deep"] > 15
+
+
+def test_a_graph_that_would_stop_the_program_too_long_is_never_tried(clock: Clock) -> None:
+    done = a_run(clock, "interval=5,pause=1", 600, census_cost=0.3, deep_cost=1.2)
+    assert done["deep"] == 0
+    assert done["pause"] > 0
+
+
+def test_the_expected_pause_follows_what_was_seen(clock: Clock) -> None:
+    # four pauses of a census would be too long, but a graph takes two: the first, of a smaller heap, told so
+    governor = module.Governor(Options("interval=5,pause=1,budget=1"), 4.0)
+    clock.now += 10
+    governor.took(False, 0.1, 100)
+    assert governor.choose() == (True, "")
+    governor.tried_deep()
+    governor.took(True, 0.2, 200)
+    governor.took(False, 0.4, 400)
+    clock.now += 100
+    assert governor.choose() == (True, "")
+    governor.took(False, 0.6, 600)
+    assert governor.choose() == (False, "pause")
+
+
+# --- memory ----------------------------------------------------------------------------------------------------------
+
+
+def test_half_of_what_is_left_may_be_taken_in_a_container_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    group = "/sys/fs/cgroup/shop"
+    files = {
+        "/proc/meminfo": b"MemTotal: 9 kB\nMemAvailable:   8000000 kB\n",
+        "/proc/self/cgroup": b"0::/shop/worker\n",
+        f"{group}/memory.max": b"2000000000\n",
+        f"{group}/memory.current": b"1500000000\n",
+        f"{group}/memory.stat": b"anon 5\ninactive_file 100000000\n",
+        f"{group}/worker/memory.max": b"max\n",
+        f"{group}/worker/memory.current": b"1500000000\n",
+    }
+    monkeypatch.setattr(ledger, "read_file", lambda path: files.get(path, b""))
+    assert headroom.limit_bytes() == 300_000_000
+    del files["/proc/self/cgroup"]
+    assert headroom.limit_bytes() == 4_096_000_000
+
+
+def test_the_process_has_a_limit_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    files = {
+        "/proc/self/limits": b"Limit  Soft Limit  Hard Limit  Units\nMax address space  1000000000  unlimited  bytes\n",
+        "/proc/self/status": b"VmSize:\t  500000 kB\n",
+    }
+    monkeypatch.setattr(ledger, "read_file", lambda path: files.get(path, b""))
+    assert headroom.limit_bytes() == 244_000_000
+    files["/proc/self/limits"] = files["/proc/self/limits"].replace(b"1000000000", b"unlimited")
+    assert headroom.limit_bytes() == headroom.PLENTY_BYTES // 2
+
+
+def test_the_first_version_of_control_groups_has_other_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    group = "/sys/fs/cgroup/memory"
+    files = {
+        "/proc/self/cgroup": b"9:cpu,cpuacct:/x\n4:memory:/docker/1\n0::/\n",
+        f"{group}/memory.limit_in_bytes": b"1000000000\n",
+        f"{group}/memory.usage_in_bytes": b"400000000\n",
+    }
+    monkeypatch.setattr(ledger, "read_file", lambda path: files.get(path, b""))
+    assert headroom.limit_bytes() == 300_000_000
