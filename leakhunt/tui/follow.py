@@ -47,22 +47,29 @@ class WatchedProcess:
         self.folder, self._seen = folder, len(folder.snapshots)
         stride = max(1, -(-len(new) // MOMENTS_MAX))
         chosen = {path for number, path in enumerate(new) if number % stride == 0 or number >= len(new) - 2}
-        loaded = {path: self._load(path) for path in new if path in chosen}
-        for snapshot in filter(None, loaded.values()):
-            self.history.add(snapshot)
-            self.newest_time, self.interval = snapshot.number("time"), snapshot.number("interval")
-        self._choose_deep(loaded[path] if path in loaded else self._load(path) for path in reversed(new))
+        for path in new:
+            if path in chosen and (snapshot := self._load(path)) is not None:
+                self.history.add(snapshot)
+                self.newest_time, self.interval = snapshot.number("time"), snapshot.number("interval")
+                self._consider(snapshot)
+        self._look_back(path for path in reversed(new) if path not in chosen)
 
-    def _choose_deep(self, newest_first: Iterable[Snapshot | None]) -> None:
-        """Remember the newest graph; that of the exit only where there is no other."""
-        for snapshot in newest_first:
-            if snapshot is None or not snapshot.is_deep:
-                continue
-            if snapshot.meta.get("moment") != EXIT:
-                self._newest_deep = snapshot
+    def _consider(self, snapshot: Snapshot) -> bool:
+        """Take this graph as the newest, that of the exit only where there is no other; whether it was taken."""
+        is_first = self._deep is None and self._newest_deep is None
+        if snapshot.is_deep and (is_first or not _is_exit(snapshot)):
+            self._newest_deep = snapshot
+            return True
+        return False
+
+    def _look_back(self, newest_first: Iterable[Path]) -> None:
+        """The newest graph may be among the snapshots that were not chosen."""
+        for path in newest_first:
+            best = self._newest_deep
+            if best is not None and not _is_exit(best) and str(path) < best.path:
                 return
-            if self._deep is None and self._newest_deep is None:
-                self._newest_deep = snapshot
+            if (snapshot := self._load(path)) is not None and self._consider(snapshot):
+                return
 
     def _load(self, path: Path) -> Snapshot | None:
         try:
@@ -70,6 +77,10 @@ class WatchedProcess:
         except SnapshotError as problem:
             self.problem_by_file[path.name] = str(problem)
             return None
+
+
+def _is_exit(snapshot: Snapshot) -> bool:
+    return snapshot.meta.get("moment") == EXIT
 
 
 class WatchedRun:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .history import Bools, Containers, History, Ints, Moment
+from .history import Bools, Containers, Floats, History, Ints, Moment
 
 SPARK_POINTS = 16
 ROWS_MAX = 50
@@ -94,12 +94,13 @@ def growing_holders(history: History, owner_of: OwnerOf, limit: int = ROWS_MAX) 
 
 
 def _growing_containers(history: History) -> Iterator[Row]:
-    last = history.last.containers
-    since_start = last.lengths - last.bases
-    since_mark = since_start if history.mark is None else last.lengths - _lengths_at(history.mark, last, last.bases)
+    now, begun = history.last.containers, history.beginnings
+    since_start = since_mark = now.lengths - begun.lengths
+    if history.mark is not None:
+        since_mark = now.lengths - _lengths_at(history.mark, now, begun.since, begun.lengths)
     numbers = _most_grown(since_mark, since_start, CONTAINERS_MAX)
-    picked = last.pick(numbers)
-    curves = np.array([_lengths_at(moment, picked, np.zeros_like(numbers)) for moment in history.spread(SPARK_POINTS)])
+    picked, since, nothing = now.pick(numbers), begun.since[numbers], np.zeros_like(numbers)
+    curves = np.array([_lengths_at(moment, picked, since, nothing) for moment in history.spread(SPARK_POINTS)])
     for place, number in enumerate(numbers.tolist()):
         yield Row(
             name="",
@@ -112,11 +113,11 @@ def _growing_containers(history: History) -> Iterator[Row]:
         )
 
 
-def _lengths_at(moment: Moment, containers: Containers, otherwise: Ints) -> Ints:
+def _lengths_at(moment: Moment, containers: Containers, since: Floats, otherwise: Ints) -> Ints:
     """Items that each of `containers` had at a moment, `otherwise` where it was not there yet."""
     then = moment.containers
-    rows = then.find(containers.addresses, containers.kinds)
-    there = (rows >= 0) & (containers.since <= moment.seconds)
+    rows = then.find(containers)
+    there = (rows >= 0) & (since <= moment.seconds)
     lengths = otherwise.copy()
     lengths[there] = then.lengths[rows[there]]
     return lengths

@@ -78,9 +78,10 @@ def test_the_newest_graph_of_a_long_run_is_found_between_the_chosen_ones(run: Pa
     shop = Shop(run, orders=0)
     for number in range(3 * MOMENTS_MAX):
         shop.order(1)
-        shop.write(deep=number in (10, 400))
+        shop.write(deep=number in (10, 401))
+    shop.write(deep=True, moment="exit")
     deep = refreshed(WatchedRun(run)).processes[0].deep
-    assert deep is not None and deep.seconds == 5.0 * 401
+    assert deep is not None and deep.seconds == 5.0 * 402
 
 
 def test_holders_have_names_from_the_first_graph_on(run: Path) -> None:
