@@ -101,7 +101,8 @@ class Holder:
 class Node:
     """A box of a reference graph: one object, or `count` siblings folded into one.
 
-    `role` is "leaked", "holder", "root", "finalizer" or "".
+    `role` is "leaked", "holder", "root", "finalizer" or "". `inside` says what is folded, the largest first: nodes of
+    as many objects together. `retained_bytes` is what would be freed with them, 0 where that was not asked.
     """
 
     id: int
@@ -110,6 +111,8 @@ class Node:
     size_bytes: int = 0
     role: str = ""
     detail: str = ""
+    retained_bytes: int = 0
+    inside: tuple[Node, ...] = ()
 
 
 @dataclass(frozen=True)

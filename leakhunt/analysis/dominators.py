@@ -52,6 +52,12 @@ def dominators(graph: HeapGraph, also_roots: NDArray[np.int64] | None = None) ->
     return Dominators(idom, retained(graph, order, idom))
 
 
+def kept_dominators(graph: HeapGraph) -> Dominators:
+    """As `dominators`, with what is held from outside the heap as roots too: of all but garbage."""
+    kept, parents = graph.kept_tree
+    return dominators(graph, np.flatnonzero(kept & (parents == graph.count)))
+
+
 def _by_kernels(offsets: NDArray[np.int64], targets: NDArray[np.int32], graph: HeapGraph) -> Dominators:
     idom, order = np.empty(graph.count + 1, dtype=np.int32), np.empty(graph.count + 1, dtype=np.int32)
     count = _kernels.dominators(graph.count, offsets, targets, idom, order)

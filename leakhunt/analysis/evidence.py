@@ -13,7 +13,7 @@ from leakhunt.findings import Retained
 from leakhunt.snapshot import Snapshot
 
 from . import growth, holders
-from .dominators import Dominators, dominators, is_affordable
+from .dominators import Dominators, is_affordable, kept_dominators
 from .graph import Bools, HeapGraph, Ints
 from .growth import Floats, Trend
 from .holders import Place
@@ -110,9 +110,7 @@ class Evidence:
 
     @functools.cached_property
     def dominators(self) -> Dominators:
-        graph = self.graph
-        kept, parents = graph.kept_tree
-        return dominators(graph, np.flatnonzero(kept & (parents == graph.count)))
+        return kept_dominators(self.graph)
 
     @functools.cached_property
     def retained(self) -> Retained | None:

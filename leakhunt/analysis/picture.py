@@ -9,8 +9,10 @@ import numpy as np
 
 from leakhunt.findings import Edge, Node, RefGraph
 
+from .dominators import is_affordable, kept_dominators
 from .evidence import Evidence
 from .finalizers import finalizable
+from .folded import folded
 from .graph import HeapGraph, Ints, Root
 from .naming import Names, reading
 from .verdicts import Verdict
@@ -20,16 +22,26 @@ SHOWN_CLASSES = 4
 
 @dataclass
 class Sketch:
-    """A RefGraph while it is drawn up: one box for each key."""
+    """A RefGraph while it is drawn up: one box for each key. `retained_sizes` are None where they take too long."""
 
+    heap: HeapGraph
+    names: Names
+    retained_sizes: Ints | None
     nodes: dict[object, Node] = field(default_factory=dict)
     edges: Counter[tuple[int, int, str, bool]] = field(default_factory=Counter)
 
-    def box(
-        self, key: object, type_name: str, count: int = 1, size_bytes: int = 0, role: str = "", detail: str = ""
-    ) -> int:
+    def box(self, key: object, type_name: str, role: str = "", detail: str = "") -> int:
         if key not in self.nodes:
-            self.nodes[key] = Node(len(self.nodes), type_name, count, size_bytes, role, detail)
+            self.nodes[key] = Node(len(self.nodes), type_name, role=role, detail=detail)
+        return self.nodes[key].id
+
+    def box_of(self, key: object, objects: Ints, role: str, detail: str = "") -> int:
+        """One box for objects of one class."""
+        if key not in self.nodes:
+            size_bytes = int(self.heap.sizes[objects].sum())
+            inside = folded(self.heap, self.names, objects, self.retained_sizes)
+            kind = self.heap.type_name(int(objects[0]))
+            self.nodes[key] = Node(len(self.nodes), kind, len(objects), size_bytes, role, detail, inside=inside)
         return self.nodes[key].id
 
     def link(self, source: int, target: int, label: str, count: int = 1, faulty: bool = False) -> None:
@@ -42,7 +54,8 @@ class Sketch:
 
 def of_verdict(evidence: Evidence, verdict: Verdict) -> RefGraph:
     """From the root down the chain to the holder, the reference to cut marked, and what hangs on it by class."""
-    graph, names, sketch = evidence.graph, evidence.names, Sketch()
+    graph, names = evidence.graph, evidence.names
+    sketch = Sketch(graph, names, evidence.dominators.retained_sizes if is_affordable(graph) else None)
     above = -1
     if verdict.holder >= 0:
         above = _draw_chain(sketch, names, verdict.holder)
@@ -51,9 +64,7 @@ def of_verdict(evidence: Evidence, verdict: Verdict) -> RefGraph:
         word = verdict.owner or ("cyclic garbage" if verdict.kind == "delayed-finalizer" else "outside the Python heap")
         above = sketch.box("root", word, role="root")
     for name, members in _by_class(graph, verdict.direct)[:SHOWN_CLASSES]:
-        box = sketch.box(
-            ("direct", name), name, len(members), int(graph.sizes[members].sum()), _role(graph, members, True)
-        )
+        box = sketch.box_of(("direct", name), members, _role(graph, members, True))
         sketch.link(above, box, "[*]" if faulty else "", len(members), faulty)
         _draw_below(sketch, graph, box, members, verdict.objects)
     return sketch.graph(f"What keeps {verdict.type or 'this'} alive")
@@ -79,7 +90,7 @@ def _draw_below(sketch: Sketch, graph: HeapGraph, box: int, members: Ints, leake
     following = [graph.referents(int(i)) for i in members[:2000]]
     children = np.unique(np.concatenate(following)).astype(np.int64) if following else np.empty(0, dtype=np.int64)
     for name, below in _by_class(graph, children[inside[children]])[:SHOWN_CLASSES]:
-        key = sketch.box(("below", name), name, len(below), int(graph.sizes[below].sum()), _role(graph, below, False))
+        key = sketch.box_of(("below", name), below, _role(graph, below, False))
         sketch.link(box, key, _common_label(graph, members, below), len(below))
 
 
@@ -109,11 +120,8 @@ def _role(graph: HeapGraph, objects: Ints, leaked: bool) -> str:
 
 def backrefs(graph: HeapGraph, names: Names, starts: Ints, depth: int, width: int) -> RefGraph:
     """Who refers to `starts`, `depth` references back, the `width` commonest kinds of referrer at each step."""
-    sketch = Sketch()
-    size_bytes = int(graph.sizes[starts].sum())
-    first = sketch.box(
-        "start", graph.type_name(int(starts[0])), len(starts), size_bytes, "leaked", _called(names, starts)
-    )
+    sketch = Sketch(graph, names, kept_dominators(graph).retained_sizes if is_affordable(graph) else None)
+    first = sketch.box_of("start", starts, "leaked", _called(names, starts))
     layer = [(first, starts)]
     roots = {root.index: root for root in graph.roots}
     seen = set(starts.tolist())
@@ -123,9 +131,7 @@ def backrefs(graph: HeapGraph, names: Names, starts: Ints, depth: int, width: in
             for (name, label), sources in _referrers(graph, members, seen)[:width]:
                 key = (name, label, box)
                 role, detail = _standing(graph, roots, sources)
-                above = sketch.box(
-                    key, name, len(sources), int(graph.sizes[sources].sum()), role, detail or _called(names, sources)
-                )
+                above = sketch.box_of(key, sources, role, detail or _called(names, sources))
                 sketch.link(above, box, label, len(sources))
                 following.append((above, sources))
                 seen.update(sources.tolist())

@@ -14,6 +14,9 @@ from leakhunt.findings import Edge, Node, RefGraph
 OTHERS = " and others"
 """How the type of a box ends that holds several types."""
 
+SHOWN = 8
+"""Of the boxes that were joined, those that are kept to be unfolded."""
+
 Key = Callable[[Node], Hashable]
 
 
@@ -132,7 +135,19 @@ def _joined(group: list[Node]) -> Node:
         size_bytes=sum(node.size_bytes for node in group),
         role=first.role if len({node.role for node in group}) == 1 else "",
         detail=_common(node.detail for node in group),
+        retained_bytes=0,
+        inside=_largest(group),
     )
+
+
+def _largest(group: list[Node]) -> tuple[Node, ...]:
+    """The largest of what was joined, each with what had been folded into it before, and the rest as one."""
+    ranked = sorted(group, key=lambda node: -node.size_bytes)
+    shown, rest = ranked[:SHOWN], ranked[SHOWN:]
+    if not rest:
+        return tuple(shown)
+    size_bytes, count = sum(node.size_bytes for node in rest), sum(node.count for node in rest)
+    return *shown, Node(-1, "", count, size_bytes)
 
 
 def _bundled(ends: tuple[int, int, bool], edges: list[Edge]) -> Edge:

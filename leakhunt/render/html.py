@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -54,18 +54,19 @@ class Html:
 
     def _told(self, findings: Findings, finding: Finding) -> dict[str, object]:
         """What the template shows of one finding, next to the finding itself."""
+        number = finding.rank or findings.findings.index(finding) + 1
         return {
             "finding": finding,
-            "number": finding.rank or findings.findings.index(finding) + 1,
+            "number": number,
             "means": words.KIND_MEANS.get(finding.kind, ""),
             "confidence": words.confidence(finding.confidence),
             "growth": words.growth(finding),
             "chart": growth_chart(findings, finding),
             "steps": steps(finding),
             "holder_place": words.holder_place(finding.holder),
-            "picture": picture(finding),
             "finalizers": [(f, words.place(f.file, f.line)) for f in finding.finalizers],
             "next": words.next_command(findings, finding),
+            **_back_references(finding, number),
         }
 
 
@@ -93,37 +94,44 @@ def _deep_seconds(findings: Findings, finding: Finding) -> tuple[float, ...]:
 
 
 def steps(finding: Finding) -> list[Step]:
-    """The path from the root, link by link; the holder carries its place in the source."""
+    """The path from the root, link by link; the holder is marked, and its name carries its place in the source."""
     if not finding.chain:
         return [Step(words.name(word), "") for word in finding.holder.path] if finding.holder else []
-    holder_at = _holder_index(finding)
-    place = words.holder_place(finding.holder)
+    links = finding.chain.links
+    holder_at, place_at = _holder_index(finding, links), _place_index(finding, links)
     return [
         Step(
             words.name(link.label),
             "" if link.kind == "root" and link.label else words.short_type(link.type, 80),
             words.name(link.finalizer or ""),
-            place if number == holder_at else "",
+            words.holder_place(finding.holder) if number == place_at else "",
             number == holder_at,
         )
-        for number, link in enumerate(finding.chain.links)
+        for number, link in enumerate(links)
     ]
 
 
-def _holder_index(finding: Finding) -> int:
-    """The last link of the holder's type whose label is the owner's last word; -1 when the chain has none."""
-    if not finding.holder or not finding.chain:
-        return -1
-    word = finding.holder.owner.rsplit(".", 1)[-1].strip("<>")
-
-    def is_holder(link: Link) -> bool:
-        return link.type == finding.holder.type and word in link.label if finding.holder else False
-
-    return max((n for n, link in enumerate(finding.chain.links) if is_holder(link)), default=-1)
+def _holder_index(finding: Finding, links: Sequence[Link]) -> int:
+    """The last link of the holder's type above what grows; -1 when the chain has none."""
+    kind = finding.holder.type if finding.holder else ""
+    return max((n for n, link in enumerate(links[:-1]) if link.type == kind), default=-1)
 
 
-def picture(finding: Finding) -> Markup:
-    return inline_svg(lay_out(fold(finding.graph, _BOXES))) if finding.graph and finding.graph.nodes else Markup("")
+def _place_index(finding: Finding, links: Sequence[Link]) -> int:
+    """The last link whose label is the last word of the owner's name, for a list in a dict is nameless; -1 for none."""
+    word = finding.holder.owner.rsplit(".", 1)[-1].strip("<>") if finding.holder else ""
+    return max((n for n, link in enumerate(links) if word and word in link.label), default=-1)
+
+
+def _back_references(finding: Finding, number: int) -> dict[str, object]:
+    """The graph as a picture, and the boxes into which something is folded."""
+    if not finding.graph or not finding.graph.nodes:
+        return {"picture": "", "folded": []}
+    graph = fold(finding.graph, _BOXES)
+    return {
+        "picture": inline_svg(lay_out(graph), f"folded-{number}-"),
+        "folded": [node for node in graph.nodes if node.inside],
+    }
 
 
 def _maps(findings: Findings) -> Iterator[dict[str, object]]:

@@ -21,16 +21,17 @@ def fill(template: str, **values: object) -> str:
     return environment().get_template(template).render(**values)
 
 
-def inline_svg(drawing: Drawing) -> Markup:
-    """A picture to stand inside a page; `svg` escapes what came from the target."""
-    return Markup(svg(drawing))
+def inline_svg(drawing: Drawing, folded: str) -> Markup:
+    """A picture to stand inside a page; `svg` escapes what came from the target, and says what `folded` is."""
+    return Markup(svg(drawing, folded))
 
 
 def graph_page(graph: RefGraph) -> str:
     """One graph that zooms, with its references as a table below."""
     drawing = lay_out(graph)
     names = {node.id: node for node in graph.nodes}
-    return fill("graph.html.j2", title=drawing.title, picture=inline_svg(drawing), edges=graph.edges, nodes=names)
+    picture = inline_svg(drawing, "folded-")
+    return fill("graph.html.j2", title=drawing.title, picture=picture, edges=graph.edges, nodes=names)
 
 
 @cache

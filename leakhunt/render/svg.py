@@ -11,20 +11,26 @@ from leakhunt.render.layout import FONT_SIZE, LINE_HEIGHT, MARGIN, Arrow, Box, D
 _FONT = "'DejaVu Sans Mono',Menlo,Consolas,'Liberation Mono',monospace"
 
 
-def svg(drawing: Drawing) -> str:
-    """A standalone document that may also stand inside a page: its classes all begin with `lh-`."""
+def svg(drawing: Drawing, folded: str = "") -> str:
+    """A standalone document that may also stand inside a page: its classes all begin with `lh-`.
+
+    Args:
+        folded: what the ids begin with, in that page, of the lists of what is folded into boxes; each box links to its
+            own then.
+    """
     size = f'width="{drawing.width:.0f}" height="{drawing.height:.0f}"'
     box = f'viewBox="0 0 {drawing.width:.1f} {drawing.height:.1f}"'
     label = escape(drawing.title, quote=True)
+    role = "group" if folded else "img"  # what has links in it is no image
     lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" {size} {box} role="img" aria-label="{label}" class="lh-graph">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" {size} {box} role="{role}" aria-label="{label}" class="lh-graph">',
         f"<title>{label}</title>",
         f"<desc>{escape(in_words(drawing))}</desc>",
         f"<style>{_style()}</style>",
         '<rect class="lh-paper" width="100%" height="100%"/>',
         _text((MARGIN, MARGIN + 10), (drawing.title,), "lh-title"),
         *map(_arrow, drawing.arrows),
-        *map(_box, drawing.boxes),
+        *(_box(box, folded) for box in drawing.boxes),
         *map(_arrow_label, drawing.arrows),
         *_legend(drawing),
         "</svg>",
@@ -53,6 +59,7 @@ def _style() -> str:
         ".lh-graph .lh-title{font-weight:bold;font-size:13px}.lh-name:first-of-type,.lh-graph .lh-cut{font-weight:bold}"
         ".lh-line{fill:none;stroke-width:1.2}.lh-line.lh-faulty{stroke-width:4}.lh-graph polygon{stroke-width:1.2}"
         ".lh-graph .lh-holder{stroke-width:3}"
+        ".lh-graph a text:last-child{text-decoration:underline}.lh-graph a:focus-visible polygon{stroke-width:4}"
         ".lh-halo{paint-order:stroke;stroke-width:4px;stroke-linejoin:round}"
     )
     return f"{fixed}{light}@media screen and (prefers-color-scheme:dark){{{dark}}}"
@@ -82,14 +89,15 @@ def _text(at: Point, lines: tuple[str, ...], style: str, anchor: str = "start") 
     return "".join(spans)
 
 
-def _box(box: Box) -> str:
+def _box(box: Box, folded: str = "") -> str:
     style = f"lh-{box.node.role if box.node.role in palette.ROLES and box.node.role else 'plain'}"
     behind = [(x + 4, y + 4) for x, y in box.outline()]
     stack = f'<polygon class="{style}" points="{_numbers(behind)}"/>' if box.node.count > 1 else ""
     shape = f'<polygon class="{style}" points="{_numbers(box.outline())}"/>'
     first = box.y - (len(box.lines) - 1) * LINE_HEIGHT / 2 + FONT_SIZE * 0.35
     told = escape(" ".join(filter(None, (words.name(box.node.type, 400), words.name(box.node.detail, 400)))))
-    return f"<g><title>{told}</title>{stack}{shape}{_text((box.x, first), box.lines, 'lh-name', 'middle')}</g>"
+    drawn = f"<g><title>{told}</title>{stack}{shape}{_text((box.x, first), box.lines, 'lh-name', 'middle')}</g>"
+    return f'<a href="#{folded}{box.node.id}">{drawn}</a>' if folded and box.node.inside else drawn
 
 
 def _arrow(arrow: Arrow) -> str:

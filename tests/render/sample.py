@@ -84,6 +84,15 @@ def cookie_chain() -> Chain:
     )
 
 
+def morsels() -> tuple[Node, ...]:
+    """One Morsel that keeps much, many that are alike, and the rest."""
+    return (
+        Node(-1, "aiohttp.cookiejar.Morsel", 1, 120, detail="['session'], 9 items", retained_bytes=80_000),
+        Node(-1, "aiohttp.cookiejar.Morsel", 24_000, 2_880_000, detail="8 items each", retained_bytes=19_000_000),
+        Node(-1, "", 179, 19_880),
+    )
+
+
 def cookie_graph() -> RefGraph:
     nodes = (
         Node(0, "builtins.module", role="root", detail="shop.client"),
@@ -91,7 +100,7 @@ def cookie_graph() -> RefGraph:
         Node(2, "aiohttp.cookiejar.CookieJar", size_bytes=400),
         Node(3, "collections.defaultdict", size_bytes=295_000, role="holder", detail="aiohttp/cookiejar.py:61"),
         Node(4, "http.cookies.SimpleCookie", count=4_212, size_bytes=980_000),
-        Node(5, "aiohttp.cookiejar.Morsel", count=24_180, size_bytes=2_900_000, role="leaked"),
+        Node(5, "aiohttp.cookiejar.Morsel", count=24_180, size_bytes=2_900_000, role="leaked", inside=morsels()),
         Node(6, "shop.db.Cursor", size_bytes=160, role="finalizer", detail="shop/db.py:40"),
     )
     edges = (

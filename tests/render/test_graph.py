@@ -8,6 +8,7 @@ import re
 import struct
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
@@ -87,6 +88,23 @@ def test_any_graph_folds_to_its_limit_and_keeps_what_matters(seed: int) -> None:
     assert sum(edge.faulty for edge in folded.edges) == 1
     known = {node.id for node in folded.nodes}
     assert all({edge.source, edge.target} <= known for edge in folded.edges)
+
+
+def test_what_was_joined_can_be_unfolded_again_the_largest_first_and_the_rest_together() -> None:
+    # root -> holder -> 3,000 leaves of 3,000 types, the last of them large
+    graph = star(3000, types=3000)
+    large = replace(graph.nodes[-1], size_bytes=500)
+    (box,) = (node for node in fold(replace(graph, nodes=(*graph.nodes[:-1], large))).nodes if node.inside)
+    assert box.inside[0] == large
+    assert (len(box.inside), box.inside[-1].type) == (9, "")
+    assert sum(node.count for node in box.inside) == box.count == 2999
+    assert sum(node.size_bytes for node in box.inside) == box.size_bytes
+
+
+def test_a_page_of_a_folded_graph_unfolds_it_and_a_picture_alone_has_no_links() -> None:
+    assert b'href="#folded-' in draw(star(3000), "html") and b"Folded into boxes" in draw(star(3000), "html")
+    assert b"href" not in draw(star(3000), "svg")
+    assert b"Folded into boxes" not in draw(star(3), "html")
 
 
 def test_more_roots_than_fit_are_folded_by_type() -> None:

@@ -23,3 +23,10 @@ for (const box of document.querySelectorAll(".zoom")) {
   }
   box.before(bar);
 }
+// A folded box of a picture leads to the list of what is in it, and opens it.
+for (const link of document.querySelectorAll(".zoom a")) {
+  link.addEventListener("click", () => {
+    let around = document.querySelector(link.getAttribute("href"));
+    while ((around = around.parentElement.closest("details"))) around.open = true;
+  });
+}
