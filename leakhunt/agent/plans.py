@@ -207,7 +207,8 @@ def buffer_rules():
 
 
 def attribute_names(kind):
-    """Names that instances may carry, safe to read: slots, and what the class's own methods mention.
+    """Names that instances may carry, safe to read: slots, what the class's own methods mention, and what the class
+    gives a default or an annotation.
 
     The names of inline attributes can't be listed without making a `__dict__` (3.11+), but the class's code
     names them. A name is safe when nothing with `__get__` or `__set__` but a slot answers for it on the class.
@@ -221,8 +222,11 @@ def attribute_names(kind):
             if type(entry) is SlotType:
                 slots.append(name)
             elif heap and type(entry) is FunctionType:
-                for word in entry.__code__.co_names:
-                    mentioned[word] = None
+                mentioned.update(dict.fromkeys(entry.__code__.co_names))
+            elif heap and name == "__annotations__" and type(entry) is dict:
+                mentioned.update(dict.fromkeys(word for word in list(entry) if type(word) is str))
+            elif heap and name[:2] != "__":
+                mentioned[name] = None
     names = [name for name in slots if name[:2] != "__"]
     for name in mentioned:
         if len(names) >= CANDIDATES_MAX:

@@ -128,11 +128,13 @@ def place_of(evidence: Evidence, owner: str) -> tuple[str, str, str | None, int 
         if scope in by_name:
             file, line = by_name[scope]
             return scope, parts[cut], file, line or None
+        class_file = _class_file(evidence, scope)  # a class without methods of its own has no line
+        if class_file is not None:
+            return scope, parts[cut], class_file, None
     if owner in by_name:
         file, line = by_name[owner]
         return owner, "", file, line or None
-    scope = owner.rpartition(".")[0]
-    return scope, parts[-1], _class_file(evidence, scope), None
+    return owner.rpartition(".")[0], parts[-1], None, None
 
 
 def _class_file(evidence: Evidence, class_name: str) -> str | None:

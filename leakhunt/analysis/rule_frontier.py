@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
+from typing import NamedTuple
 
 import numpy as np
 
 from .evidence import Evidence
 from .graph import HeapGraph, Ints
 from .holders import limit_of, reach
+from .naming import Names
 from .telling import ATOMS, GLUE, is_context_name
 from .verdicts import Verdict, confidence
 
 COVERED = 0.5
 SURVIVAL_MIN = 0.9
+DOMINATED = 0.4
+ONE_DOOR = 0.9
+SAMPLE = 5000
 WEAK = ("weakref.ReferenceType", "builtins.weakref", "weakref.KeyedRef")
+
+
+class Frontier(NamedTuple):
+    """Where old objects end and new ones begin.
+
+    `holder` is the last old one. `door` is the one new object that it refers to and that all others are behind (a tuple
+    made anew with every item, the head of a linked list), -1 where there are several.
+    """
+
+    holder: int
+    door: int
 
 
 def growing_classes(evidence: Evidence) -> list[Verdict]:
@@ -29,7 +45,7 @@ def growing_classes(evidence: Evidence) -> list[Verdict]:
         if not is_context_name(group.type):
             covered[reach(graph, group.objects, evidence.is_new)] = True
     lasting = lineage.class_survival(evidence.first + max(0, (len(lineage.graphs) - 1 - evidence.first) // 2))
-    by_holder: dict[int, list[tuple[str, Ints]]] = {}
+    by_holder: dict[Frontier, list[tuple[str, Ints]]] = {}
     for name, series in evidence.classes.items():
         if (
             name in GLUE
@@ -44,10 +60,10 @@ def growing_classes(evidence: Evidence) -> list[Verdict]:
         fresh = _instances(evidence, name)
         if before == 0 or stayed < SURVIVAL_MIN * before or not len(fresh) or covered[fresh].mean() > COVERED:
             continue
-        holder = old_dominator(evidence, fresh)
-        if holder >= 0:
-            by_holder.setdefault(holder, []).append((name, fresh))
-    return [v for holder, rows in by_holder.items() for v in _class_verdict(evidence, holder, rows)]
+        frontier = old_dominator(evidence, fresh)
+        if frontier is not None:
+            by_holder.setdefault(frontier, []).append((name, fresh))
+    return [v for frontier, rows in by_holder.items() for v in _class_verdict(evidence, frontier, rows)]
 
 
 def _instances(evidence: Evidence, name: str) -> Ints:
@@ -56,24 +72,30 @@ def _instances(evidence: Evidence, name: str) -> Ints:
     return np.flatnonzero(np.isin(evidence.graph.types, rows) & evidence.is_new & kept)
 
 
-def old_dominator(evidence: Evidence, fresh: Ints) -> int:
+def old_dominator(evidence: Evidence, fresh: Ints) -> Frontier | None:
     """The nearest old object that dominates most of `fresh` (the old-to-new frontier).
 
     A Context is known by its HAMT, whose nodes are made anew at every change: they all count as the topmost one.
-    -1 when there is no such object.
+    None when there is no such object.
     """
     idom, graph = evidence.dominators.idom, evidence.graph
     tally: Counter[int] = Counter()
+    doors: dict[int, Counter[int]] = defaultdict(Counter)
     mapping = -1
-    for index in fresh[:5000].tolist():
+    sample = fresh[:SAMPLE].tolist()
+    for index in sample:
         below, above = index, int(idom[index])
         while 0 <= above < graph.count and evidence.is_new[above]:
             below, above = above, int(idom[above])
         if above == graph.count and is_context(graph, below):
             mapping = above = mapping if mapping >= 0 else below
         tally[above] += 1
+        doors[above][below] += 1
     holder, number = tally.most_common(1)[0]
-    return holder if 0 <= holder < graph.count and number >= 0.4 * min(len(fresh), 5000) else -1
+    if not (0 <= holder < graph.count and number >= DOMINATED * len(sample)):
+        return None
+    door, through = doors[holder].most_common(1)[0]
+    return Frontier(holder, door if through >= ONE_DOOR * number else -1)
 
 
 def is_context(graph: HeapGraph, index: int) -> bool:
@@ -81,11 +103,12 @@ def is_context(graph: HeapGraph, index: int) -> bool:
     return is_context_name(graph.type_name(index))
 
 
-def _class_verdict(evidence: Evidence, holder: int, rows: list[tuple[str, Ints]]) -> list[Verdict]:
-    graph, names = evidence.graph, evidence.names
+def _class_verdict(evidence: Evidence, frontier: Frontier, rows: list[tuple[str, Ints]]) -> list[Verdict]:
+    graph, names, holder = evidence.graph, evidence.names, frontier.holder
     rows.sort(key=lambda row: (row[0].startswith("builtins."), -_held_directly(evidence, holder, row[1]), -len(row[1])))
     name, fresh = rows[0]
-    owners = names.owners(holder)
+    named = frontier.door if _is_attribute(names, frontier) else holder
+    owners = names.owners(named)
     owner = owners[0] if owners else graph.type_name(holder)
     advice = "Look at what this object links to and never lets go."
     if is_context(graph, holder):
@@ -107,12 +130,20 @@ def _class_verdict(evidence: Evidence, holder: int, rows: list[tuple[str, Ints]]
             trend,
             owner,
             tuple(owners[1:]),
-            holder,
+            named,
             np.concatenate([objects for _, objects in rows]),
             fresh,
             weight,
         )
     ]
+
+
+def _is_attribute(names: Names, frontier: Frontier) -> bool:
+    """Whether the door is what an attribute, a global or a local of the holder refers to now."""
+    if frontier.door < 0 or is_context(names.graph, frontier.holder):
+        return False
+    steps = names.steps(frontier.door)
+    return bool(steps) and bool(steps[-1].label) and not steps[-1].is_internal
 
 
 def _held_directly(evidence: Evidence, holder: int, objects: Ints) -> float:

@@ -294,6 +294,30 @@ def test_locals_are_not_kept_alive(any_engine: Target) -> None:
     assert dict(said(ran)) == {"surplus": 0, "dead": 1}
 
 
+def test_attributes_that_only_the_class_names_are_named(target: Target) -> None:
+    heap, seen = heap_of(
+        target,
+        """
+        class State:
+            handlers = ()
+            pending: list
+            @property
+            def hidden(self):
+                print("ran code of the program 1")
+        state = State()
+        state.handlers, state.pending = tuple([[1], [2]]), [[3]]
+        for name in ("state", "handlers", "pending"):
+            print(name, id(state if name == "state" else getattr(state, name)))
+        take()
+        """,
+    )
+    labels = heap.labelled(seen["state"])
+    if "-__dict__" in labels:  # until 3.10 the attributes are a dict's
+        labels = heap.labelled(labels["-__dict__"])
+    assert (labels[".handlers"], labels[".pending"]) == (seen["handlers"], seen["pending"])
+    assert len(seen) == 3
+
+
 def test_variables_of_closures_are_named(target: Target) -> None:
     heap, seen = heap_of(
         target,

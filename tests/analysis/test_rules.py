@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from heap import Heap, Thing
+
+from leakhunt.snapshot import Snapshot
 
 from .judging import accused, told
 
@@ -472,6 +475,29 @@ def test_linked_nodes_leak_though_no_container_grows() -> None:
             log.tail = entry
 
     assert [(kind, name) for kind, name, _ in told(heap.live(serve))] == [("python-leak", "shop.Entry")]
+
+
+def registry_made_anew(length: Callable[[int], int]) -> list[Snapshot]:
+    # module shop -> STATE -> State .handlers -> tuple (another one each time) -> Handler, Handler, …
+    heap = Heap()
+    state = heap.instance("shop.State")
+    heap.module("shop", STATE=state)
+    handlers: list[Any] = []
+
+    def serve(k: int) -> None:
+        handlers.extend(heap.instance("shop.Handler") for _ in range(10))
+        del handlers[: -length(k)]
+        state.handlers = heap.tuple(handlers)
+
+    return heap.live(serve)
+
+
+def test_a_tuple_made_anew_with_every_item_is_named_by_its_attribute() -> None:
+    assert told(registry_made_anew(lambda k: 1000)) == [("python-leak", "shop.Handler", "shop.State.handlers")]
+
+
+def test_a_tuple_made_anew_of_the_latest_items_does_not_leak() -> None:
+    assert told(registry_made_anew(lambda k: 40)) == []
 
 
 @REUSE
