@@ -34,9 +34,12 @@ def why(run: WatchedRun, process: WatchedProcess, row: Row, width: int) -> Why:
         return Why(seen, words.sentence(problem.message), "Look again when there is a newer graph.")
     if row.address and not found:
         return Why(seen, "This container was not there yet.", "Look again when there is a newer graph.")
-    run_path = words.quote(str(run.folder.path))
-    hint = f"leakhunt backrefs {run_path} --type {words.quote(row.type)} -o graph.svg"
-    return Why(seen, chain_trees(found, width=width), hint)
+    return Why(seen, chain_trees(found, width=width), "" if row.address else _next_command(process, row))
+
+
+def _next_command(process: WatchedProcess, row: Row) -> str:
+    """What draws the same as a picture, of this process among those of its run."""
+    return f"leakhunt backrefs {words.quote(str(process.folder.path))} --type {words.quote(row.type)} -o graph.svg"
 
 
 def _no_graph_yet(run: WatchedRun) -> str:

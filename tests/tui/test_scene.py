@@ -158,7 +158,7 @@ def test_a_class_is_explained_by_its_chain_from_the_root(run: Path) -> None:
         "    └── .orders  list",
         "        └── [*]  shop.Order",
     ]
-    assert answer.hint == f"leakhunt backrefs {run} --type {ORDER} -o graph.svg"
+    assert answer.hint == f"leakhunt backrefs {run / 'pid-4711.0'} --type {ORDER} -o graph.svg"
 
 
 def test_a_holder_is_explained_by_the_chain_to_its_container(run: Path) -> None:
