@@ -146,7 +146,7 @@ def test_a_census_has_no_chains_and_says_so(two: list[Path]) -> None:
 def run(tmp_path: Path) -> RunView:
     """A run in which a shop gains 20 sessions an interval."""
     heap, orders = shop(0)
-    snapshots = heap.live(lambda k: orders.extend(heap.instance("shop.Session") for _ in range(20)))
+    snapshots = heap.live(lambda k: orders.extend(heap.instance("shop.Session") for _ in range(20)), 24)
     return leakhunt.load(run_folder(tmp_path / "run", snapshots))
 
 
@@ -160,7 +160,7 @@ def test_a_run_shows_its_verdict_and_the_way_to_the_holder(run: RunView) -> None
 def test_a_run_answers_as_its_newest_deep_snapshot_does(run: RunView) -> None:
     assert run.top().rows[0][0] in ("shop.Session", "builtins.list")
     assert run.diff().rows[0][3] > 0
-    assert len(run.snapshots) == 12
+    assert len(run.snapshots) == 24
     assert run.chains("shop.Session").chains and run.backrefs("shop.Session").graph.nodes
     assert run.plot()._repr_png_().startswith(b"\x89PNG")
 
