@@ -22,6 +22,7 @@ class WatchedProcess:
         self.history = History()
         self.newest_time = 0.0  # when the newest snapshot was taken, in seconds since the epoch
         self.interval = 0.0  # seconds between censuses, as the agent was told
+        self.graph_refused = ""  # why the newest snapshot went without the graph that was due
         self.problem_by_file: dict[str, str] = {}
         self._seen = 0  # snapshots, in their order, that need no other look
         self._newest_deep: Snapshot | None = None
@@ -51,6 +52,7 @@ class WatchedProcess:
             if path in chosen and (snapshot := self._load(path)) is not None:
                 self.history.add(snapshot)
                 self.newest_time, self.interval = snapshot.number("time"), snapshot.number("interval")
+                self.graph_refused = snapshot.meta.get("graph_refused", "")
                 self._consider(snapshot)
         self._look_back(path for path in reversed(new) if path not in chosen)
 

@@ -11,6 +11,13 @@ from leakhunt.render.trees import chain_trees
 from .follow import WatchedProcess, WatchedRun
 from .rows import Row
 
+# The agent's reason for leaving a graph out -> the same in words.
+REFUSED = {
+    "budget": "to keep to --budget",
+    "pause": "because it would have stopped the program for longer than --pause",
+    "memory": "because it would have taken more than half of the memory that was left",
+}
+
 
 @dataclass(frozen=True)
 class Why:
@@ -26,7 +33,7 @@ def why(run: WatchedRun, process: WatchedProcess, row: Row, width: int) -> Why:
     what = words.name(row.name or row.type)
     title = f"What keeps {what} alive"
     if process.deep is None:
-        return Why(title, _no_graph_yet(run))
+        return Why(title, _no_graph_yet(run, process))
     seen = f"{title}: the whole graph of {units.duration(process.deep.seconds)} into the run"
     try:
         found = process.deep.chain_to(row.address, row.type) if row.address else process.deep.chains(row.type)
@@ -42,10 +49,13 @@ def _next_command(process: WatchedProcess, row: Row) -> str:
     return f"leakhunt backrefs {words.quote(str(process.folder.path))} --type {words.quote(row.type)} -o graph.svg"
 
 
-def _no_graph_yet(run: WatchedRun) -> str:
+def _no_graph_yet(run: WatchedRun, process: WatchedProcess) -> str:
     """What to say where no snapshot holds the whole graph."""
     if run.folder.info.get("options", {}).get("deep") == "never":
         return "No chain can be shown: this run takes no snapshot of the whole object graph (--deep never)."
+    if process.graph_refused:
+        why_not = REFUSED.get(process.graph_refused, process.graph_refused)
+        return f"No chain can be shown yet: the snapshot of the whole object graph that was due was left out {why_not}."
     return (
         "No chain can be shown yet: no snapshot of the whole object graph has been taken. The first comes after one "
         "interval and a half, the next at growing distances."

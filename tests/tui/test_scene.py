@@ -176,6 +176,14 @@ def test_without_a_graph_it_is_said_plainly_why_there_is_no_chain(deep: str, tol
     assert text.startswith("No chain can be shown") and told in text
 
 
+def test_a_graph_that_was_left_out_to_spare_the_program_is_told(run: Path) -> None:
+    shop = Shop(run)
+    shop.serve(2)
+    shop.write(graph_refused="pause")
+    found = watched(run)
+    assert "stopped the program for longer than --pause" in explained(found, row_of(seen(found), ORDER))
+
+
 def test_what_came_after_the_newest_graph_is_not_in_it(run: Path) -> None:
     shop = Shop(run)
     shop.serve(1, deep=True)
