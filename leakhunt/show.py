@@ -116,7 +116,9 @@ class Chains:
         return f"{words.sentence(self.title)}\n{chain_trees(self.chains)}".rstrip("\n")
 
     def _repr_html_(self) -> str:
-        return f"<p><b>{escape(words.sentence(self.title))}</b></p><pre>{escape(chain_trees(self.chains))}</pre>"
+        # Some notebooks print <pre> in the font of the text, where branches do not meet.
+        trees = f"<pre style='font-family:monospace'>{escape(chain_trees(self.chains))}</pre>"
+        return f"<p><b>{escape(words.sentence(self.title))}</b></p>{trees}"
 
     def to_pandas(self) -> DataFrame:
         """One row for each step of each chain."""
