@@ -173,6 +173,15 @@ class ClassSeries:
 
 
 @dataclass(frozen=True)
+class HolderSeries:
+    """Items in a place that grows, from the end of the warm-up on: at every census or every snapshot with a graph."""
+
+    owner: str
+    seconds: tuple[float, ...]
+    items: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Retained:
     """A box of a treemap: `count` objects and all that only they keep alive, `size_bytes` together.
 
@@ -208,6 +217,7 @@ class ProcessSummary:
     gc_objects: tuple[int, ...] = ()
     pause_ms: tuple[float, ...] = ()
     classes: tuple[ClassSeries, ...] = ()
+    holders: tuple[HolderSeries, ...] = ()
     findings: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
     retained: Retained | None = None

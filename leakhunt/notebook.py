@@ -183,11 +183,11 @@ class RunView:
         """As of a snapshot: the newest one with a graph."""
         return self.deep[-1].backrefs(type_name, depth, width)
 
-    def plot(self) -> Picture:
-        """Growth over time by class, with RSS."""
+    def plot(self, by: str = "class") -> Picture:
+        """Growth over time by "class" or by "holder", with RSS."""
         from leakhunt.render.plot import growth
 
-        return Picture(growth(self.findings, "png"), f"Growth over time in {self.path}")
+        return Picture(growth(self.findings, "png", by), f"Growth over time in {self.path}")
 
     def report(self) -> Report:
         """The whole HTML report, in a frame."""

@@ -15,12 +15,23 @@ from leakhunt.analysis import chains as chains_module
 from leakhunt.analysis import diff as diff_module
 from leakhunt.analysis.evidence import Evidence
 from leakhunt.analysis.graph import HeapGraph
+from leakhunt.analysis.holders import Place
 from leakhunt.analysis.known import BUILT_IN, Known
 from leakhunt.analysis.naming import Names
 from leakhunt.analysis.rules import judge
 from leakhunt.analysis.verdicts import SETTLED_INTERVALS, settled
 from leakhunt.errors import RunError, SnapshotError, UsageError
-from leakhunt.findings import Chain, ClassSeries, Diff, Finding, Findings, ProcessSummary, RefGraph, RunSummary
+from leakhunt.findings import (
+    Chain,
+    ClassSeries,
+    Diff,
+    Finding,
+    Findings,
+    HolderSeries,
+    ProcessSummary,
+    RefGraph,
+    RunSummary,
+)
 from leakhunt.runfolder import ProcessFolder, RunFolder, read_run
 from leakhunt.snapshot import Snapshot
 
@@ -31,7 +42,7 @@ NOTE_AT = 0.5
 CENSUSES_MIN, DEEP_MIN = 8, 3  # less than this is too little to call a process healthy
 DEEP_MAX, DEEP_OBJECTS_MAX = 14, 6_000_000  # graphs compared, at the most, and objects in all of them
 DEEP_FEWEST = 5
-CLASSES_MAX = 400
+CLASSES_MAX, HOLDERS_MAX = 400, 40
 
 
 def load(path: str | Path) -> Snapshot:
@@ -166,9 +177,15 @@ def _summary(process: ProcessFolder, snapshots: list[Snapshot], evidence: Eviden
             ClassSeries(name, tuple(s.counts.astype(int).tolist()), tuple(s.bytes.astype(int).tolist()))
             for name, s in series[:CLASSES_MAX]
         ),
+        holders=tuple(_holder_series(place) for place in evidence.places[:HOLDERS_MAX]),
         notes=tuple(notes),
         retained=evidence.retained,
     )
+
+
+def _holder_series(place: Place) -> HolderSeries:
+    seconds, items = np.round(place.seconds, 3).tolist(), place.extents.astype(int).tolist()
+    return HolderSeries(place.owner, tuple(seconds), tuple(items))
 
 
 def _together(folder: RunFolder, judged: list[_Judged]) -> Findings:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -163,6 +164,15 @@ def test_a_process_is_summed_up(tmp_path: Path) -> None:
     assert series["shop.Order"] == tuple(range(10, 210, 10))
     assert found.run.command == ("python", "shop.py")
     assert (found.run.exit_status, found.run.snapshots) == (0, 20)
+
+
+def test_the_places_that_grow_are_in_the_summary_with_what_they_held_when(tmp_path: Path) -> None:
+    (process,) = hunt(run_folder(tmp_path / "run", leaking(moments=24))).processes
+    (series,) = process.holders
+    assert series.owner == "shop.Store.orders"
+    assert series.seconds[-1] == process.seconds[-1] and len(series.seconds) == len(series.items)
+    assert series.items[-1] == 240
+    assert {b - a for a, b in itertools.pairwise(series.items)} == {10}
 
 
 def test_progress_goes_up_to_its_end(tmp_path: Path) -> None:

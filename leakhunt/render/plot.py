@@ -1,10 +1,10 @@
-"""Growth over time as a picture: classes above, the memory ledger below, one column per process."""
+"""Growth over time as a picture: classes or holders above, the memory ledger below, one column per process."""
 
 from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import matplotlib
@@ -12,13 +12,19 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from leakhunt.errors import UsageError
-from leakhunt.findings import ClassSeries, Findings, ProcessSummary
+from leakhunt.findings import Findings, ProcessSummary
 from leakhunt.render import palette, units, words
 from leakhunt.render.chart import time_unit
-from leakhunt.render.chosen import accused, gain, top_growing, top_processes
+from leakhunt.render.chosen import Curve, class_curves, holder_curves, top_processes
 from leakhunt.render.series import decimate
 
+Choose = Callable[[Findings, ProcessSummary], list[Curve]]
 FORMATS = ("png", "svg")
+# What the curves are of -> how they are chosen, what the axis counts, what stands there when there is none.
+BY: dict[str, tuple[Choose, str, str]] = {
+    "class": (class_curves, "instances more than at the first snapshot", "No class grew."),
+    "holder": (holder_curves, "items more than after the warm-up", "No holder was seen to grow."),
+}
 _POINTS = 600
 _STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
@@ -30,20 +36,22 @@ _STYLE: dict[Any, Any] = {
 }
 
 
-def growth(findings: Findings, format: str = "png") -> bytes:
-    """The growth plot as "png" or "svg"; without snapshots, a sentence in its place."""
+def growth(findings: Findings, format: str = "png", by: str = "class") -> bytes:
+    """The growth plot as "png" or "svg", by "class" or "holder"; without snapshots, a sentence in its place."""
     if format not in FORMATS:
         raise UsageError(f"A plot cannot be written as {format!r}.", f"Choose one of: {', '.join(FORMATS)}.")
+    if by not in BY:
+        raise UsageError(f"There is no growth by {by!r}.", f"Choose one of: {', '.join(BY)}.")
     with matplotlib.rc_context(_STYLE), warnings.catch_warnings():
         # A name in a script that the font lacks is drawn as boxes; a warning would help nobody.
         warnings.filterwarnings("ignore", message="Glyph .* missing")
         target = io.BytesIO()
         metadata = {"Date": None} if format == "svg" else None
-        _figure(findings).savefig(target, format=format, dpi=140, metadata=metadata)
+        _figure(findings, by).savefig(target, format=format, dpi=140, metadata=metadata)
     return target.getvalue()
 
 
-def _figure(findings: Findings) -> Figure:
+def _figure(findings: Findings, by: str) -> Figure:
     processes = top_processes(findings)
     if not processes:
         return _sentence("No snapshot was taken, so there is nothing to plot.")
@@ -57,7 +65,7 @@ def _figure(findings: Findings) -> Figure:
     left, right = 0.1 / len(processes) ** 0.5, 1 - 0.235 / len(processes)
     figure.subplots_adjust(left=left, right=right, top=0.88, bottom=0.09, hspace=0.13, wspace=0.62)
     for column, process in enumerate(processes):
-        _classes(grid[0][column], findings, process)
+        _growths(grid[0][column], findings, process, by)
         _ledger(grid[1][column], process)
     return figure
 
@@ -68,21 +76,20 @@ def _sentence(text: str) -> Figure:
     return figure
 
 
-def _classes(axes: Any, findings: Findings, process: ProcessSummary) -> None:
-    chosen = top_growing(findings, process)
-    blamed = set(accused(findings, process.pid))
+def _growths(axes: Any, findings: Findings, process: ProcessSummary, by: str) -> None:
+    choose, label, nothing = BY[by]
+    curves = choose(findings, process)
     title = words.shorten(words.printable(process.command), 50)
     axes.set_title(f"process {process.pid}  {title}", loc="left", size=9, parse_math=False)
-    axes.set_ylabel("instances more than at the first snapshot")
+    axes.set_ylabel(label)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: units.plus(units.count(value))))
     scale, _ = time_unit(max(process.seconds))
-    for number, series in enumerate(chosen):
-        rises = [count - series.counts[0] for count in series.counts]
-        _line(axes, process.seconds, rises, scale, number, thick=series.type in blamed)
-    if not chosen:
-        axes.text(0.5, 0.5, "No class grew.", transform=axes.transAxes, ha="center", color=palette.QUIET)
+    for number, curve in enumerate(curves):
+        _line(axes, curve.seconds, curve.rises, scale, number, thick=curve.is_accused)
+    if not curves:
+        axes.text(0.5, 0.5, nothing, transform=axes.transAxes, ha="center", color=palette.QUIET)
         axes.set_yticks([])
-    _label_ends(axes, chosen, blamed)
+    _label_ends(axes, curves)
     _mark_deep(axes, process, scale)
     _rule(axes)
 
@@ -102,13 +109,13 @@ def _line(axes: Any, seconds: Sequence[float], values: Sequence[float], scale: f
     )
 
 
-def _label_ends(axes: Any, chosen: Sequence[ClassSeries], blamed: set[str]) -> None:
+def _label_ends(axes: Any, curves: Sequence[Curve]) -> None:
     """Names at the line ends, moved apart where lines end close together."""
     low, high = axes.get_ylim()
-    ends = [(gain(series) - low) / (high - low or 1) for series in chosen]
+    ends = [(curve.gain - low) / (high - low or 1) for curve in curves]
     for place, number in zip(_apart(sorted(ends), 0.1), sorted(range(len(ends)), key=ends.__getitem__), strict=True):
-        series, line = chosen[number], axes.lines[number]
-        text = f"{words.short_type(series.type, 27)}\n{units.plus(units.count(gain(series)))}"
+        curve, line = curves[number], axes.lines[number]
+        text = f"{words.short_type(curve.name, 27)}\n{units.plus(units.count(curve.gain))}"
         axes.annotate(
             text,
             xy=(line.get_xdata()[-1], line.get_ydata()[-1]),
@@ -117,7 +124,7 @@ def _label_ends(axes: Any, chosen: Sequence[ClassSeries], blamed: set[str]) -> N
             va="center",
             size=8,
             color=line.get_color(),
-            weight="bold" if series.type in blamed else "normal",
+            weight="bold" if curve.is_accused else "normal",
             annotation_clip=False,
             parse_math=False,
             arrowprops={"arrowstyle": "-", "color": line.get_color(), "lw": 0.6, "relpos": (0, 0.5)},

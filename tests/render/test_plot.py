@@ -16,25 +16,26 @@ import pytest
 from PIL import Image
 
 from leakhunt.errors import UsageError
-from leakhunt.findings import ClassSeries, Finding, Findings
+from leakhunt.findings import ClassSeries, Finding, Findings, HolderSeries
 from leakhunt.render import plot
-from leakhunt.render.chosen import top_growing, top_processes
+from leakhunt.render.chosen import CURVES_MAX, holder_curves, top_growing, top_processes
 from leakhunt.render.plot import growth
 from leakhunt.render.series import decimate, spark, trend
 
 from . import sample
 
 
-def texts(findings: Findings) -> list[str]:
-    root = ElementTree.fromstring(growth(findings, "svg"))
+def texts(findings: Findings, by: str = "class") -> list[str]:
+    root = ElementTree.fromstring(growth(findings, "svg", by))
     return ["".join(text.itertext()).strip() for text in root.iter("{http://www.w3.org/2000/svg}text")]
 
 
+@pytest.mark.parametrize("by", ["class", "holder"])
 @pytest.mark.parametrize("name", sorted(sample.ALL))
-def test_any_run_gives_a_picture_and_no_warning(name: str) -> None:
+def test_any_run_gives_a_picture_and_no_warning(name: str, by: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        picture = Image.open(io.BytesIO(growth(sample.ALL[name]())))
+        picture = Image.open(io.BytesIO(growth(sample.ALL[name](), by=by)))
     picture.verify()
     assert picture.size[0] >= 1000
 
@@ -45,6 +46,45 @@ def test_the_picture_names_what_grows_and_by_how_much() -> None:
     assert "shop.db.Cursor" not in said  # did not grow
     assert any(line.startswith("LEAK") for line in said)
     assert "seconds since the start of the process" in said
+
+
+def held(*holders: HolderSeries) -> Findings:
+    """The leak of the samples, in a process with these holders."""
+    return dataclasses.replace(sample.leak(), processes=(sample.process(holders=holders),))
+
+
+def test_by_holder_the_places_that_grow_are_named_from_when_they_were_seen() -> None:
+    late = HolderSeries("shop.cache.PRICES", sample.SECONDS[5:], sample.rising(7, 100, 15))
+    accused = HolderSeries("aiohttp.cookiejar.CookieJar._cookies", sample.SECONDS, sample.rising(3))
+    said = texts(held(late, accused), "holder")
+    assert {"CookieJar._cookies", "+57", "shop.cache.PRICES", "+98"} <= set(said)
+    assert "items more than after the warm-up" in said
+    assert "aiohttp.cookiejar.Morsel" not in said
+
+
+def test_the_accused_holder_comes_before_what_grew_more() -> None:
+    more = HolderSeries("shop.cache.PRICES", sample.SECONDS, sample.rising(7))
+    accused = HolderSeries("aiohttp.cookiejar.CookieJar._cookies", sample.SECONDS, sample.rising(3))
+    findings = held(more, accused)
+    curves = holder_curves(findings, findings.processes[0])
+    assert [(curve.name, curve.is_accused) for curve in curves] == [(accused.owner, True), (more.owner, False)]
+
+
+def test_of_very_many_holders_those_that_grew_most_are_drawn() -> None:
+    many = [HolderSeries(f"shop.place_{n}", sample.SECONDS, sample.rising(n)) for n in range(40)]
+    findings = held(*many)
+    assert [curve.gain for curve in holder_curves(findings, findings.processes[0])] == [
+        19 * n for n in range(39, 39 - CURVES_MAX, -1)
+    ]
+
+
+def test_a_process_in_which_no_holder_grew_says_so() -> None:
+    assert "No holder was seen to grow." in texts(held(), "holder")
+
+
+def test_what_cannot_be_plotted_by_is_refused() -> None:
+    with pytest.raises(UsageError, match="class, holder"):
+        growth(sample.leak(), by="colour")
 
 
 def test_a_run_without_snapshots_says_so() -> None:
