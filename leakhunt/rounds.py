@@ -50,7 +50,8 @@ class Rounds(Evidence):
     @functools.cached_property
     def places(self) -> list[Place]:
         found = [self._place(owner, members) for owner, members in self._grown().items()]
-        return holders.merged(holders.shared(self.graph, [place for place in found if place is not None]))
+        places = holders.shared(self.graph, [place for place in found if place is not None])
+        return holders.merged(places, self.names)
 
     def _grown(self) -> dict[str, list[int]]:
         """Containers with more items now than at first, by the name of their place."""

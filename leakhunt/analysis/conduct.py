@@ -25,6 +25,10 @@ def notes(snapshots: Sequence[Snapshot]) -> list[str]:
             f"{_moments(refused['memory'])} went without the object graph: recording it would have taken more than "
             "half of the memory that was left."
         )
+    kept_here = Counter(snapshot.meta.get("fork_refused", "") for snapshot in snapshots)
+    found += [
+        f"--fork-snapshot was not followed: {why} ({_moments(n).lower()})." for why, n in kept_here.items() if why
+    ]
     return [note for note in found if note]
 
 

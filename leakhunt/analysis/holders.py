@@ -81,7 +81,7 @@ def growing_places(lineage: Lineage, names: Names, censuses: Sequence[Snapshot])
         place = _place(lineage, owner, members, first, is_new, censuses)
         if place is not None:
             found.append(place)
-    return merged(shared(lineage.last, found))
+    return merged(shared(lineage.last, found), names)
 
 
 def _is_lasting(names: Names, members: list[int], lasting: dict[str, tuple[int, int]]) -> bool:
@@ -300,18 +300,31 @@ def shared(graph: HeapGraph, places: list[Place]) -> list[Place]:
     return sorted(with_share, key=lambda place: -place.share_bytes)
 
 
-def merged(places: list[Place]) -> list[Place]:
-    """Places whose new objects are those of a larger place are named with it, not beside it."""
+def merged(places: list[Place], names: Names) -> list[Place]:
+    """Places whose new objects are those of a larger place are named with it, not beside it.
+
+    Of two with the same objects, one of which holds the very object that carries the other, the outer one is named:
+    `logging.Manager.loggerDict` before the `loggerMap` of a PlaceHolder in it.
+    """
     kept: list[Place] = []
     for place in places:
         for number, larger in enumerate(kept):
             common = len(np.intersect1d(place.reached, larger.reached, assume_unique=True))
             if len(place.reached) and common >= OVERLAP * len(place.reached):
-                kept[number] = replace(larger, also_owned_by=(*larger.also_owned_by, place.owner))
+                first, second = larger, place
+                if common >= OVERLAP * len(larger.reached) and carries(names, place, larger):
+                    first, second = place, larger
+                kept[number] = replace(first, also_owned_by=(*first.also_owned_by, second.owner, *second.also_owned_by))
                 break
         else:
             kept.append(place)
     return kept
+
+
+def carries(names: Names, outer: Place, inner: Place) -> bool:
+    """Whether the containers of `outer` refer to an object whose attributes are those of `inner`."""
+    carriers = {names.owner_index(index) for index in inner.members}
+    return any(carriers.intersection(names.graph.referents(index).tolist()) for index in outer.members)
 
 
 def weakly_held(graph: HeapGraph, references: Ints) -> Ints:

@@ -69,8 +69,8 @@ def same(earlier: HeapGraph, later: HeapGraph) -> Ints:
     if later.count == 0 or earlier.count == 0:
         return np.full(later.count, -1, dtype=np.int64)
     matches = canonical[earlier.types[found]] == translated[later.types]
-    # What can't change can't have changed its size or length either: strings come and go at one address all the time, and
-    # a tuple waits in its class's free list at the size that it is used again with.
+    # What can't change can't have changed its size or length either: strings come and go at one address all the time,
+    # and a tuple waits in its class's free list at the size that it is used again with.
     fixed = np.array([name in IMMUTABLE for name in later.snapshot.type_names], dtype=bool)[later.types]
     matches &= ~fixed | ((earlier.sizes[found] == later.sizes) & (earlier.lengths[found] == later.lengths))
     return np.where((found >= 0) & matches, found, -1)

@@ -37,6 +37,11 @@ def test_a_graph_that_was_left_out_is_told_by_its_reason() -> None:
     assert "half of the memory" in memory
 
 
+def test_a_fork_that_was_asked_for_and_refused_is_told_with_its_reason() -> None:
+    (note,) = notes([taken(fork_refused="the program has 9 threads"), taken(fork_refused="the program has 9 threads")])
+    assert note == "--fork-snapshot was not followed: the program has 9 threads (2 snapshots)."
+
+
 def test_an_engine_that_was_asked_for_and_does_not_fit_is_told() -> None:
     refused = taken(engine="python", engine_wanted="c", engine_refusal="a debug build")
     assert notes([refused]) == ["The C engine was asked for and does not fit: a debug build."]

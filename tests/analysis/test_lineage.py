@@ -56,7 +56,8 @@ def test_a_tuple_of_another_length_is_another_tuple(heap: Heap, orders: Sequence
     orders[0].append(heap.instance("shop.Order"))
     orders[0]._size -= ITEM_SIZE
     second = heap.snapshot()
-    assert second.column("object.size").tolist()[: len(first.column("object.size"))] == first.column("object.size").tolist()
+    before, after = (moment.column("object.size").tolist() for moment in (first, second))
+    assert after[: len(before)] == before
     assert born(lineage(first, second), "builtins.tuple") == [1]
 
 

@@ -97,6 +97,25 @@ def test_inner_lists_of_a_registry_of_constant_size_leak_under_one_name() -> Non
     assert told(heap.live(serve)) == [("python-leak", "shop.Visit", "shop.User.visits")]
 
 
+# class logging.Manager .loggerDict -> PlaceHolder .loggerMap -> Logger;   loggerDict -> Logger
+def test_of_two_registries_one_of_which_is_in_the_other_the_outer_is_named() -> None:
+    heap = Heap()
+    loggers, below = heap.dict(), heap.list()
+    manager = heap.instance("logging.Manager", loggerDict=loggers)
+    heap.module("logging", MANAGER=manager)
+    loggers["app"] = heap.instance("logging.PlaceHolder", loggerMap=below)
+
+    def serve(k: int) -> None:
+        for _ in range(10):
+            logger = heap.instance("logging.Logger", manager=manager)
+            loggers.add(logger)
+            below.append(logger)
+
+    (verdict,) = accused(heap.live(serve))
+    assert verdict.owner == "logging.Manager.loggerDict"
+    assert "logging.PlaceHolder.loggerMap" in verdict.also_owned_by
+
+
 # frame shop.main -> <history> -> bytes, bytes, …
 def test_a_list_that_only_a_running_function_holds_leaks() -> None:
     heap = Heap()
