@@ -113,8 +113,8 @@ def _pins() -> Pins:
 # guppy3
 
 
-@functools.cache
 def _guppy() -> Any:
+    """A session of guppy3 for one look: it keeps the sets that it made, and with them the objects looked at."""
     from guppy import hpy
 
     return hpy()
