@@ -202,6 +202,7 @@ class Retained:
 class ProcessSummary:
     """One process of the run; series have one entry per snapshot, `findings` are ranks.
 
+    `quieter` are the classes whose bytes changed least, where there are many: as they were first and last only.
     `retained` is all that was alive at the newest snapshot with a graph; None where there is none.
     """
 
@@ -221,6 +222,7 @@ class ProcessSummary:
     findings: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
     retained: Retained | None = None
+    quieter: tuple[ClassSeries, ...] = ()
 
 
 @dataclass(frozen=True)

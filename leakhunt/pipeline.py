@@ -15,6 +15,7 @@ from leakhunt.analysis import chains as chains_module
 from leakhunt.analysis import diff as diff_module
 from leakhunt.analysis.evidence import Evidence
 from leakhunt.analysis.graph import HeapGraph
+from leakhunt.analysis.growth import Floats
 from leakhunt.analysis.holders import Place
 from leakhunt.analysis.known import BUILT_IN, Known
 from leakhunt.analysis.naming import Names
@@ -173,14 +174,16 @@ def _summary(process: ProcessFolder, snapshots: list[Snapshot], evidence: Eviden
         allocated_blocks=tuple(int(s.number("allocated_blocks")) for s in evidence.censuses),
         gc_objects=tuple(sum(count for count, _ in s.census.values()) for s in evidence.censuses),
         pause_ms=tuple(s.number("hold_ms") for s in evidence.censuses),
-        classes=tuple(
-            ClassSeries(name, tuple(s.counts.astype(int).tolist()), tuple(s.bytes.astype(int).tolist()))
-            for name, s in series[:CLASSES_MAX]
-        ),
+        classes=tuple(_class_series(name, s.counts, s.bytes) for name, s in series[:CLASSES_MAX]),
+        quieter=tuple(_class_series(name, s.counts[[0, -1]], s.bytes[[0, -1]]) for name, s in series[CLASSES_MAX:]),
         holders=tuple(_holder_series(place) for place in evidence.places[:HOLDERS_MAX]),
         notes=tuple(notes),
         retained=evidence.retained,
     )
+
+
+def _class_series(name: str, counts: Floats, sizes: Floats) -> ClassSeries:
+    return ClassSeries(name, tuple(counts.astype(int).tolist()), tuple(sizes.astype(int).tolist()))
 
 
 def _holder_series(place: Place) -> HolderSeries:

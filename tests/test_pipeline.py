@@ -175,6 +175,24 @@ def test_the_places_that_grow_are_in_the_summary_with_what_they_held_when(tmp_pa
     assert {b - a for a, b in itertools.pairwise(series.items)} == {10}
 
 
+def test_of_too_many_classes_the_quieter_ones_are_kept_by_their_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (whole,) = hunt(run_folder(tmp_path / "run", leaking())).processes
+    monkeypatch.setattr(pipeline, "CLASSES_MAX", 1)
+    (process,) = hunt(run_folder(tmp_path / "again", leaking())).processes
+    assert whole.quieter == () and len(process.classes) == 1
+    assert [one.type for one in process.quieter] == [one.type for one in whole.classes[1:]]
+    assert all(len(one.counts) == len(one.bytes) == 2 for one in process.quieter)
+
+
+def test_the_memory_at_the_newest_graph_is_told_by_who_keeps_it(tmp_path: Path) -> None:
+    (process,) = hunt(run_folder(tmp_path / "run", leaking())).processes
+    assert process.retained is not None
+    (shop,) = (box for box in process.retained.inside if box.name == "shop")
+    assert shop.size_bytes > process.retained.size_bytes / 2
+
+
 def test_progress_goes_up_to_its_end(tmp_path: Path) -> None:
     shares: list[float] = []
     hunt(run_folder(tmp_path / "run", leaking(), healthy()), lambda text, share: shares.append(share))

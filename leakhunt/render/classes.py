@@ -10,7 +10,6 @@ from markupsafe import Markup
 
 from leakhunt.findings import ClassSeries, Findings, ProcessSummary
 from leakhunt.render import words
-from leakhunt.render.chosen import gain
 
 ROWS = 12_000
 """Rows of the page's table over all processes; the least moving classes of a larger run are counted instead."""
@@ -18,9 +17,9 @@ _SPARK, _DIGITS = 24, "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
 def class_data(findings: Findings) -> Markup:
-    """JSON for the table's script: per process its rows [type, before, after, bytes before, bytes after, spark].
+    """JSON for the table's script: per process its rows as of `class_rows`.
 
-    `spark` has one base-36 digit per point, 0 lowest. No "<" is in it, so it cannot end its script element.
+    No "<" is in it, so it cannot end its script element.
     """
     shown = [process for process in findings.processes if process.classes]
     share = ROWS // len(shown) if shown else 0
@@ -29,24 +28,25 @@ def class_data(findings: Findings) -> Markup:
     return Markup(text.replace("<", "\\u003c"))
 
 
-def top_rows(process: ProcessSummary, limit: int) -> list[list[Any]]:
-    """The first rows of a process, for the page before (or without) its script."""
-    return [row(series) for series in by_movement(process.classes)[:limit]]
+def class_rows(process: ProcessSummary) -> list[list[Any]]:
+    """All classes, the largest gain first, and of those that did not move, the most numerous.
+
+    [type, before, after, bytes before, bytes after, spark]; `spark` is None where only the ends are known.
+    """
+    rows = [[*_ends(series), digits(series.counts)] for series in process.classes]
+    rows += [[*_ends(series), None] for series in process.quieter]
+    return sorted(rows, key=lambda row: (row[1] - row[2], -max(row[1], row[2]), row[0]))
 
 
-def by_movement(classes: Sequence[ClassSeries]) -> list[ClassSeries]:
-    """Largest gain first, and of those that did not move, the most numerous."""
-    return sorted(classes, key=lambda series: (-gain(series), -max(series.counts, default=0), series.type))
-
-
-def row(series: ClassSeries) -> list[Any]:
+def _ends(series: ClassSeries) -> list[Any]:
     ends = [*(series.counts[:1] or (0,)), *(series.counts[-1:] or (0,))]
     sizes = [*(series.bytes[:1] or (0,)), *(series.bytes[-1:] or (0,))]
-    return [words.name(series.type, 160), *ends, *sizes, digits(series.counts)]
+    return [words.name(series.type, 160), *ends, *sizes]
 
 
 def digits(values: Sequence[int]) -> str:
-    """
+    """A base-36 digit per point, 0 lowest; "" for what never changed.
+
     >>> digits([0, 1, 2]), digits([7, 7])
     ('0iz', '')
     """
@@ -59,10 +59,10 @@ def digits(values: Sequence[int]) -> str:
 
 
 def _table(process: ProcessSummary, share: int) -> dict[str, Any]:
-    ranked = by_movement(process.classes)
+    rows = class_rows(process)
     return {
         "pid": process.pid,
         "command": words.name(process.command, 80),
-        "rows": [row(series) for series in ranked[:share]],
-        "left_out": max(0, len(ranked) - share),
+        "rows": rows[:share],
+        "left_out": max(0, len(rows) - share),
     }

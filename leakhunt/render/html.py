@@ -11,7 +11,7 @@ from leakhunt.findings import Finding, Findings, Link, ProcessSummary
 from leakhunt.render import treemap, units, words
 from leakhunt.render.chart import Chart, Curve
 from leakhunt.render.chosen import top_processes
-from leakhunt.render.classes import class_data, top_rows
+from leakhunt.render.classes import class_data, class_rows
 from leakhunt.render.fold import fold
 from leakhunt.render.layout import lay_out
 from leakhunt.render.pages import fill, inline_svg
@@ -35,7 +35,7 @@ class Html:
     """Styles, scripts and pictures are inside; nothing is fetched."""
 
     def render(self, findings: Findings) -> str:
-        with_classes = [process for process in findings.processes if process.classes]
+        rows = next((class_rows(process) for process in findings.processes if process.classes), [])
         return fill(
             "report.html.j2",
             findings=findings,
@@ -48,8 +48,8 @@ class Html:
             ledgers=[_ledger(process) for process in findings.processes[:_PROCESSES]],
             more_processes=max(0, len(findings.processes) - _PROCESSES),
             class_data=class_data(findings),
-            class_rows=top_rows(with_classes[0], _ROWS_WITHOUT_SCRIPT) if with_classes else [],
-            class_count=len(with_classes[0].classes) if with_classes else 0,
+            class_rows=rows[:_ROWS_WITHOUT_SCRIPT],
+            class_count=len(rows),
         )
 
     def _told(self, findings: Findings, finding: Finding) -> dict[str, object]:

@@ -196,6 +196,14 @@ def test_of_too_many_classes_those_that_moved_least_are_counted(monkeypatch: pyt
     assert table["left_out"] == 1
 
 
+def test_classes_of_which_only_the_ends_are_known_are_in_the_table_and_have_no_curve() -> None:
+    quiet = ClassSeries("shop.Quiet", (3, 5), (30, 50))
+    process = sample.process(quieter=(quiet,))
+    (table,) = json.loads(class_data(dataclasses.replace(sample.leak(), processes=(process,))))
+    assert ["shop.Quiet", 3, 5, 30, 50, None] in table["rows"]
+    assert len(table["rows"]) == 5
+
+
 def test_a_spark_of_a_constant_is_empty_and_of_a_long_series_short() -> None:
     assert digits([5] * 10) == "" and digits([]) == ""
     assert len(digits(range(500))) == 24 and digits(range(500))[-1] == "z"
@@ -288,6 +296,13 @@ def test_in_a_browser_the_table_shows_200_rows_and_says_of_how_many(tmp_path: Pa
     assert rows_of(page) == 200
     assert "200 of 1,000 classes" in page.text()
     assert [a["aria-sort"] for t, a in page.tags if "aria-sort" in a].index("descending") == 3
+
+
+@browser
+def test_in_a_browser_a_class_without_a_curve_says_so(tmp_path: Path) -> None:
+    process = sample.process(quieter=(ClassSeries("shop.Quiet", (3, 5), (30, 50)),))
+    page = in_browser(tmp_path, Html().render(dataclasses.replace(sample.leak(), processes=(process,))))
+    assert "shop.Quiet 3 5 +2 50 B +20 B not kept" in page.text()
 
 
 @browser

@@ -19,6 +19,7 @@
       maximumFractionDigits: step && Math.abs(n) < 9.95 ? 1 : 0 }) + " " + ["B", "kB", "MB", "GB", "TB", "PB"][step];
   };
   const spark = (digits) => {
+    if (digits === null) return "not kept";
     if (!digits) return "unchanged";
     const points = [...digits].map((d, i) => (i * 96) / Math.max(1, digits.length - 1) + "," + (18 - parseInt(d, 36) * 0.457));
     const space = "http://www.w3.org/2000/svg";
