@@ -36,12 +36,14 @@ class AgentOptions:
     values: bool = False
     engine: str = "auto"
     pause: float = 2.0
+    fork_snapshot: bool = False
 
     def text(self) -> str:
         """As in LEAKHUNT_OPTIONS: `interval=5,deep=auto,collect=never,budget=0.01,children=1,…`."""
         return (
             f"interval={self.interval:g},deep={self.deep},collect={self.collect},budget={self.budget:g},"
-            f"children={self.children:d},values={self.values:d},engine={self.engine},pause={self.pause:g}"
+            f"children={self.children:d},values={self.values:d},engine={self.engine},pause={self.pause:g},"
+            f"fork={self.fork_snapshot:d}"
         )
 
 

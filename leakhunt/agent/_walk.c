@@ -19,6 +19,7 @@
 #include <time.h>
 
 #include "_walk_addresses.h"
+#include "_walk_twin.h"
 
 #ifdef Py_GIL_DISABLED
 #error "free-threaded builds use the Python engine"
@@ -1171,8 +1172,10 @@ malloc_figures(PyObject *module, PyObject *unused)
 }
 
 static PyMethodDef module_methods[] = {
+    {"leave", leave, METH_O, leave_doc},
     {"malloc_figures", malloc_figures, METH_NOARGS, malloc_figures_doc},
     {"take", take, METH_VARARGS, take_doc},
+    {"twin", twin, METH_VARARGS, twin_doc},
     {NULL, NULL, 0, NULL},
 };
 

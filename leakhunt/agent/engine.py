@@ -36,21 +36,21 @@ class Engine:
 
     `wanted` is "c", "python", or "auto" for C where it fits; `refusal` says why it is not C. `with_values`: deep
     snapshots tell of the program's data, too (values.py). `pauses_per_deep`: a deep snapshot's pause is at most so many
-    times that of a census, as measured (benchmarks/README.md).
+    times that of a census, as measured (benchmarks/README.md). `native` is the C library or None.
     """
 
     def __init__(self, package, wanted="auto", with_values=False):
         self._package, self._wanted, self._with_values = package, wanted, with_values
         self._own = ()
-        self.name, self.refusal, self._native = "python", "not wanted", None
+        self.name, self.refusal, self.native = "python", "not wanted", None
         if wanted != "python":
             try:
-                self._native = native.load(package)
+                self.native = native.load(package)
                 self.name, self.refusal = "c", ""
             except native.Refused as problem:
                 self.refusal = str(problem)
-        self.pauses_per_deep = 1.0 if self._native is None else 4.0
-        self._malloc = ledger.Malloc(self._native)
+        self.pauses_per_deep = 1.0 if self.native is None else 4.0
+        self._malloc = ledger.Malloc(self.native)
 
     def settle(self):
         """Learn what belongs to the agent; call again when it has loaded more."""
@@ -61,6 +61,10 @@ class Engine:
         found = {"rss_anonymous_bytes": ledger.system_figures().get("rss_anonymous_bytes", 0)}
         found.update(self._malloc.figures())
         return found
+
+    def figures(self):
+        """The whole ledger."""
+        return ledger.figures(self._malloc)
 
     def snapshot(self, deep, meta, stopped=lambda: False):
         """(meta, strings, columns) of this moment, ready for `write.pieces`.
@@ -84,7 +88,7 @@ class Engine:
     def _taken(self, deep, meta, begun, stopped):
         """As `snapshot`; a pause since `begun` that came to nothing is part of this one's."""
         meta.update(time=time(), kind="deep" if deep else "census")
-        take = self._by_python if self._native is None else self._by_c
+        take = self._by_python if self.native is None else self._by_c
         strings, columns, breathe = take(deep, meta, begun, stopped)
         if deep and self._with_values:
             columns.update(values.columns(strings, breathe))
@@ -105,7 +109,7 @@ class Engine:
         """The rows in slices: the program runs in between, and what it changes meanwhile is seen before or after."""
         listed = listing.listed()  # first of all: what is made from here on is not in it
         breathe = Breath(begun, stopped)
-        meta.update(ledger.figures(self._malloc))
+        meta.update(self.figures())
         strings = write.Strings()
         types = Types(strings)
         columns = census.census(listed, types, self._own, breathe)
@@ -123,12 +127,12 @@ class Engine:
 
     def _by_c(self, deep, meta, begun, stopped):
         """The rows in one call that holds the GIL, then their names in slices."""
-        meta.update(ledger.figures(self._malloc))
+        meta.update(self.figures())
         found = roots.listed(self._package) if deep else []
         hidden = self._hidden()
         hidden.update((id(meta), id(hidden)))
         hidden.update([root.made for root in found])
-        rows = native.take(self._native, deep, hidden, found, headroom.limit_bytes())
+        rows = native.take(self.native, deep, hidden, found, headroom.limit_bytes())
         breathe = Breath(begun, stopped)
         held_seconds, memory_bytes = rows.figures()
         meta["walk_ms"], meta["walk_bytes"] = round(held_seconds * 1e3, 3), memory_bytes

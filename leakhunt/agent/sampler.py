@@ -5,7 +5,7 @@ import sys
 from _thread import allocate_lock, get_native_id, start_new_thread
 from time import sleep, thread_time, time
 
-from . import schema, write
+from . import forked, schema, write
 from .engine import Engine, Interrupted, version
 from .governor import Governor
 
@@ -40,6 +40,7 @@ class Options:
         self.budget = float(given.get("budget", 0.01))
         self.pause = float(given.get("pause", 2.0))
         self.children = given.get("children", "1") != "0"
+        self.forks = given.get("fork", "0") != "0"
         self.engine = given.get("engine", "auto")
         self.values = given.get("values", "0") != "0"
 
@@ -58,6 +59,7 @@ class Sampler:
         self._sequence = 0
         self._governor = Governor(self._options, self._engine.pauses_per_deep)
         self._footprint = {}
+        self._fork_refused = ""
         self._lost = 0
         self._stop = False
         self._finished = allocate_lock()
@@ -138,19 +140,36 @@ class Sampler:
                     import gc
 
                     meta["collected"] = gc.collect()
-            taken = self._engine.snapshot(deep, meta, self._is_stopping)
-            if deep == (taken[0]["kind"] == "deep"):  # else it is a try that was given up, and the census in its place
-                pause_ms = taken[0]["hold_ms"]
-            self._sequence += 1
-            write.write_whole(os.path.join(self._folder, "%06d.leak" % self._sequence), write.pieces(*taken))
+            path = os.path.join(self._folder, "%06d.leak" % (self._sequence + 1))
+            if deep and moment == "interval" and self._options.forks and self._may_fork(meta):
+                self._governor.spent_seconds += forked.snapshot(self._engine, meta, path, self._is_stopping)
+                self._sequence += 1
+            else:
+                pause_ms = self._take_here(deep, meta, path)
         except Interrupted:
             pass
+        except forked.Lost as problem:
+            self._fork_refused = str(problem)
+            self._lost += 1
         except Exception as problem:
             self._lost += 1
             self._note("%d snapshots lost: %s" % (self._lost, told(problem)))
-        taken = None
         self._own_up(memory)
         self._governor.took(deep, thread_time() - cpu_begun, pause_ms)
+
+    def _take_here(self, deep, meta, path):
+        """Take a snapshot in this thread; returns its longest pause in ms, 0 where a census stands for a graph."""
+        meta, strings, columns = self._engine.snapshot(deep, meta, self._is_stopping)
+        self._sequence += 1
+        write.write_whole(path, write.pieces(meta, strings, columns))
+        return meta["hold_ms"] if deep == (meta["kind"] == "deep") else 0.0
+
+    def _may_fork(self, meta):
+        """Whether a twin of the process may take this snapshot; `meta` is told why not."""
+        why = self._fork_refused or forked.refusal(self._engine.native)
+        if why:
+            meta["fork_refused"] = why
+        return not why
 
     def _meta(self, moment):
         meta = {

@@ -17,7 +17,7 @@ from leakhunt.attach.attachment import Attachment, begin
 from leakhunt.attach.attachment import detach as detach_from
 from leakhunt.attach.family import Family
 from leakhunt.cli.measuring import begin_family, detached_in_the_end, say_notes
-from leakhunt.cli.options import BUDGET, DEEP, ENGINE, METHOD, NO_CHILDREN, PAUSE, SECONDS
+from leakhunt.cli.options import BUDGET, DEEP, ENGINE, FORK_SNAPSHOT, METHOD, NO_CHILDREN, PAUSE, SECONDS
 from leakhunt.cli.output import say, verbosity
 from leakhunt.cli.reporting import report_run
 from leakhunt.command import AgentOptions
@@ -38,6 +38,7 @@ _PID = click.argument("pid", type=click.IntRange(min=1))
 @DEEP
 @BUDGET
 @PAUSE
+@FORK_SNAPSHOT
 @ENGINE
 @NO_CHILDREN
 @METHOD
@@ -52,6 +53,7 @@ def attach(
     deep: str,
     budget: float,
     pause: float,
+    fork_snapshot: bool,
     engine: str,
     no_children: bool,
     method: str | None,
@@ -64,7 +66,9 @@ def attach(
 
     Nothing needs to be installed in it, and it runs on as before when the time is over or Ctrl-C is pressed.
     """
-    options = AgentOptions(interval, deep, "never", budget, not no_children, engine=engine, pause=pause)
+    options = AgentOptions(
+        interval, deep, "never", budget, not no_children, engine=engine, pause=pause, fork_snapshot=fork_snapshot
+    )
     folder = create(out, procfs.command(pid), dataclasses.asdict(options))
     attachment, family = begin_family(pid, folder, options, method)
     if verbose:

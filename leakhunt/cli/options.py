@@ -18,6 +18,11 @@ PAUSE = click.option(
     metavar="SECONDS",
     help="Leave out the object graph where recording it would stop the program for longer (default 2).",
 )
+FORK_SNAPSHOT = click.option(
+    "--fork-snapshot",
+    is_flag=True,
+    help="Let a copy of the process record the object graph, at up to twice its memory (default: in the process).",
+)
 ENGINE = click.option(
     "--engine",
     type=click.Choice(["auto", "c", "python"]),

@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import click
 
-from leakhunt.cli.options import BUDGET, ENGINE, PAUSE
+from leakhunt.cli.options import BUDGET, ENGINE, FORK_SNAPSHOT, PAUSE
 from leakhunt.cli.output import say, verbosity
 from leakhunt.cli.reporting import Following, check_html, report_run, short
 from leakhunt.command import AgentOptions, find_program
@@ -56,6 +56,7 @@ def _deep(context: click.Context, parameter: click.Parameter, value: str) -> str
 )
 @BUDGET
 @PAUSE
+@FORK_SNAPSHOT
 @ENGINE
 @click.option("--no-children", is_flag=True, help="Measure the first Python process only, not those it starts.")
 @click.option("--no-attach", is_flag=True, help="Leave a Python alone that did not load the agent (-I, -E, -S).")
@@ -80,6 +81,7 @@ def run(
     collect: str,
     budget: float,
     pause: float,
+    fork_snapshot: bool,
     engine: str,
     values: bool,
 ) -> NoReturn:
@@ -96,7 +98,7 @@ def run(
             raise UsageError(
                 "--exec leaves no leakhunt behind to write --html.", "Use `leakhunt report --format html`."
             )
-    options = AgentOptions(interval, deep, collect, budget, not no_children, values, engine, pause)
+    options = AgentOptions(interval, deep, collect, budget, not no_children, values, engine, pause, fork_snapshot)
     folder = create(out, command, dataclasses.asdict(options))
     if verbose:
         say(f"the run folder is {folder}")

@@ -87,11 +87,13 @@ class Target:
         interval: float = 3600,
         deep: str = "auto",
         values: bool = False,
+        fork_snapshot: bool = False,
         flags: tuple[str, ...] = (),
         **environment: str,
     ) -> Ran:
         """Run a program to its end; its own snapshots are those of `take()` and one at a normal exit."""
-        with self.start(source, interval=interval, deep=deep, values=values, flags=flags, **environment) as process:
+        told = {"interval": interval, "deep": deep, "values": values, "fork_snapshot": fork_snapshot}
+        with self.start(source, flags=flags, **told, **environment) as process:  # type: ignore[arg-type]
             out, err = process.communicate(timeout=240)
         return Ran(process.returncode, out, err, self.folder / "run")
 
@@ -102,13 +104,16 @@ class Target:
         interval: float = 3600,
         deep: str = "auto",
         values: bool = False,
+        fork_snapshot: bool = False,
         flags: tuple[str, ...] = (),
         **environment: str,
     ) -> subprocess.Popen[str]:
         (self.folder / "run").mkdir(exist_ok=True)
         program = self.folder / "program.py"
         program.write_text(PRELUDE + textwrap.dedent(source))
-        options = AgentOptions(interval=interval, deep=deep, values=values, engine=self.engine)
+        options = AgentOptions(
+            interval=interval, deep=deep, values=values, engine=self.engine, fork_snapshot=fork_snapshot
+        )
         armed = armed_environment(os.environ, self.folder / "run", options)
         return subprocess.Popen(
             [self.python, *flags, str(program)],
