@@ -18,6 +18,7 @@ from .naming import Names, reading
 from .verdicts import Verdict
 
 SHOWN_CLASSES = 4
+GATHERED_MIN = 10
 
 
 @dataclass
@@ -119,12 +120,16 @@ def _role(graph: HeapGraph, objects: Ints, leaked: bool) -> str:
 
 
 def backrefs(graph: HeapGraph, names: Names, starts: Ints, depth: int, width: int) -> RefGraph:
-    """Who refers to `starts`, `depth` references back, the `width` commonest kinds of referrer at each step."""
+    """Who refers to `starts`, `depth` references back, the `width` commonest kinds of referrer at each step.
+
+    The first reference at which one object holds most of many is the one to cut, should they be a leak.
+    """
     sketch = Sketch(graph, names, kept_dominators(graph).retained_sizes if is_affordable(graph) else None)
     first = sketch.box_of("start", starts, "leaked", _called(names, starts))
     layer = [(first, starts)]
     roots = {root.index: root for root in graph.roots}
     seen = set(starts.tolist())
+    is_marked = False
     for _ in range(depth):
         following = []
         for box, members in layer:
@@ -132,21 +137,32 @@ def backrefs(graph: HeapGraph, names: Names, starts: Ints, depth: int, width: in
                 key = (name, label, box)
                 role, detail = _standing(graph, roots, sources)
                 above = sketch.box_of(key, sources, role, detail or _called(names, sources))
-                sketch.link(above, box, label, len(sources))
+                held = 0 if is_marked else _gathered(graph, sources, members)
+                is_marked |= held > 0
+                sketch.link(above, box, label, held or len(sources), held > 0)
                 following.append((above, sources))
                 seen.update(sources.tolist())
         layer = following
     return sketch.graph(f"Back-references of {graph.type_name(int(starts[0]))}")
 
 
+def _gathered(graph: HeapGraph, sources: Ints, members: Ints) -> int:
+    """How many of many `members` a lone source holds, 0 where that is not most of them."""
+    if len(sources) > 1 or len(members) < GATHERED_MIN:
+        return 0
+    held = int(np.isin(members, graph.referents(int(sources[0]))).sum())
+    return held if 2 * held > len(members) else 0
+
+
 def _referrers(graph: HeapGraph, members: Ints, seen: set[int]) -> list[tuple[tuple[str, str], Ints]]:
-    groups: dict[tuple[str, str], set[int]] = defaultdict(set)
+    """Referrers by class and label, those with most references to `members` first: a lone list may have them all."""
+    groups: dict[tuple[str, str], list[int]] = defaultdict(list)
     for index in members[:5000].tolist():
         for edge in graph.referrer_edges(index).tolist():
             source = int(graph.sources[edge])
             if source not in seen:
-                groups[graph.type_name(source), reading(graph.label(edge))].add(source)
-    return [(key, np.array(sorted(rows))) for key, rows in sorted(groups.items(), key=lambda item: -len(item[1]))]
+                groups[graph.type_name(source), reading(graph.label(edge))].append(source)
+    return [(key, np.unique(rows)) for key, rows in sorted(groups.items(), key=lambda item: -len(item[1]))]
 
 
 def _standing(graph: HeapGraph, roots: dict[int, Root], sources: Ints) -> tuple[str, str]:

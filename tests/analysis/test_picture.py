@@ -117,3 +117,28 @@ def test_an_object_that_refers_to_itself_does_not_go_round() -> None:
     ring.me = heap.instance("shop.Order", me=ring)
     found = backrefs(HeapGraph(heap.snapshot()))
     assert len(found.nodes) == 1
+
+
+def many_orders(holders: int) -> HeapGraph:
+    # module shop -> ALL -> list -> Order, held by `holders` lists in turn; each Order is in the tuple of a Batch too
+    heap = Heap()
+    lists = [heap.list() for _ in range(holders)]
+    batches = heap.list()
+    for number in range(30):
+        order = heap.instance("shop.Order")
+        lists[number % holders].append(order)
+        batches.append(heap.tuple([order]))
+    heap.module("shop", ALL=heap.tuple(lists), BATCHES=batches)
+    return HeapGraph(heap.snapshot())
+
+
+def test_the_reference_by_which_one_object_holds_most_of_many_is_the_one_to_cut() -> None:
+    assert [arrow for arrow in arrows(backrefs(many_orders(1))) if arrow[-1]] == [
+        ("builtins.list", "[*]", "shop.Order", 30, True)
+    ]
+
+
+def test_what_many_hold_between_them_is_cut_further_up_or_nowhere() -> None:
+    faulty = [arrow for arrow in arrows(backrefs(many_orders(3))) if arrow[-1]]
+    assert faulty == [("builtins.list", "[*]", "builtins.tuple", 30, True)]
+    assert not any(arrow[-1] for arrow in arrows(backrefs(many_orders(3), depth=1)))
