@@ -2,6 +2,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+def breadth_first(
+    count: int, offsets: NDArray[Any], targets: NDArray[Any], starts: NDArray[Any], parent: NDArray[Any], /
+) -> int: ...
 def dominators(
     root: int, offsets: NDArray[Any], targets: NDArray[Any], idom: NDArray[Any], order: NDArray[Any], /
 ) -> int: ...

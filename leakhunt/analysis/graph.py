@@ -13,6 +13,11 @@ from scipy.sparse.csgraph import breadth_first_order
 from leakhunt.agent import schema
 from leakhunt.snapshot import Snapshot
 
+try:
+    from . import _kernels
+except ImportError:
+    _kernels = None  # type: ignore[assignment]
+
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 # Classes whose length is bytes, not items.
@@ -48,29 +53,30 @@ class HeapGraph:
         addresses = snapshot.column("object.address")
         self.addresses = addresses
         self.count = len(addresses)
-        self.types = snapshot.column("object.type").astype(np.int64)
+        self.types = snapshot.column("object.type").view(np.int32)
         self.sizes = snapshot.column("object.size").astype(np.int64)
         self.lengths = snapshot.column("object.length").astype(np.int64)
         self.lengths[self.lengths == schema.NO_LENGTH] = -1
-        self.offsets, self.targets, self.edge_of = self._references(addresses)
+        self.offsets, self.targets, self._left_out = self._references()
 
-    def _references(self, addresses: NDArray[np.uint64]) -> tuple[Ints, NDArray[np.int32], Ints]:
-        """(offsets, targets, edge_of): `edge_of[r]` is the edge of the walker's reference r, -1 where left out."""
-        counts = self.snapshot.column("reference.count").astype(np.int64)
+    def _references(self) -> tuple[Ints, NDArray[np.int32], Bools | None]:
+        """(offsets, targets, left_out): which of the walker's references lead to no object here, None for none."""
+        counts = self.snapshot.column("reference.count")
+        offsets = np.zeros(len(counts) + 1, dtype=np.int64)
+        np.cumsum(counts, out=offsets[1:])
         indexes = self._indexes()
-        kept = indexes >= 0
-        edge_of = np.where(kept, np.cumsum(kept) - 1, -1)
-        ends = np.concatenate(([0], np.cumsum(counts)))
-        offsets = np.concatenate(([0], np.cumsum(kept, dtype=np.int64)))[ends]
-        return offsets, indexes[kept].astype(np.int32), edge_of
+        left_out = indexes < 0
+        if not left_out.any():
+            return offsets, indexes, None
+        before = np.zeros(len(indexes) + 1, dtype=np.int64)
+        np.cumsum(left_out, out=before[1:])
+        return offsets - before[offsets], indexes[~left_out], left_out
 
-    def _indexes(self) -> Ints:
+    def _indexes(self) -> NDArray[np.int32]:
         """Object index of each of the walker's references, -1 where the object is not in the snapshot."""
         if self.snapshot.has("reference.index"):
-            found = self.snapshot.column("reference.index").astype(np.int64)
-            found[found == schema.NO_LENGTH] = -1
-            return found
-        return self.index_of(self.snapshot.column("reference.target"))
+            return self.snapshot.column("reference.index").view(np.int32)  # as it is mapped: GONE is -1
+        return self.index_of(self.snapshot.column("reference.target")).astype(np.int32)
 
     @functools.cached_property
     def extents(self) -> Ints:
@@ -91,30 +97,31 @@ class HeapGraph:
         return np.where(ordered[place] == addresses, self._order[place], -1)
 
     @functools.cached_property
-    def sources(self) -> Ints:
+    def sources(self) -> NDArray[np.int32]:
         """Source object of each edge."""
-        return np.repeat(np.arange(self.count), np.diff(self.offsets))
+        return np.repeat(np.arange(self.count, dtype=np.int32), np.diff(self.offsets))
 
     @functools.cached_property
-    def incoming(self) -> tuple[Ints, Ints]:
+    def incoming(self) -> tuple[Ints, NDArray[np.int32]]:
         """(offsets int64[N+1], edges): the edges that lead to each object."""
-        edges = np.argsort(self.targets, kind="stable")
-        offsets = np.concatenate(([0], np.cumsum(np.bincount(self.targets, minlength=self.count))))
-        return offsets, edges
+        if _kernels is not None:
+            offsets, edges = np.empty(self.count + 1, np.int64), np.empty(len(self.targets), np.int32)
+            _kernels.incoming(self.count, self.targets, offsets, edges)
+            return offsets, edges
+        edges = np.argsort(self.targets, kind="stable").astype(np.int32)
+        return np.concatenate(([0], np.cumsum(np.bincount(self.targets, minlength=self.count)))), edges
 
     @functools.cached_property
-    def edge_labels(self) -> NDArray[np.int64]:
+    def edge_labels(self) -> NDArray[np.uint32]:
         """String id of each edge's label, 0 for none."""
-        labels = np.zeros(len(self.targets), dtype=np.int64)
-        edges = self.edge_of[self.snapshot.column("label.position").astype(np.int64)]
-        kept = edges >= 0
-        labels[edges[kept]] = self.snapshot.column("label.name")[kept]
-        return labels
+        labels = np.zeros(self.snapshot.column("reference.count").sum(dtype=np.int64), dtype=np.uint32)
+        labels[self.snapshot.column("label.position").astype(np.int64)] = self.snapshot.column("label.name")
+        return labels if self._left_out is None else labels[~self._left_out]
 
     def referents(self, index: int) -> NDArray[np.int32]:
         return self.targets[self.offsets[index] : self.offsets[index + 1]]
 
-    def referrer_edges(self, index: int) -> Ints:
+    def referrer_edges(self, index: int) -> NDArray[np.int32]:
         offsets, edges = self.incoming
         return edges[offsets[index] : offsets[index + 1]]
 
@@ -140,12 +147,19 @@ class HeapGraph:
         return np.where(known, refcounts - self.in_degrees, 0)
 
     @functools.cached_property
-    def tree(self) -> tuple[Bools, Ints]:
+    def tree(self) -> tuple[Bools, NDArray[np.int32]]:
         """(reached, parent): what the roots reach, and each object's parent on a shortest path, N for the roots."""
         return self.walk(np.array([root.index for root in self.roots], dtype=np.int64))
 
-    def walk(self, starts: Ints) -> tuple[Bools, Ints]:
-        """(reached bool[N], parent int64[N]) of a breadth-first walk; parent is N for a start, -1 where unreached."""
+    def walk(self, starts: Ints) -> tuple[Bools, NDArray[np.int32]]:
+        """(reached bool[N], parent int32[N]) of a breadth-first walk; parent is N for a start, -1 where unreached."""
+        if _kernels is not None and self.count > 0:
+            parent = np.empty(self.count, dtype=np.int32)
+            _kernels.breadth_first(self.count, self.offsets, self.targets, starts.astype(np.int32), parent)
+            return parent >= 0, parent
+        return self._walk_by_scipy(starts)
+
+    def _walk_by_scipy(self, starts: Ints) -> tuple[Bools, NDArray[np.int32]]:
         starts = starts[np.sort(np.unique(starts, return_index=True)[1])]
         offsets = np.concatenate((self.offsets, [self.offsets[-1] + len(starts)]))
         targets = np.concatenate((self.targets, starts.astype(np.int32)))
@@ -157,7 +171,7 @@ class HeapGraph:
         order, parent = breadth_first_order(matrix, self.count)
         reached = np.zeros(self.count + 1, dtype=bool)
         reached[order] = True
-        return reached[: self.count], np.where(reached, parent, -1)[: self.count].astype(np.int64)
+        return reached[: self.count], np.where(reached, parent, -1)[: self.count].astype(np.int32)
 
     @functools.cached_property
     def held_outside(self) -> Bools:
@@ -166,7 +180,7 @@ class HeapGraph:
         return ~reached & (self.surplus > 0)
 
     @functools.cached_property
-    def kept_tree(self) -> tuple[Bools, Ints]:
+    def kept_tree(self) -> tuple[Bools, NDArray[np.int32]]:
         """As `tree`, with what is held from outside the heap as roots of the second rank: all but garbage.
 
         A coroutine that ran while a walk in slices passed it shows none of its locals; they are found here.

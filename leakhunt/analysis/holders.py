@@ -136,7 +136,7 @@ def _place(
     if stayed < SURVIVAL_MIN:
         return None
     children = new_children(lineage, members, first)
-    if len(weakly_held(lineage.last, children)) >= LIVING * len(children) > 0:
+    if len(weakly_held(lineage.last, children)) >= LIVING * len(_telling(lineage.last, children)) > 0:
         return None  # weak references to the living: what keeps those alive is elsewhere
     return Place(
         owner=owner,
@@ -227,9 +227,13 @@ def survival(lineage: Lineage, members: Iterable[int], first: int) -> float:
 
 
 def _items(graph: HeapGraph, index: int) -> Ints:
-    referents = np.unique(graph.referents(index)).astype(np.int64)
+    return _telling(graph, np.unique(graph.referents(index)).astype(np.int64))
+
+
+def _telling(graph: HeapGraph, objects: Ints) -> Ints:
+    """Those of `objects` that are more than a number or a constant."""
     trivial = np.array([name in TRIVIAL for name in graph.snapshot.type_names], dtype=bool)
-    return np.asarray(referents[~trivial[graph.types[referents]]], dtype=np.int64)
+    return np.asarray(objects[~trivial[graph.types[objects]]], dtype=np.int64)
 
 
 def _item_addresses(lineage: Lineage, index: int, k: int) -> Ints:

@@ -32,9 +32,20 @@ def resident(evidence: Evidence) -> Floats:
     All resident bytes where the system does not tell them apart.
     """
     anonymous = evidence.ledger("rss_anonymous_bytes")
-    return (anonymous if anonymous.any() else evidence.ledger("rss_bytes")) - evidence.ledger(
-        "agent_rss_anonymous_bytes"
-    )
+    return (anonymous if anonymous.any() else evidence.ledger("rss_bytes")) - agents_own(evidence)
+
+
+def agents_own(evidence: Evidence) -> Floats:
+    """Resident bytes that the agent added, by what the process grew by while snapshots were taken.
+
+    A burst of the program that began or ended meanwhile is in it, too. The agent can't have given back more than it
+    took, so what would make its part negative was the program's.
+    """
+    own, found = 0.0, []
+    for change in np.diff(evidence.ledger("agent_rss_anonymous_bytes"), prepend=0.0).tolist():
+        own = max(0.0, own + change)
+        found.append(own)
+    return np.array(found)
 
 
 def _window(evidence: Evidence) -> slice:
@@ -117,7 +128,7 @@ def fragmentation(evidence: Evidence) -> list[Verdict]:
         Verdict(
             "fragmentation",
             "",
-            confidence(trend, certainty=0.95),
+            confidence(trend, certainty=0.95, per_slowing=0.15),
             f"the process grew by {grown / 1e6:.1f} MB that malloc holds free but can't give back: "
             "something small and long-lived lies above",
             "Call malloc_trim(0) (ctypes) after bursts, make the bursts smaller, or use jemalloc.",

@@ -15,6 +15,7 @@ from .telling import ATOMS, GLUE, is_context_name
 from .verdicts import Verdict, confidence
 
 COVERED = 0.5
+EXPLAINED = 0.5
 SURVIVAL_MIN = 0.9
 DOMINATED = 0.4
 ONE_DOOR = 0.9
@@ -61,7 +62,7 @@ def growing_classes(evidence: Evidence) -> list[Verdict]:
         if before == 0 or stayed < SURVIVAL_MIN * before or not len(fresh) or covered[fresh].mean() > COVERED:
             continue
         frontier = old_dominator(evidence, fresh)
-        if frontier is not None:
+        if frontier is not None and (_explains(evidence, name, fresh) or _is_gc_garbage(graph, frontier.holder)):
             by_holder.setdefault(frontier, []).append((name, fresh))
     return [v for frontier, rows in by_holder.items() for v in _class_verdict(evidence, frontier, rows)]
 
@@ -70,6 +71,17 @@ def _instances(evidence: Evidence, name: str) -> Ints:
     rows = [row for row, text in enumerate(evidence.graph.snapshot.type_names) if text == name]
     kept, _ = evidence.graph.kept_tree
     return np.flatnonzero(np.isin(evidence.graph.types, rows) & evidence.is_new & kept)
+
+
+def _explains(evidence: Evidence, name: str, fresh: Ints) -> bool:
+    """Whether those kept alive are most of what the class gained: the rest is garbage that waits for the collector."""
+    before, now = (evidence.deep[k].census.get(name, (0, 0))[0] for k in (evidence.first, -1))
+    return len(fresh) >= EXPLAINED * (now - before)
+
+
+def _is_gc_garbage(graph: HeapGraph, index: int) -> bool:
+    """Whether this is the list `gc.garbage`, to which a collection now and then moves what has piled up since."""
+    return any(root.index == index and root.kind == "gc.garbage" for root in graph.roots)
 
 
 def old_dominator(evidence: Evidence, fresh: Ints) -> Frontier | None:

@@ -176,6 +176,21 @@ def test_weak_references_to_the_living_are_named_with_those_or_not_at_all() -> N
     assert list(places(heap.live(serve))) == ["shop.ORDERS"]
 
 
+def test_a_table_of_the_living_by_number_is_no_place() -> None:
+    # C -> dict -> int: weakref ~> Model, as a class keeps its subclasses;   module shop -> MODELS -> Model
+    heap = Heap()
+    models, subclasses = heap.list(), heap.hold_by_c(heap.dict())
+    heap.module("shop", MODELS=models)
+
+    def serve(k: int) -> None:
+        for _ in range(10):
+            models.append(heap.instance("shop.Model", data=heap.bytes(2000)))
+            subclasses[heap.instance("builtins.int")] = heap.weakref(models[-1])
+            subclasses[heap.instance("builtins.int")] = heap.weakref(heap.instance("shop.Gone"))
+
+    assert list(places(heap.live(serve))) == ["shop.MODELS"]
+
+
 def test_weak_references_to_the_dead_that_pile_up_are_a_place() -> None:
     heap = Heap()
     watched = heap.list()

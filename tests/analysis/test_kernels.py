@@ -123,6 +123,34 @@ def test_incoming_edges_are_sorted_by_target(seed: int) -> None:
     assert offsets.tolist() == np.concatenate(([0], np.cumsum(np.bincount(targets, minlength=root + 1)))).tolist()
 
 
+@pytest.mark.parametrize("seed", range(30))
+def test_a_breadth_first_walk_finds_shortest_paths_in_the_order_of_the_starts(seed: int) -> None:
+    offsets, targets, root = random_csr(seed, seed * 7, 1.5)
+    source = random.Random(seed)
+    starts = [source.randrange(root + 1) for _ in range(source.randrange(5))]
+    parent = np.zeros(root + 1, np.int32)
+    count = kernels.breadth_first(root + 1, offsets, targets, np.array(starts, np.int32), parent)
+    expected, queue = {}, []
+    for node in starts:
+        if node not in expected:
+            expected[node] = root + 1
+            queue.append(node)
+    for node in queue:
+        for target in targets[offsets[node] : offsets[node + 1]].tolist():
+            if target not in expected:
+                expected[target] = node
+                queue.append(target)
+    assert parent.tolist() == [expected.get(node, -1) for node in range(root + 1)]
+    assert count == len(expected)
+
+
+def test_a_start_outside_of_the_graph_is_refused() -> None:
+    offsets, targets, parent = np.array([0, 0], np.int64), np.empty(0, np.int32), np.zeros(1, np.int32)
+    for start in (-1, 1):
+        with pytest.raises(ValueError, match="leaves the graph"):
+            kernels.breadth_first(1, offsets, targets, np.array([start], np.int32), parent)
+
+
 @pytest.mark.parametrize(
     ("offsets", "targets"), [([0, 1, 1], [7]), ([0, 1, 1], [-1]), ([0, 1, 2], [0]), ([0, 2, 1], [0]), ([1, 1, 1], [0])]
 )

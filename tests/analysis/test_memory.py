@@ -103,3 +103,14 @@ def test_free_memory_that_does_not_grow_is_no_fragmentation() -> None:
 def test_without_a_word_from_malloc_there_is_no_fragmentation() -> None:
     figures = [{"rss_anonymous_bytes": BASE + 3 * MB * k, "rss_bytes": BASE + 3 * MB * k} for k in range(14)]
     assert kinds(figures) == ["native-growth"]
+
+
+def test_a_burst_that_ends_while_a_snapshot_is_taken_is_no_growth() -> None:
+    resident = np.full(14, 10.0)
+    resident[[4, 9]] = 25.0  # seen at the beginning of a snapshot, gone at its end: all of it counts as the agent's
+    agents = np.zeros(14)
+    agents[5:] = -15 * MB
+    agents[10:] = -30 * MB
+    free = np.linspace(1, 30, 14)
+    figures = ledger(resident=resident + np.linspace(0, 1, 14), free=free, agent_rss_anonymous_bytes=agents)
+    assert kinds(figures) == []
