@@ -18,17 +18,19 @@ from pathlib import Path
 HERE = Path(__file__).parent
 APP = "sample_apps/event_listeners.py"
 LEAKED = "__main__.LiveView"
+# So that `python` is this one, and is called that in the pictures.
+ENVIRONMENT = {**os.environ, "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))}
 
 
 def leakhunt(*arguments: str | Path, **environment: str) -> None:
     command = [sys.executable, "-m", "leakhunt", *map(str, arguments)]
-    subprocess.run(command, check=True, cwd=HERE.parent, env={**os.environ, **environment})
+    subprocess.run(command, check=True, cwd=HERE.parent, env={**ENVIRONMENT, **environment})
 
 
 def live_view(run: Path) -> None:
     """Run the app once more, and draw the terminal view meanwhile."""
     watched = [sys.executable, "-m", "leakhunt", "run", "-q", "--interval", "0.5", "--out", run, "--", "python", APP]
-    environment = {**os.environ, "ROUNDS": "60"}
+    environment = {**ENVIRONMENT, "ROUNDS": "60"}
     with subprocess.Popen(watched, cwd=HERE.parent, env=environment, stdout=subprocess.DEVNULL):
         while not (run / "run.json").exists():
             time.sleep(0.1)
