@@ -14,7 +14,7 @@ from leakhunt import pipeline
 from leakhunt.analysis import chains as chains_module
 from leakhunt.analysis import diff as diff_module
 from leakhunt.analysis import picture
-from leakhunt.analysis.graph import HeapGraph, Ints
+from leakhunt.analysis.graph import HeapGraph, Indexes, Ints
 from leakhunt.analysis.lineage import Lineage
 from leakhunt.analysis.naming import Names
 from leakhunt.analysis.telling import telling_class
@@ -335,7 +335,7 @@ def left_behind(before: Snapshot, after: Snapshot, ignored: Sequence[str] = TOOL
     return Table(title, ("held by", "class", "objects", "bytes"), tuple(rows))
 
 
-def _tops(new: Ints, is_new: np.ndarray, parents: Ints, count: int) -> Ints:
+def _tops(new: Ints, is_new: np.ndarray, parents: Indexes, count: int) -> Ints:
     """For each new object, the uppermost new one on its way from the root: the one that something old refers to."""
     up = np.arange(count + 1)
     inside = new[(parents[new] >= 0) & (parents[new] < count)]

@@ -19,6 +19,7 @@ except ImportError:
     _kernels = None  # type: ignore[assignment]
 
 Ints = NDArray[np.int64]
+Indexes = NDArray[np.int32]
 Bools = NDArray[np.bool_]
 # Classes whose length is bytes, not items.
 BUFFERS = frozenset(
@@ -59,7 +60,7 @@ class HeapGraph:
         self.lengths[self.lengths == schema.NO_LENGTH] = -1
         self.offsets, self.targets, self._left_out = self._references()
 
-    def _references(self) -> tuple[Ints, NDArray[np.int32], Bools | None]:
+    def _references(self) -> tuple[Ints, Indexes, Bools | None]:
         """(offsets, targets, left_out): which of the walker's references lead to no object here, None for none."""
         counts = self.snapshot.column("reference.count")
         offsets = np.zeros(len(counts) + 1, dtype=np.int64)
@@ -72,7 +73,7 @@ class HeapGraph:
         np.cumsum(left_out, out=before[1:])
         return offsets - before[offsets], indexes[~left_out], left_out
 
-    def _indexes(self) -> NDArray[np.int32]:
+    def _indexes(self) -> Indexes:
         """Object index of each of the walker's references, -1 where the object is not in the snapshot."""
         if self.snapshot.has("reference.index"):
             return self.snapshot.column("reference.index").view(np.int32)  # as it is mapped: GONE is -1
@@ -97,12 +98,12 @@ class HeapGraph:
         return np.where(ordered[place] == addresses, self._order[place], -1)
 
     @functools.cached_property
-    def sources(self) -> NDArray[np.int32]:
+    def sources(self) -> Indexes:
         """Source object of each edge."""
         return np.repeat(np.arange(self.count, dtype=np.int32), np.diff(self.offsets))
 
     @functools.cached_property
-    def incoming(self) -> tuple[Ints, NDArray[np.int32]]:
+    def incoming(self) -> tuple[Ints, Indexes]:
         """(offsets int64[N+1], edges): the edges that lead to each object."""
         if _kernels is not None:
             offsets, edges = np.empty(self.count + 1, np.int64), np.empty(len(self.targets), np.int32)
@@ -118,10 +119,10 @@ class HeapGraph:
         labels[self.snapshot.column("label.position").astype(np.int64)] = self.snapshot.column("label.name")
         return labels if self._left_out is None else labels[~self._left_out]
 
-    def referents(self, index: int) -> NDArray[np.int32]:
+    def referents(self, index: int) -> Indexes:
         return self.targets[self.offsets[index] : self.offsets[index + 1]]
 
-    def referrer_edges(self, index: int) -> NDArray[np.int32]:
+    def referrer_edges(self, index: int) -> Indexes:
         offsets, edges = self.incoming
         return edges[offsets[index] : offsets[index + 1]]
 
@@ -147,11 +148,11 @@ class HeapGraph:
         return np.where(known, refcounts - self.in_degrees, 0)
 
     @functools.cached_property
-    def tree(self) -> tuple[Bools, NDArray[np.int32]]:
+    def tree(self) -> tuple[Bools, Indexes]:
         """(reached, parent): what the roots reach, and each object's parent on a shortest path, N for the roots."""
         return self.walk(np.array([root.index for root in self.roots], dtype=np.int64))
 
-    def walk(self, starts: Ints) -> tuple[Bools, NDArray[np.int32]]:
+    def walk(self, starts: Ints) -> tuple[Bools, Indexes]:
         """(reached bool[N], parent int32[N]) of a breadth-first walk; parent is N for a start, -1 where unreached."""
         if _kernels is not None and self.count > 0:
             parent = np.empty(self.count, dtype=np.int32)
@@ -159,7 +160,7 @@ class HeapGraph:
             return parent >= 0, parent
         return self._walk_by_scipy(starts)
 
-    def _walk_by_scipy(self, starts: Ints) -> tuple[Bools, NDArray[np.int32]]:
+    def _walk_by_scipy(self, starts: Ints) -> tuple[Bools, Indexes]:
         starts = starts[np.sort(np.unique(starts, return_index=True)[1])]
         offsets = np.concatenate((self.offsets, [self.offsets[-1] + len(starts)]))
         targets = np.concatenate((self.targets, starts.astype(np.int32)))
@@ -180,7 +181,7 @@ class HeapGraph:
         return ~reached & (self.surplus > 0)
 
     @functools.cached_property
-    def kept_tree(self) -> tuple[Bools, NDArray[np.int32]]:
+    def kept_tree(self) -> tuple[Bools, Indexes]:
         """As `tree`, with what is held from outside the heap as roots of the second rank: all but garbage.
 
         A coroutine that ran while a walk in slices passed it shows none of its locals; they are found here.

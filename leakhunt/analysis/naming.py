@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from leakhunt.agent import schema
 from leakhunt.findings import Chain, Link
 
-from .graph import HeapGraph, Ints
+from .graph import HeapGraph, Indexes
 
 NAMELESS = "builtins.", "collections.", "functools.partial", "itertools."
 SUSPENDED = frozenset(("builtins.coroutine", "builtins.generator", "builtins.async_generator"))
@@ -47,7 +47,7 @@ def reading(label: str) -> str:
 class Names:
     """Names for the objects of one graph, along the shortest paths from its roots."""
 
-    def __init__(self, graph: HeapGraph, parents: Ints | None = None) -> None:
+    def __init__(self, graph: HeapGraph, parents: Indexes | None = None) -> None:
         self.graph = graph
         self._parents = graph.kept_tree[1] if parents is None else parents
         self._roots = {}

@@ -6,7 +6,7 @@ import numpy as np
 
 from . import finalizers
 from .evidence import Evidence
-from .graph import Ints
+from .graph import Indexes
 from .holders import Place
 from .telling import ATOMS, GLUE, function_name, telling_class
 from .verdicts import Verdict, confidence
@@ -130,5 +130,5 @@ def container_words(evidence: Evidence, place: Place) -> str:
     )
 
 
-def _most_common_type(names: tuple[str, ...], rows: Ints) -> str:
+def _most_common_type(names: tuple[str, ...], rows: Indexes) -> str:
     return names[int(np.bincount(rows).argmax())]
