@@ -267,8 +267,8 @@ def test_a_long_chart_is_decimated() -> None:
     assert chart._POINTS / 2 < len(points.split()) <= chart._POINTS
 
 
-def in_browser(folder: Path, html: str, script: str = "") -> Page:
-    """The page as Chromium has it after its scripts, and after one more of ours, ran."""
+def in_browser(folder: Path, html: str, script: str = "", width: int = 1280) -> Page:
+    """The page as Chromium has it, `width` pixels wide, after its scripts, and after one more of ours, ran."""
     (folder / "report.html").write_text(html.replace("</body>", f"<script>{script}</script></body>"), encoding="utf-8")
     flags = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync"
     flags += " --disable-background-networking --disable-component-update --dump-dom"
@@ -276,6 +276,7 @@ def in_browser(folder: Path, html: str, script: str = "") -> Page:
         str(CHROMIUM),
         *flags.split(),
         f"--user-data-dir={folder / 'profile'}",
+        f"--window-size={width},900",
         (folder / "report.html").as_uri(),
     ]
     return Page(subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout)
@@ -321,6 +322,19 @@ def test_in_a_browser_the_table_filters_and_sorts(tmp_path: Path) -> None:
 def test_in_a_browser_pictures_get_buttons_that_enlarge(tmp_path: Path) -> None:
     page = in_browser(tmp_path, Html().render(sample.leak()), "document.querySelector('.zoom-bar button').click();")
     assert any(a.get("class") == "zoom scaled" for _, a in page.tags)
+
+
+@browser
+@pytest.mark.parametrize("width", [500, 800, 1280])  # Chromium has no narrower window
+def test_in_a_browser_no_page_is_wider_than_its_window(tmp_path: Path, width: int) -> None:
+    command = "/srv/shop/.venv/bin/python -m gunicorn --workers 4 --bind 0.0.0.0:8000 shop.wsgi:application"
+    processes = tuple(dataclasses.replace(p, command=command) for p in (sample.process(), sample.process(4712, ())))
+    findings = dataclasses.replace(sample.leak(), processes=processes)
+    measure = "const e = document.documentElement; e.dataset.over = e.scrollWidth - innerWidth + ' of ' + innerWidth;"
+    page = in_browser(tmp_path, Html().render(findings), measure, width)
+    (measured,) = (attributes["data-over"] for tag, attributes in page.tags if tag == "html")
+    over, _, shown = str(measured).partition(" of ")
+    assert int(over) <= 0 and int(shown) == width
 
 
 @browser
