@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from typing import ClassVar
 
@@ -59,14 +59,14 @@ class LiveView(App[None]):
         self._own_loop: asyncio.AbstractEventLoop | None = None
 
     def compose(self) -> ComposeResult:
-        yield Static(id="lines")
-        yield GrowthTable("class", id="classes")
-        yield GrowthTable("holder", id="holders")
-        yield Footer()
+        self._lines = Static(id="lines")
+        self._class_table = GrowthTable("class", id="classes")
+        self._holder_table = GrowthTable("holder", id="holders")
+        self._holder_table.border_title = "Containers that grow, in items"
+        yield from (self._lines, self._class_table, self._holder_table, Footer())
 
     def on_mount(self) -> None:
         self._own_loop = asyncio.get_running_loop()
-        self.query_one("#holders", GrowthTable).border_title = "Containers that grow, in items"
         self.run_worker(self._follow(), exit_on_error=False)
 
     def leave(self) -> None:
@@ -98,7 +98,9 @@ class LiveView(App[None]):
     def on_data_table_row_selected(self, event: DataTable.RowSelected) -> None:
         table = event.data_table
         if isinstance(table, GrowthTable) and (row := table.selected) is not None:
-            self.run_worker(self._explain(row), exit_on_error=False)
+            page = WhyPage(words.name(row.name or row.type))
+            opened = self.push_screen(page)  # at once: the next key is the page's
+            self.run_worker(self._explain(row, page, opened), exit_on_error=False)
 
     async def _follow(self) -> None:
         """Look at the run again and again; a key that changes what is shown wakes it."""
@@ -109,14 +111,12 @@ class LiveView(App[None]):
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._is_due.wait(), LOOK_SECONDS)
 
-    async def _explain(self, row: Row) -> None:
-        """Open a page, and fill it when the answer is found."""
-        page = WhyPage(words.name(row.name or row.type))
+    async def _explain(self, row: Row, page: WhyPage, opened: Awaitable[None]) -> None:
+        """Fill the page when the answer is found, unless it was closed meanwhile."""
         with self._told_of():
-            await self.push_screen(page)
+            await opened
             found = await asyncio.to_thread(self._why, row)
-            if page.is_attached:
-                page.show(found)
+            page.show(found)
 
     @contextlib.contextmanager
     def _told_of(self) -> Iterator[None]:
@@ -139,9 +139,8 @@ class LiveView(App[None]):
             return why(self._run, process, row, self.size.width - PAGE_MARGIN)
 
     def _show(self, seen: Scene) -> None:
-        self.query_one("#lines", Static).update(Text("\n".join(seen.lines)))
-        classes, holders = self.query_one("#classes", GrowthTable), self.query_one("#holders", GrowthTable)
-        classes.border_title = f"Classes that grow, in {'bytes' if seen.in_bytes else 'objects'}"
-        classes.show(seen, seen.classes)
-        holders.show(seen, seen.holders)
+        self._lines.update(Text("\n".join(seen.lines)))
+        self._class_table.border_title = f"Classes that grow, in {'bytes' if seen.in_bytes else 'objects'}"
+        self._class_table.show(seen, seen.classes)
+        self._holder_table.show(seen, seen.holders)
         self.refresh_bindings()

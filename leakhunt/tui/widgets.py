@@ -72,23 +72,29 @@ class WhyPage(ModalScreen[None]):
     CSS = """
     WhyPage { align: center middle; }
     #page { width: 96%; height: 90%; border: round $accent; background: $surface; padding: 0 1; }
-    #chains { width: auto; }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,enter,q", "dismiss", "back", key_display="esc")]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,enter,q", "back", "back", key_display="esc")]
 
     def __init__(self, what: str) -> None:
         super().__init__()
-        self._what = what
+        self._looking = Static(Text(f"Looking for what keeps {what} alive …"))
+        self._box = VerticalScroll(self._looking, id="page")
 
     def compose(self) -> ComposeResult:
-        with VerticalScroll(id="page"):
-            yield Static(Text(f"Looking for what keeps {self._what} alive …"), id="chains")
+        yield self._box
         yield Footer()
 
+    def action_back(self) -> None:
+        """Close the page, once: a second key may come before it is gone."""
+        if self.is_current:
+            self.dismiss()
+
     def show(self, found: Why) -> None:
-        """The answer."""
+        """The answer, in a widget of its own: one that is filled anew may keep its size in older versions of textual."""
         text = Text(f"{found.title}\n\n", style="bold")
         text.append(found.text.rstrip("\n"), style="not bold")
         if found.hint:
             text.append(f"\n\n{found.hint}", style="dim not bold")
-        self.query_one("#chains", Static).update(text)
+        if self._box.is_attached:
+            self._looking.display = False
+            self._box.mount(Static(text))

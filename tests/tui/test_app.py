@@ -134,6 +134,21 @@ def test_enter_shows_what_keeps_a_class_alive_and_escape_goes_back(run: Path) ->
     watch(run, story)
 
 
+def test_hasty_keys_open_one_page_and_close_it(run: Path) -> None:
+    Shop(run).serve(3, deep=True)
+
+    async def story(watcher: Watcher) -> None:
+        await watcher.sees(ORDER)
+        for _ in range(3):
+            table = watcher.app.query_one("#classes", DataTable)
+            table.action_select_cursor()
+            await watcher.press("escape", "escape", "enter", "q", "b", "b")
+        await watcher.sees("Classes that grow, in objects")
+        assert len(watcher.app.screen_stack) == 1
+
+    assert watch(run, story).problem is None
+
+
 def test_without_a_graph_enter_says_so(run: Path) -> None:
     Shop(run).serve(3)
 
