@@ -90,7 +90,7 @@ class WhyPage(ModalScreen[None]):
             self.dismiss()
 
     def show(self, found: Why) -> None:
-        """The answer, in a widget of its own: one that is filled anew may keep its size in older versions of textual."""
+        """The answer, in a widget of its own: one that is filled anew kept its size in older versions of textual."""
         text = Text(f"{found.title}\n\n", style="bold")
         text.append(found.text.rstrip("\n"), style="not bold")
         if found.hint:
