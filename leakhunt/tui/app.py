@@ -57,6 +57,7 @@ class LiveView(App[None]):
         self._reading = threading.Lock()  # the run is read, and graphs are made, in threads beside the view
         self._is_due = asyncio.Event()
         self._own_loop: asyncio.AbstractEventLoop | None = None
+        self._is_left = False
 
     def compose(self) -> ComposeResult:
         self._lines = Static(id="lines")
@@ -67,17 +68,15 @@ class LiveView(App[None]):
 
     def on_mount(self) -> None:
         self._own_loop = asyncio.get_running_loop()
+        if self._is_left:
+            self.exit()
         self.run_worker(self._follow(), exit_on_error=False)
 
     def leave(self) -> None:
-        """Quit, from a signal handler.
-
-        Raises:
-            KeyboardInterrupt: the view has not begun.
-        """
-        if self._own_loop is None:
-            raise KeyboardInterrupt
-        self._own_loop.call_soon_threadsafe(self.exit)
+        """Quit, from a signal handler; a view that has not begun quits when it has."""
+        self._is_left = True
+        if self._own_loop is not None:
+            self._own_loop.call_soon_threadsafe(self.exit)
 
     def action_mark(self) -> None:
         self._run.set_mark()

@@ -241,6 +241,13 @@ def test_a_signal_quits(run: Path) -> None:
     watch(run, story)
 
 
+def test_a_signal_before_the_view_has_begun_quits_it_when_it_has(run: Path) -> None:
+    app = LiveView(WatchedRun(run))
+    app.leave()
+    app.run(headless=True)
+    assert (app.problem, app.return_code) == (None, 0)
+
+
 def test_what_nobody_foresaw_ends_the_view_and_is_kept_for_who_started_it(run: Path) -> None:
     def broken() -> bool:
         raise ZeroDivisionError("nobody foresaw this")
