@@ -167,14 +167,7 @@ def table(leaking: list[tuple[float, dict[str, Any]]], healthy: list[dict[str, A
         )
     accused = sum(bool(r["others_at_the_end"]) for r in healthy)
     ever = sum(bool(r["others"]) for r in healthy)
-    last = max((at[-1][0] for _, r in rows for at in r["others"].values()), default=0.0)
     lines += ["", f"Healthy runs: {len(healthy)}; accused at the end: {accused}; at any moment before: {ever}.", ""]
-    lines += [
-        f"The last accusation of anything healthy, in any run, is at {last:.0f} s. In the first two minutes",
-        "leakhunt is too sure: the sessions live for 60 s and the second buffer is flushed every 84 s, and until then",
-        "they only grow.",
-        "",
-    ]
     return "\n".join(lines)
 
 

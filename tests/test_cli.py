@@ -69,6 +69,16 @@ def test_help_and_launching_load_nothing_heavy() -> None:
 
 # --- bad input -------------------------------------------------------------------------------------------------------
 
+
+def test_a_leakhunt_toml_that_cannot_be_used_is_told_of_before_the_program_begins(tmp_path: Path) -> None:
+    (tmp_path / "leakhunt.toml").write_text("[[harmles]]\nowner = 'a.b'")
+    for command in (["run", "--out", "r", "--", "touch", "ran"], ["attach", str(os.getpid()), "--out", "r"]):
+        done = run(*command, cwd=tmp_path)
+        assert done.returncode == 2
+        assert "leakhunt.toml holds 'harmles'" in sentence(done.stderr)
+    assert [path.name for path in tmp_path.iterdir()] == ["leakhunt.toml"]
+
+
 WRONG_USE = {
     "unknown command of leakhunt": (["rum"], "Did you mean run?"),
     "no command to run": (["run"], "Missing argument"),

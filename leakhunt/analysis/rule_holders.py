@@ -72,10 +72,8 @@ def _holder_verdict(evidence: Evidence, place: Place, type_name: str) -> Verdict
         sure = round(sure - 0.25, 2)  # keys come back, and fewer new ones come: it fills up to the number of keys
     gained = f"{place.trend.gain:,.0f} more items in {place.seconds[-1] - place.seconds[0]:.0f} s"
     reason = f"{gained}, {survival_words(place.survival)}, in {container_words(evidence, place)}"
-    advice = (
-        evidence.known.advice_for(place.owner)
-        or "Remove entries when their owner is done with them, or give the container a bound."
-    )
+    known = evidence.known.advice_for(place.owner)
+    advice = known or "Remove entries when their owner is done with them, or give the container a bound."
     owner = place.owner
     concerned = finalizers.finalizable(graph, place.reached)
     if owner == "gc.garbage":
@@ -94,7 +92,9 @@ def _holder_verdict(evidence: Evidence, place: Place, type_name: str) -> Verdict
         reason = (
             f"{gained}: a cache on a method keeps every instance it was called on alive, up to {place.bound:,} of them"
         )
-        advice = "Cache per instance (functools.cached_property), or key by what the result depends on, not by self."
+        advice = known or (
+            "Cache per instance (functools.cached_property), or key by what the result depends on, not by self."
+        )
     if owner == "atexit":
         owner = "atexit callback table"
     name = function_name(graph, place.children)

@@ -19,7 +19,7 @@ from leakhunt.attach.family import Family
 from leakhunt.cli.measuring import begin_family, detached_in_the_end, say_notes
 from leakhunt.cli.options import BUDGET, DEEP, ENGINE, FORK_SNAPSHOT, METHOD, NO_CHILDREN, PAUSE, SECONDS
 from leakhunt.cli.output import say, verbosity
-from leakhunt.cli.reporting import report_run
+from leakhunt.cli.reporting import check_report, report_run
 from leakhunt.command import AgentOptions
 from leakhunt.errors import AttachError, UsageError
 from leakhunt.runfolder import create, finish
@@ -66,6 +66,7 @@ def attach(
 
     Nothing needs to be installed in it, and it runs on as before when the time is over or Ctrl-C is pressed.
     """
+    check_report(html)
     options = AgentOptions(
         interval, deep, "never", budget, not no_children, engine=engine, pause=pause, fork_snapshot=fork_snapshot
     )

@@ -108,16 +108,17 @@ def analysed(folder: Path, quiet: bool, verbose: bool) -> Findings:
         return hunt(short(folder), progress=progress, known=known)
 
 
-def check_html(html: str) -> None:
+def check_report(html: str | None) -> None:
     """Refuse at the start what would fail at the end.
 
     Raises:
-        UsageError: the page cannot be rendered or written.
+        UsageError: the page `html` cannot be written, or the `leakhunt.toml` of this directory can't be used.
     """
-    from leakhunt.render import REGISTRY
+    from leakhunt.knownfile import known_places
 
-    if "html" not in REGISTRY:
-        raise UsageError("This leakhunt has no HTML report.")
+    known_places(Path.cwd())
+    if html is None:
+        return
     if html == "-":
         raise UsageError("--html wants a file: stdout is the program's.")
     check_writable(html, "--html")

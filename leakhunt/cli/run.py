@@ -10,7 +10,7 @@ import click
 
 from leakhunt.cli.options import BUDGET, ENGINE, FORK_SNAPSHOT, PAUSE
 from leakhunt.cli.output import say, verbosity
-from leakhunt.cli.reporting import Following, check_html, report_run, short
+from leakhunt.cli.reporting import Following, check_report, report_run, short
 from leakhunt.command import AgentOptions, find_program
 from leakhunt.errors import LeakhuntError, UsageError
 from leakhunt.launch import ExitStatus, end_like, launch
@@ -92,12 +92,9 @@ def run(
     `leakhunt report` reads.
     """
     find_program(command[0])
-    if html is not None:
-        check_html(html)
-        if exec_:
-            raise UsageError(
-                "--exec leaves no leakhunt behind to write --html.", "Use `leakhunt report --format html`."
-            )
+    check_report(html)
+    if html is not None and exec_:
+        raise UsageError("--exec leaves no leakhunt behind to write --html.", "Use `leakhunt report --format html`.")
     options = AgentOptions(interval, deep, collect, budget, not no_children, values, engine, pause, fork_snapshot)
     folder = create(out, command, dataclasses.asdict(options))
     if verbose:
