@@ -31,7 +31,7 @@ typedef struct {
 #define MIDDLE_BYTES (sizeof(Region *) << MIDDLE_BITS)
 #define SLAB_BYTES (sizeof(Region) * 32)
 
-static Region *
+static inline Region *
 region_new(Budget *budget, Addresses *set, uint64_t place)
 {
     Region ***middle = &set->top[place >> MIDDLE_BITS];
@@ -119,7 +119,7 @@ addresses_remove(Addresses *set, uint64_t address)
 }
 
 /* Number the addresses 0, 1, … by region and place; returns how many there are. */
-static uint32_t
+static inline uint32_t
 addresses_number(Addresses *set)
 {
     uint32_t count = 0;
@@ -150,7 +150,7 @@ addresses_find(const Addresses *set, uint64_t address)
     return region->before[word_of(address)] + (uint32_t)__builtin_popcountll(bits & (bit - 1));
 }
 
-static void
+static inline void
 addresses_free(Budget *budget, Addresses *set)
 {
     size_t i;

@@ -28,7 +28,7 @@ typedef struct {
     size_t used, room; /* bytes */
 } Array;
 
-static int
+static inline int
 budget_take(Budget *budget, size_t bytes)
 {
     if (budget->exceeded || bytes > budget->limit_bytes - budget->bytes) {
@@ -43,7 +43,7 @@ budget_take(Budget *budget, size_t bytes)
 
 /* Address space from a multiple of HUGE_BYTES on, so that the system can back it by huge pages: at one page fault per
    4 KiB, filling fresh memory costs more than the walk itself. */
-static char *
+static inline char *
 aligned_space(size_t bytes)
 {
     char *space = mmap(NULL, bytes + HUGE_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -58,7 +58,7 @@ aligned_space(size_t bytes)
     return space + before;
 }
 
-static void *
+static inline void *
 pages_new(Budget *budget, size_t bytes)
 {
     char *space;
@@ -80,7 +80,7 @@ pages_new(Budget *budget, size_t bytes)
     return space;
 }
 
-static void
+static inline void
 pages_free(Budget *budget, void *data, size_t bytes)
 {
     if (data != NULL) {
@@ -90,7 +90,7 @@ pages_free(Budget *budget, void *data, size_t bytes)
 }
 
 /* Move pages to a larger place: what is in them moves by page table, not by copying. */
-static void *
+static inline void *
 pages_grow(Budget *budget, void *data, size_t bytes, size_t wanted)
 {
     void *moved;
@@ -124,7 +124,7 @@ pages_grow(Budget *budget, void *data, size_t bytes, size_t wanted)
 }
 
 /* Make room for `more` bytes; 0 when the budget is exceeded, and the array is as before then. */
-static int
+static inline int
 array_reserve(Budget *budget, Array *array, size_t more)
 {
     size_t wanted = array->room ? array->room : ARRAY_FIRST_BYTES;
@@ -142,7 +142,7 @@ array_reserve(Budget *budget, Array *array, size_t more)
     return 1;
 }
 
-static void
+static inline void
 array_free(Budget *budget, Array *array)
 {
     pages_free(budget, array->data, array->room);

@@ -1,0 +1,219 @@
+/* The walk: the heap as rows, in one call under the GIL.
+
+   Nothing but C runs from its first line to its last, so no thread of the program can change anything meanwhile: no
+   bytecode, no collection (switched off for that time), no method of the program. It gives the rows of walk.py, in the
+   same order.
+
+   Tuples and frozensets that a C function of the program is still filling are in the list as well (listing.py); the
+   list is let go before the GIL is. */
+
+#include "_walk_row.h"
+
+#define PREFETCH_AHEAD 32
+
+static void
+drain(Walk *walk, PyObject *types)
+{
+    while (walk->pending.used > 0 && !walk->budget.exceeded) {
+        walk->pending.used -= sizeof(PyObject *);
+        row_of_object(walk, *(PyObject **)(walk->pending.data + walk->pending.used), 0, types);
+    }
+}
+
+/* `roots` is flat: object, its locals as a dict or None, object, … */
+static void
+walk_roots(Walk *walk, PyObject *roots, PyObject *types)
+{
+    Py_ssize_t i;
+
+    for (i = 0; i + 1 < PyList_Size(roots) && !walk->budget.exceeded; i += 2) {
+        PyObject *root = PyList_GetItem(roots, i), *locals = PyList_GetItem(roots, i + 1);
+        uint64_t address = (uint64_t)(uintptr_t)root;
+        if (locals != Py_None) {
+            addresses_add(&walk->budget, &walk->seen, address);
+            addresses_add(&walk->budget, &walk->hidden, address); /* has its row, also when it is listed */
+            row_of_frame(walk, root, locals, types);
+        }
+        else if (addresses_add(&walk->budget, &walk->seen, address))
+            ARRAY_PUSH(&walk->budget, &walk->pending, PyObject *, root);
+        drain(walk, types);
+    }
+}
+
+static void
+walk_deep(Walk *walk, PyObject *listed, PyObject *roots, PyObject *types)
+{
+    Py_ssize_t i, count = PyList_Size(listed);
+
+    for (i = 0; i < count; i++)
+        addresses_add(&walk->budget, &walk->seen, (uint64_t)(uintptr_t)PyList_GetItem(listed, i));
+    walk_roots(walk, roots, types);
+    for (i = 0; i < count && !walk->budget.exceeded; i++) {
+        PyObject *item = PyList_GetItem(listed, i);
+        if (i + PREFETCH_AHEAD < count)
+            __builtin_prefetch(PyList_GetItem(listed, i + PREFETCH_AHEAD));
+        if (!addresses_has(&walk->hidden, (uint64_t)(uintptr_t)item)) {
+            row_of_object(walk, item, 1, types);
+            drain(walk, types);
+        }
+    }
+}
+
+static void
+walk_census(Walk *walk, PyObject *listed, PyObject *types)
+{
+    Py_ssize_t i, count = PyList_Size(listed);
+
+    for (i = 0; i < count && !walk->budget.exceeded; i++) {
+        PyObject *item = PyList_GetItem(listed, i);
+        Kind *kind;
+        int64_t length;
+        if (i + PREFETCH_AHEAD < count)
+            __builtin_prefetch(PyList_GetItem(listed, i + PREFETCH_AHEAD));
+        if (addresses_has(&walk->hidden, (uint64_t)(uintptr_t)item))
+            continue;
+        kind = kind_of(walk, item, types);
+        if (kind == NULL)
+            return;
+        kind->count++;
+        if (kind->size_rule != SIZE_FIXED)
+            kind->bytes += size_of(walk, kind, item);
+        if (kind->length_rule != NO_ITEMS && (length = length_of(kind, item)) >= CONTAINER_FLOOR)
+            note_container(walk, item, (uint32_t)(kind - &ARRAY_AT(&walk->kinds, Kind, 0)), length);
+    }
+    for (i = 0; i < (Py_ssize_t)ARRAY_COUNT(&walk->kinds, Kind); i++) {
+        Kind *kind = &ARRAY_AT(&walk->kinds, Kind, i);
+        if (kind->size_rule == SIZE_FIXED)
+            kind->bytes = kind->count * (uint64_t)kind->size_bytes;
+    }
+}
+
+/* Instances by class in generations 0 and 1. */
+static int
+count_young(Walk *walk, PyObject *types)
+{
+    long generation;
+
+    for (generation = 0; generation < 2; generation++) {
+        PyObject *number = PyLong_FromLong(generation);
+        PyObject *young = number ? PyObject_CallFunctionObjArgs(walk->rules.get_objects, number, NULL) : NULL;
+        Py_ssize_t i;
+        Py_XDECREF(number);
+        if (young == NULL)
+            return 0;
+        for (i = 0; i < PyList_Size(young); i++) {
+            PyObject *item = PyList_GetItem(young, i);
+            Kind *kind = addresses_has(&walk->hidden, (uint64_t)(uintptr_t)item) ? NULL : kind_of(walk, item, types);
+            if (kind != NULL)
+                kind->young++;
+        }
+        Py_DECREF(young);
+    }
+    return 1;
+}
+
+static int
+hide(Walk *walk, PyObject *hidden)
+{
+    Py_ssize_t i;
+
+    for (i = 0; i < PyList_Size(hidden); i++) {
+        uint64_t address = (uint64_t)(uintptr_t)PyLong_AsVoidPtr(PyList_GetItem(hidden, i));
+        if (PyErr_Occurred())
+            return 0;
+        addresses_add(&walk->budget, &walk->hidden, address);
+        addresses_add(&walk->budget, &walk->seen, address);
+    }
+    return 1;
+}
+
+void
+walk_free(Walk *walk)
+{
+    Budget budget = walk->budget;
+    Array *arrays[] = {
+        &walk->kinds, &walk->kind_slots, &walk->pending, &walk->held, &walk->address, &walk->type, &walk->size,
+        &walk->length, &walk->refcount, &walk->flags, &walk->count, &walk->target, &walk->container_address,
+        &walk->container_type, &walk->container_length, &walk->weak_source, &walk->weak_target, &walk->bases,
+        &walk->row_of, &walk->huge,
+    };
+    size_t i;
+
+    for (i = 0; i < sizeof(arrays) / sizeof(arrays[0]); i++)
+        array_free(&budget, arrays[i]);
+    addresses_free(&budget, &walk->seen);
+    addresses_free(&budget, &walk->hidden);
+    addresses_free(&budget, &walk->known);
+    munmap(walk, sizeof(*walk));
+}
+
+Walk *
+walk_new(int deep, unsigned long long limit_bytes)
+{
+    Budget budget = {0};
+    Walk *walk;
+
+    budget.limit_bytes = (size_t)limit_bytes;
+    walk = pages_new(&budget, sizeof(*walk));
+    if (walk != NULL) {
+        walk->budget = budget;
+        walk->deep = deep;
+    }
+    return walk;
+}
+
+/* What the walk needs besides the heap is freed as soon as it stands. */
+static void
+walk_tidy(Walk *walk)
+{
+    array_free(&walk->budget, &walk->pending);
+    array_free(&walk->budget, &walk->kind_slots);
+    addresses_free(&walk->budget, &walk->hidden);
+    addresses_free(&walk->budget, &walk->known);
+}
+
+/* The kept objects as a list; the references that the walk took on them go to it. */
+static PyObject *
+held_list(Walk *walk)
+{
+    size_t i, count = ARRAY_COUNT(&walk->held, PyObject *);
+    PyObject *list = PyList_New((Py_ssize_t)count);
+
+    for (i = 0; i < count; i++) {
+        PyObject *item = ARRAY_AT(&walk->held, PyObject *, i);
+        if (list != NULL)
+            PyList_SetItem(list, (Py_ssize_t)i, item);
+        else
+            Py_DecRef(item);
+    }
+    array_free(&walk->budget, &walk->held);
+    return list;
+}
+
+int
+walk_heap(Walk *walk, PyObject *hidden, PyObject *roots, PyObject *types, PyObject **held)
+{
+    PyObject *listed = PyObject_CallFunctionObjArgs(walk->rules.get_objects, NULL), *empty = PyTuple_New(0);
+
+    if (listed == NULL || !PyList_Check(listed) || empty == NULL || !hide(walk, hidden)) {
+        Py_XDECREF(listed);
+        Py_XDECREF(empty);
+        return 0;
+    }
+    walk->tuple_bytes = (size_t)number_of(walk->rules.getsizeof, empty);
+    Py_DECREF(empty);
+    if (walk->deep)
+        walk_deep(walk, listed, roots, types);
+    else
+        walk_census(walk, listed, types);
+    Py_DECREF(listed);
+    *held = held_list(walk);
+    if (!count_young(walk, types) || *held == NULL)
+        return 0;
+    walk_tidy(walk);
+    if (walk->budget.exceeded) {
+        PyErr_SetString(PyExc_MemoryError, "the walk would take more memory than it may");
+        return 0;
+    }
+    return !PyErr_Occurred();
+}

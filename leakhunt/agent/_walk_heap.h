@@ -1,0 +1,56 @@
+/* One walk of the heap: what it takes, and its rows. */
+
+#ifndef LEAKHUNT_WALK_HEAP_H
+#define LEAKHUNT_WALK_HEAP_H
+
+#include "_walk_addresses.h"
+#include "_walk_kinds.h"
+
+/* As in schema.py. */
+#define NO_LENGTH UINT32_MAX
+#define SATURATED UINT32_MAX
+#define GONE UINT32_MAX
+#define OBJECT_TRACKED 1
+#define OBJECT_FINALIZED 2
+#define CONTAINER_FLOOR 32
+
+#define BASE_EVERY 64 /* rows per entry of the table of first references */
+
+typedef struct {
+    uint64_t row, size;
+} HugeSize;
+
+typedef struct {
+    Budget budget;
+    Rules rules;
+    int deep;
+    Addresses seen, hidden, known;
+    Array kinds, kind_slots; /* Kind; index + 1 of a Kind by hash of its class */
+    Array pending;           /* PyObject *: seen and not a row yet */
+    Array held;              /* PyObject *: kept alive for labelling */
+    Array address, type, size, length, refcount, flags, count, target;
+    Array container_address, container_type, container_length;
+    Array weak_source, weak_target;
+    Array bases; /* uint64_t: first reference of every BASE_EVERY-th row */
+    Array huge;  /* HugeSize: rows whose size takes more than 32 bits */
+    Array row_of; /* uint32_t by number in `seen` */
+    size_t rows;
+    size_t tuple_bytes;
+    int is_numbered;
+} Walk;
+
+Walk *walk_new(int deep, unsigned long long limit_bytes);
+void walk_free(Walk *walk);
+
+/* List and walk the heap under the GIL; `types` gets the classes met, in the order of `kinds`, and `held` is the list of
+   objects kept for labelling. 0 with or without an exception when that is impossible. */
+int walk_heap(Walk *walk, PyObject *hidden, PyObject *roots, PyObject *types, PyObject **held);
+
+/* Afterwards; the first and the last need no GIL, and give 0 when there is no memory. `row_at` finds the row of an address,
+   GONE for none, between them: once the references are rows themselves, no address can be found any more. */
+int number_rows(Walk *walk);
+uint32_t row_at(const Walk *walk, uint64_t address);
+uint64_t first_reference(const Walk *walk, size_t row);
+int number_references(Walk *walk);
+
+#endif
