@@ -202,6 +202,7 @@ class Retained:
 class ProcessSummary:
     """One process of the run; series have one entry per snapshot, `findings` are ranks.
 
+    `malloc_in_use_bytes` and `malloc_free_bytes` (what the C library keeps) are empty where it can't say.
     `quieter` are the classes whose bytes changed least, where there are many: as they were first and last only.
     `retained` is all that was alive at the newest snapshot with a graph; None where there is none.
     """
@@ -214,6 +215,8 @@ class ProcessSummary:
     seconds: tuple[float, ...] = ()
     deep_seconds: tuple[float, ...] = ()
     rss_bytes: tuple[int, ...] = ()
+    malloc_in_use_bytes: tuple[int, ...] = ()
+    malloc_free_bytes: tuple[int, ...] = ()
     allocated_blocks: tuple[int, ...] = ()
     gc_objects: tuple[int, ...] = ()
     pause_ms: tuple[float, ...] = ()

@@ -171,6 +171,8 @@ def _summary(process: ProcessFolder, snapshots: list[Snapshot], evidence: Eviden
         seconds=tuple(s.number("elapsed") for s in evidence.censuses),
         deep_seconds=tuple(s.number("elapsed") for s in snapshots if s.is_deep),
         rss_bytes=tuple(int(s.number("rss_bytes")) for s in evidence.censuses),
+        malloc_in_use_bytes=_figures(evidence, "malloc_in_use_bytes"),
+        malloc_free_bytes=_figures(evidence, "malloc_free_bytes"),
         allocated_blocks=tuple(int(s.number("allocated_blocks")) for s in evidence.censuses),
         gc_objects=tuple(sum(count for count, _ in s.census.values()) for s in evidence.censuses),
         pause_ms=tuple(s.number("hold_ms") for s in evidence.censuses),
@@ -184,6 +186,12 @@ def _summary(process: ProcessFolder, snapshots: list[Snapshot], evidence: Eviden
 
 def _class_series(name: str, counts: Floats, sizes: Floats) -> ClassSeries:
     return ClassSeries(name, tuple(counts.astype(int).tolist()), tuple(sizes.astype(int).tolist()))
+
+
+def _figures(evidence: Evidence, key: str) -> tuple[int, ...]:
+    """A figure of the ledger at every census, nothing where the target could not say at any."""
+    found = evidence.ledger(key)
+    return tuple(found.astype(int).tolist()) if found.any() else ()
 
 
 def _holder_series(place: Place) -> HolderSeries:

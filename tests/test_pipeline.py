@@ -166,6 +166,14 @@ def test_a_process_is_summed_up(tmp_path: Path) -> None:
     assert (found.run.exit_status, found.run.snapshots) == (0, 20)
 
 
+def test_the_ledger_of_malloc_is_in_the_summary_where_the_target_could_tell_it(tmp_path: Path) -> None:
+    heap = Heap()
+    told = heap.live(lambda k: {"malloc_in_use_bytes": 1000 + k, "malloc_free_bytes": 7}, 3)
+    (with_it, without) = hunt(run_folder(tmp_path / "run", told, healthy(moments=3))).processes
+    assert (with_it.malloc_in_use_bytes, with_it.malloc_free_bytes) == ((1000, 1001, 1002), (7, 7, 7))
+    assert (without.malloc_in_use_bytes, without.malloc_free_bytes) == ((), ())
+
+
 def test_the_places_that_grow_are_in_the_summary_with_what_they_held_when(tmp_path: Path) -> None:
     (process,) = hunt(run_folder(tmp_path / "run", leaking(moments=24))).processes
     (series,) = process.holders

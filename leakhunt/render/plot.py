@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import matplotlib
@@ -26,6 +26,8 @@ BY: dict[str, tuple[Choose, str, str]] = {
     "holder": (holder_curves, "items more than after the warm-up", "No holder was seen to grow."),
 }
 _POINTS = 600
+# The number of each curve's colour, dash and marker.
+LEDGER_LOOKS = {"RSS": 0, "in use by malloc": 2, "kept free by malloc": 3, "objects under gc": 1}
 _STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 9,
@@ -63,11 +65,20 @@ def _figure(findings: Findings, by: str) -> Figure:
     figure.suptitle(heading, x=0.012, ha="left", size=10.5, weight="bold", parse_math=False)
     grid: Any = figure.subplots(2, len(processes), squeeze=False, sharex="col", height_ratios=(3, 2))
     left, right = 0.1 / len(processes) ** 0.5, 1 - 0.235 / len(processes)
-    figure.subplots_adjust(left=left, right=right, top=0.88, bottom=0.09, hspace=0.13, wspace=0.62)
+    figure.subplots_adjust(left=left, right=right, top=0.88, bottom=0.125, hspace=0.13, wspace=0.62)
     for column, process in enumerate(processes):
         _growths(grid[0][column], findings, process, by)
         _ledger(grid[1][column], process)
+    _key(figure, left)
     return figure
+
+
+def _key(figure: Figure, left: float) -> None:
+    """What the curves of the ledgers are, said once for all processes."""
+    drawn = {str(line.get_label()): line for axes in figure.axes for line in axes.get_lines()}
+    shown = [drawn[name] for name in LEDGER_LOOKS if name in drawn]
+    look = {"fontsize": 8, "frameon": False, "handlelength": 3.4, "borderaxespad": 0.4}
+    figure.legend(handles=shown, loc="lower left", bbox_to_anchor=(left, 0.0), ncols=len(shown) or 1, **look)
 
 
 def _sentence(text: str) -> Figure:
@@ -158,28 +169,39 @@ def _mark_deep(axes: Any, process: ProcessSummary, scale: float) -> None:
 
 
 def _ledger(axes: Any, process: ProcessSummary) -> None:
-    """RSS on the left axis, objects the collector tracks on the right one."""
+    """Memory on the left axis, objects the collector tracks on the right one: RSS that rises alone is not theirs."""
     scale, unit = time_unit(max(process.seconds))
     axes.set_xlabel(f"{unit} since the start of the process")
-    _one_side(axes, process.seconds, process.rss_bytes, scale, 0, "RSS", units.size)
+    memory = {
+        "RSS": process.rss_bytes,
+        "in use by malloc": process.malloc_in_use_bytes,
+        "kept free by malloc": process.malloc_free_bytes,
+    }
+    _one_side(axes, process.seconds, memory, scale, "memory", units.size)
     if process.gc_objects:
         other = axes.twinx()
         other.spines["right"].set_visible(True)
-        _one_side(other, process.seconds, process.gc_objects, scale, 1, "objects under gc", units.count)
+        _one_side(other, process.seconds, {"objects under gc": process.gc_objects}, scale, "objects", units.count)
     _rule(axes)
 
 
 def _one_side(
-    axes: Any, seconds: Sequence[float], values: Sequence[int], scale: float, number: int, name: str, unit: Any
+    axes: Any,
+    seconds: Sequence[float],
+    values: Mapping[str, Sequence[int]],
+    scale: float,
+    label: str,
+    unit: units.Write,
 ) -> None:
-    look = f"{name} ({'solid' if number == 0 else 'dashed'})"
-    axes.set_ylabel(look, color=palette.LINES[number])
+    """The curves that share an axis; those without values are left out."""
+    axes.set_ylabel(label)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: unit(value)))
-    if values:
-        _line(axes, seconds, values, scale, number, thick=False)
-        axes.set_ylim(0, max(values) * 1.08 or 1)
-    else:
-        axes.set_yticks([])
+    for name, figures in values.items():
+        if figures:
+            _line(axes, seconds, figures, scale, LEDGER_LOOKS[name], thick=False)
+            axes.get_lines()[-1].set_label(name)
+    most = max((max(figures) for figures in values.values() if figures), default=0)
+    axes.set_ylim(0, most * 1.08 or 1)
 
 
 def _rule(axes: Any) -> None:

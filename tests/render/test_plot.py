@@ -105,6 +105,14 @@ def test_long_runs_are_told_in_hours_and_stay_small() -> None:
     assert len(growth(findings, "svg")) < 150_000
 
 
+def test_the_ledger_says_what_malloc_has_where_it_could_be_asked() -> None:
+    known = sample.process(malloc_in_use_bytes=sample.rising(9, 100), malloc_free_bytes=sample.rising(1, 50))
+    said = texts(dataclasses.replace(sample.leak(), processes=(known, sample.process(4712))))
+    for name in ("RSS", "in use by malloc", "kept free by malloc", "objects under gc"):
+        assert said.count(name) == 1  # once for both processes
+    assert "in use by malloc" not in texts(sample.leak())
+
+
 def test_series_of_different_lengths_are_cut_to_the_shorter() -> None:
     process = sample.process(rss_bytes=(1, 2), gc_objects=(5,), seconds=sample.SECONDS[:7])
     assert growth(dataclasses.replace(sample.leak(), processes=(process,)))
