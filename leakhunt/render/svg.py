@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from html import escape
 
-from leakhunt.render import palette, units, words
+from leakhunt.render import palette, words
 from leakhunt.render.layout import FONT_SIZE, LINE_HEIGHT, MARGIN, Arrow, Box, Drawing, Point
 
 _FONT = "'DejaVu Sans Mono',Menlo,Consolas,'Liberation Mono',monospace"
@@ -97,10 +97,7 @@ def _box(box: Box, folded: str = "") -> str:
     first = box.y - (len(box.lines) - 1) * LINE_HEIGHT / 2 + FONT_SIZE * 0.35
     told = escape(" ".join(filter(None, (words.name(box.node.type, 400), words.name(box.node.detail, 400)))))
     drawn = f"<g><title>{told}</title>{stack}{shape}{_text((box.x, first), box.lines, 'lh-name', 'middle')}</g>"
-    if not folded or not box.node.inside:
-        return drawn
-    label = escape(f"{words.short_type(box.node.type, 60)}, {units.plural(box.node.count, 'object')}: unfold")
-    return f'<a href="#{folded}{box.node.id}" aria-label="{label}">{drawn}</a>'
+    return f'<a href="#{folded}{box.node.id}">{drawn}</a>' if folded and box.node.inside else drawn
 
 
 def _arrow(arrow: Arrow) -> str:

@@ -91,6 +91,19 @@ def test_links_and_labels_lead_somewhere_and_ids_are_unique(name: str) -> None:
     assert targets - {None} <= set(ids)
 
 
+@pytest.mark.parametrize("name", sorted(sample.ALL))
+def test_no_two_regions_have_the_same_name(name: str) -> None:
+    tags = Page(Html().render(sample.ALL[name]())).tags
+    regions = [a for tag, a in tags if tag in ("section", "nav") or a.get("role") == "region"]
+    named = [a.get("aria-label") or a.get("aria-labelledby") for a in regions]
+    assert None not in named and len(named) == len(set(named))
+
+
+def test_nothing_that_unfolds_has_a_link_in_its_heading() -> None:
+    headings = re.findall(r"<summary>(.*?)</summary>", Html().render(sample.leak()), re.DOTALL)
+    assert headings and not any("<a " in heading for heading in headings)
+
+
 def test_the_verdict_comes_first_and_everything_of_the_finding_is_said() -> None:
     text = Page(Html().render(sample.leak())).text()
     body = text.partition("LEAK: ")[2]
