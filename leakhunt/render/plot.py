@@ -9,7 +9,7 @@ from typing import Any
 
 import matplotlib
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from leakhunt.errors import UsageError
 from leakhunt.findings import Findings, ProcessSummary
@@ -196,6 +196,7 @@ def _one_side(
     """The curves that share an axis; those without values are left out."""
     axes.set_ylabel(label)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: unit(value)))
+    axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))  # 12.5 MB would be written as 12 MB
     for name, figures in values.items():
         if figures:
             _line(axes, seconds, figures, scale, LEDGER_LOOKS[name], thick=False)
