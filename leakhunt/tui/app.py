@@ -91,7 +91,7 @@ class LiveView(App[None]):
         self._is_due.set()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """No key for the next process where there is one."""
+        """The key for the next process is there where there is more than one."""
         return action != "process" or len(self._run.processes) > 1
 
     def on_data_table_row_selected(self, event: DataTable.RowSelected) -> None:
