@@ -1,4 +1,4 @@
-"""What counts as a hit where other tools are compared on LeakBench: any spelling of the truth, and nothing beside it."""
+"""What counts as a hit where other tools run on LeakBench: any spelling of the truth, and nothing beside it."""
 
 import sys
 from pathlib import Path
