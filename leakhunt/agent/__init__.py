@@ -32,7 +32,7 @@ def disarm():
     global _sampler
     sampler, _sampler = _sampler, None
     if sampler is not None:
-        sampler.pause()
+        sampler.leave()
 
 
 def _hook():

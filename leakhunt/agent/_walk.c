@@ -82,9 +82,30 @@ malloc_figures(PyObject *module, PyObject *unused)
                          (Py_ssize_t)info.keepcost, (Py_ssize_t)info.hblkhd);
 }
 
+PyDoc_STRVAR(malloc_trim_doc, "malloc_trim() -> None: what glibc holds free goes back to the system; without the GIL");
+
+static PyObject *
+malloc_trim(PyObject *module, PyObject *unused)
+{
+    union {
+        void *pointer;
+        int (*function)(size_t);
+    } trim = {dlsym(RTLD_DEFAULT, "malloc_trim")};
+
+    (void)module;
+    (void)unused;
+    if (trim.pointer != NULL) {
+        Py_BEGIN_ALLOW_THREADS
+        trim.function(0);
+        Py_END_ALLOW_THREADS
+    }
+    return Py_NewRef(Py_None);
+}
+
 static PyMethodDef module_methods[] = {
     {"leave", leave, METH_O, leave_doc},
     {"malloc_figures", malloc_figures, METH_NOARGS, malloc_figures_doc},
+    {"malloc_trim", malloc_trim, METH_NOARGS, malloc_trim_doc},
     {"take", take, METH_VARARGS, take_doc},
     {"twin", twin, METH_VARARGS, twin_doc},
     {NULL, NULL, 0, NULL},

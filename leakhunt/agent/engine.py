@@ -56,6 +56,10 @@ class Engine:
         """Learn what belongs to the agent; call again when it has loaded more."""
         self._own = own.objects(self._package)
 
+    def leave(self):
+        """Leave the process's memory as it was found, as far as that can be: called when no snapshot will follow."""
+        self._malloc.trim()
+
     def memory(self):
         """The ledger's figures that the agent itself moves: resident bytes, and bytes free inside malloc's heap."""
         found = {"rss_anonymous_bytes": ledger.system_figures().get("rss_anonymous_bytes", 0)}

@@ -5,6 +5,7 @@ import os
 import sys
 
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+TRIM_MAX_BYTES = 64 << 20
 MALLOC_KEYS = ("malloc_in_use_bytes", "malloc_free_bytes", "malloc_top_bytes", "malloc_mapped_bytes")
 STATUS_KEYS = {
     b"VmRSS:": "rss_bytes", b"RssAnon:": "rss_anonymous_bytes", b"VmSwap:": "swap_bytes",
@@ -67,10 +68,10 @@ class Malloc:
     """
 
     def __init__(self, native=None):
-        self._call, self._native = None, native
+        self._call, self._trim, self._native = None, None, native
         try:
             if native is None and sys.version_info < (3, 14):
-                self._call = self._bind()
+                self._call, self._trim = self._bind()
         except Exception:  # no libffi, no glibc 2.33, a static build: the ledger goes without
             pass
 
@@ -86,11 +87,17 @@ class Malloc:
         class Mallinfo(_ctypes.Structure):
             _fields_ = [(name, Size) for name in names.split()]
 
-        class Function(_ctypes.CFuncPtr):
+        class Figures(_ctypes.CFuncPtr):
             _flags_ = _ctypes.FUNCFLAG_CDECL
             _restype_ = Mallinfo
 
-        return Function(_ctypes.dlsym(_ctypes.dlopen(None, 2), "mallinfo2"))
+        class Trim(_ctypes.CFuncPtr):
+            _flags_ = _ctypes.FUNCFLAG_CDECL
+            _argtypes_ = (Size,)
+            _restype_ = None
+
+        library = _ctypes.dlopen(None, 2)
+        return Figures(_ctypes.dlsym(library, "mallinfo2")), Trim(_ctypes.dlsym(library, "malloc_trim"))
 
     def figures(self):
         """Bytes in use, free inside the heap, and free at its top (which `malloc_trim` and exit give back at once)."""
@@ -101,6 +108,16 @@ class Malloc:
             info = self._call()
             figures = info.uordblks + info.hblkhd, info.fordblks, info.keepcost, info.hblkhd
         return {} if figures is None else dict(zip(MALLOC_KEYS, figures))
+
+
+    def trim(self):
+        """Give back what snapshots left free in malloc's heap, where little is free: else it takes its time."""
+        if not 0 < self.figures().get("malloc_free_bytes", 0) <= TRIM_MAX_BYTES:
+            return
+        if self._native is not None:
+            self._native.malloc_trim()
+        elif self._trim is not None:
+            self._trim(0)
 
 
 def atexit_callbacks():

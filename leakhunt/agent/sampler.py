@@ -15,6 +15,7 @@ except ImportError:  # not every build has pthread_sigmask
     pthread_sigmask = None
 
 EXIT_WAIT_SECONDS = 10.0
+LOOK_SECONDS = 5.0
 PROBLEMS_BYTES = 4096
 
 
@@ -61,7 +62,7 @@ class Sampler:
         self._footprint = {}
         self._fork_refused = ""
         self._lost = 0
-        self._stop = False
+        self._stop = self._leaves = False
         self._finished = allocate_lock()
         self._wake = allocate_lock()
         self._tid = 0
@@ -96,6 +97,11 @@ class Sampler:
             sleep(0.0002)
         return True
 
+    def leave(self):
+        """End the thread for good: the agent goes out of the program."""
+        self._leaves = True
+        return self.pause()
+
     def last(self):
         """The last snapshot, taken in the calling thread when the program ends."""
         if self._pid == os.getpid() and self.pause():
@@ -109,16 +115,24 @@ class Sampler:
             if pthread_sigmask is not None:
                 pthread_sigmask(SIG_BLOCK, valid_signals())
             due = self._options.interval
-            while not self._stop and not self._asked_to_stop():
-                if self._wake.acquire(True, due):
-                    break
+            while not self._stop and not self._ends_within(due):
                 deep, graph_refused = self._governor.choose()
                 self._take(deep, "interval", graph_refused)
                 due = self._governor.wait()
+            if self._leaves or not self._stop:
+                self._engine.leave()
         except Exception as problem:  # the program goes on whatever happens here
             self._note("the agent stopped: %s" % told(problem))
         finally:
             self._finished.release()
+
+    def _ends_within(self, seconds):
+        """Wait so long; True when the agent is to end, at once where this process says so, soon where another does."""
+        while seconds > LOOK_SECONDS:
+            if self._wake.acquire(True, LOOK_SECONDS) or self._asked_to_stop():
+                return True
+            seconds -= LOOK_SECONDS
+        return self._wake.acquire(True, seconds) or self._asked_to_stop()
 
     def _asked_to_stop(self):
         """Whether somebody outside left a file named "stop" in the process folder (leakhunt detach)."""

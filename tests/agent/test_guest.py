@@ -50,7 +50,8 @@ def test_snapshots_leave_nothing_behind(target: Target) -> None:
 
 
 def test_the_agent_is_not_in_its_own_results(target: Target) -> None:
-    ran = target.run("kept = [[] for n in range(100)]\ntake()\ntake()\ntake()\nos._exit(0)")
+    begin = "import time\nwhile not sys.modules['_leakhunt_agent']._sampler._tid: time.sleep(0.01)\ntime.sleep(0.1)\n"
+    ran = target.run(begin + "kept = [[] for n in range(100)]\ntake()\ntake()\ntake()\nos._exit(0)")
     _, first, heap = ran.heaps
     # _ctypes makes prototypes of its own for each field's class, and refers to them past the collector.
     ours = [
