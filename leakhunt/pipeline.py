@@ -225,15 +225,20 @@ def _verdict(
     if findings:
         return "leak", findings[0].sentence, ()
     if not judged:
-        hint = "Nothing can be said about a program that ran no Python."
-        return "inconclusive", "No Python process reported in.", (hint,)
+        return "inconclusive", "No Python process reported in: nothing can be said of a program that ran none.", ()
     if any(one.enough for one in judged):
         return "healthy", "Nothing grows that does not come to an end by itself.", ()
     needed = max(one.needed_seconds for one in judged)
     interval = float(folder.info.get("options", {}).get("interval", 5.0) or 5.0)
     seconds = max(needed, 3.0 * CENSUSES_MIN * interval)
-    hint = f"Run it for {seconds:.0f} s or more, or with a shorter --interval."
-    return "inconclusive", f"Too little was seen to say. {hint}", (hint,)
+    summary = f"Too little was seen to say. Run it for {_long(seconds)} or more, or with a shorter --interval."
+    return "inconclusive", summary, ()
+
+
+def _long(seconds: float) -> str:
+    """A time to wait, in the unit that people use for one so long."""
+    minutes = seconds / 60
+    return f"{seconds:.0f} s" if minutes < 10 else f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.0f} h"
 
 
 def _run_summary(folder: RunFolder, processes: tuple[ProcessSummary, ...]) -> RunSummary:
