@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 Figures = dict[str, float]
+REPEATS = {"c": 9, "python": 3}  # a pause is wall time: on a busy machine few are undisturbed
 PEER_OBJECTS_MAX = 2_000_000  # Pympler takes minutes from here on
 
 
@@ -69,7 +70,7 @@ def leakhunt(engine_name: str, deep: bool) -> Callable[[], Figures]:
         assert engine.name == engine_name, engine.refusal
         figures: list[Figures] = []
         with tempfile.TemporaryDirectory() as folder:
-            for _ in range(3):
+            for _ in range(REPEATS[engine_name]):
                 begun = time.thread_time()
                 meta, strings, columns = engine.snapshot(deep, {})
                 size = write.write_whole(os.path.join(folder, "x.leak"), write.pieces(meta, strings, columns))
