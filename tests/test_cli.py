@@ -215,7 +215,10 @@ def test_output_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
 @pytest.mark.parametrize("arguments", [["--help"], ["doctor"]])
 def test_a_full_stdout_is_a_sentence(arguments: list[str]) -> None:
     with open("/dev/full", "w") as full:
-        done = subprocess.run([*LEAKHUNT, *arguments], check=False, stdout=full, stderr=subprocess.PIPE, text=True)
+        done = subprocess.run(
+            [*LEAKHUNT, *arguments], check=False, stdout=full, stderr=subprocess.PIPE, text=True,
+            env={**os.environ, "PYTHONUNBUFFERED": ""},
+        )  # fmt: skip
     assert "No space left" in sentence(done.stderr)
     assert done.returncode == 3
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import traceback
@@ -67,6 +68,8 @@ def invoke(arguments: list[str]) -> int:
         return EXIT_PIPE_CLOSED
     except Exception as error:
         say(unexpected(error))
+        with contextlib.suppress(OSError, LeakhuntError):  # what can't be printed is given up: see flush_stdout
+            flush_stdout()
         return EXIT_COULD_NOT
 
 

@@ -12,7 +12,10 @@ import pytest
 from leakhunt.agent import forked
 from leakhunt.agent import native as native_module
 
+from .conftest import LIBRARY
 from .target import Heap, Target, interpreters, said
+
+pytestmark = pytest.mark.skipif(not LIBRARY.exists(), reason="the C engine is not built")
 
 BUSY = """
 import os, signal, socket, threading, time

@@ -68,7 +68,7 @@ os._exit(0)
         "getset_descriptor",
     ):
         others = counted[f"builtins.{name}"] - own.get(f"builtins.{name}", 0)
-        assert abs(census[f"builtins.{name}"] - others) <= 24, name  # what is made to look, by either
+        assert abs(census[f"builtins.{name}"] - others) <= 48, name  # what is made to look, by either
     exact = [name for name, count in census.items() if counted.get(name, 0) - own.get(name, 0) == count]
     assert len(exact) > 0.6 * len(census), sorted(set(census) - set(exact))
 

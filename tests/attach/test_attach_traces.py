@@ -78,7 +78,8 @@ def descriptor_count(pid: int) -> int:
 
 
 def test_no_name_no_thread_and_no_setting_stays(tmp_path: Path) -> None:
-    with subprocess.Popen([sys.executable, "-c", LOOKING], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as program:
+    words, pipe = [sys.executable, "-c", LOOKING], subprocess.PIPE
+    with subprocess.Popen(words, stdin=pipe, stdout=pipe, cwd="/") as program:  # not in a clone named leakhunt
         assert program.stdin is not None and program.stdout is not None
         program.stdout.readline()
 
