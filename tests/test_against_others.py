@@ -52,24 +52,25 @@ def test_a_line_of_another_file_does_not_count(line):
     assert not is_right_file(line, LEAK)
 
 
-def test_where_the_truth_names_no_file_the_programs_own_counts():
-    assert is_right_file("app.py:1", {"culprit_classes": ["builtins.list"], "holder_file": "core.so"})
+def test_where_the_truth_gives_no_file_of_the_holder_the_programs_own_counts():
+    assert is_right_file("app.py:1", {"culprit_classes": ["builtins.list"], "holder": "linecache.cache"})
+    assert not is_right_file("app.py:1", {"culprit_classes": ["builtins.list"], "holder_file": "simpy/events.py"})
 
 
 def test_a_holder_is_known_by_the_last_part_of_its_names():
     assert holder_names(LEAK) == {"pages", "garbage"}
 
 
-def test_the_rank_is_that_of_the_first_right_name_in_the_best_process():
-    parent = {"listed": ["dict"], "holder": []}
-    child = {"listed": ["list", "dict of __main__.Page"], "holder": ["pages"]}
+def test_the_rank_is_that_of_the_first_right_name_in_the_best_table():
+    parent = {"tables": [["dict"]], "holder": []}
+    child = {"tables": [[], ["list", "dict of __main__.Page"]], "holder": ["pages"]}
     score = score_look(LEAK, {"looks": [parent, child]}, "guppy3")
     assert (score.rank, score.holder) == (2, True)
 
 
 def test_a_tool_without_a_view_of_holders_neither_names_nor_misses_one():
-    assert score_look(LEAK, {"looks": [{"listed": ["list"], "holder": []}]}, "pympler").holder is None
+    assert score_look(LEAK, {"looks": [{"tables": [["list"]], "holder": []}]}, "pympler").holder is None
 
 
 def test_a_control_has_nothing_to_name():
-    assert score_look({"kind": "control"}, {"looks": [{"listed": ["list"], "holder": []}]}, "objgraph").rank is None
+    assert score_look({"kind": "control"}, {"looks": [{"tables": [["list"]], "holder": []}]}, "objgraph").rank is None

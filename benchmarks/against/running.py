@@ -141,7 +141,7 @@ def _under_look(bench: Bench, tool: str, program: list[str], work: Path, folder:
     if tool == "alone":
         return {"status": status}
     looks = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
-    if not any(look["listed"] or "error" not in look for look in looks):
+    if all("error" in look and not look["tables"] for look in looks):
         problem = looks[0]["error"] if looks else f"status {status}: {_last_line(said)}"
         raise LookError(problem)
     return {"status": status, "looks": [_without_folders(look, work) for look in looks]}
@@ -152,14 +152,16 @@ def _tell_rounds(process: subprocess.Popen[str], folder: Path, rounds: int) -> N
     moments = {f"round {rounds // 3}": "first", f"round {rounds - rounds // 10}": "second"}
     assert process.stdout is not None
     for line in process.stdout:
-        if line.strip() in moments:
-            (folder / moments[line.strip()]).touch()
+        said = " ".join(line.split()[:2])  # some tell more of a round
+        if said in moments:
+            (folder / moments[said]).touch()
 
 
 def _without_folders(look: Result, work: Path) -> Result:
     """The look with files named from their package on, as they are called on every machine."""
     folders = rf"^(?:{re.escape(str(work))}/|.*/site-packages/|.*/lib/python3\.\d+/)"
-    return {**look, "listed": [re.sub(folders, "", name) for name in look["listed"]]}
+    tables = [[re.sub(folders, "", name) for name in table] for table in look["tables"]]
+    return {**look, "tables": tables}
 
 
 def _cpu_seconds(times: Path) -> float:

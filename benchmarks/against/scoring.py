@@ -57,10 +57,10 @@ def is_right_file(line: str, truth: Truth) -> bool:
 
 
 def right_files(truth: Truth) -> set[str]:
-    """The holder's file and those that the names of holder and classes can stand for; without any, the program's."""
+    """The holder's file and those that the names of holder and classes can stand for; no file of it: the program's."""
     names = [*truth.get("culprit_classes", []), truth.get("holder") or ""]
     files = {file for name in names for file in _files_of(name)} | {truth.get("holder_file") or ""}
-    return {file for file in files if file.endswith(".py")} or {"app.py"}
+    return {file for file in files if file.endswith(".py")} | ({"app.py"} if not truth.get("holder_file") else set())
 
 
 def _files_of(name: str) -> Iterator[str]:
@@ -80,24 +80,23 @@ def score_leakhunt(truth: Truth, result: Result, leakbench: ModuleType) -> Score
     listed = [str(finding.get("type")) for finding in reported]
     if truth["kind"] == "control":
         return Score(listed)
-    holder = bool(leakbench.score(truth, result["findings"])["holder@1"])
+    holder = bool(leakbench.score(truth, result["findings"])["holder@1"]) if holder_names(truth) else None
     return Score(listed, _rank(listed, lambda name: name in truth["culprit_classes"]), holder)
 
 
 def score_look(truth: Truth, result: Result, tool: str) -> Score:
-    """The best of the lists of the program's processes."""
-    scores = [_score_list(truth, look, tool) for look in result["looks"]]
+    """That of the best table of the program's processes."""
+    scores = [_score_table(truth, table, look["holder"], tool) for look in result["looks"] for table in look["tables"]]
     return min(scores, key=lambda score: (score.rank or NEVER, not score.holder, -len(score.listed)))
 
 
-def _score_list(truth: Truth, look: Result, tool: str) -> Score:
-    listed = look["listed"]
+def _score_table(truth: Truth, listed: list[str], path: list[str], tool: str) -> Score:
     if truth["kind"] == "control":
         return Score(listed)
     if tool == "tracemalloc":
         return Score(listed, _rank(listed, lambda line: is_right_file(line, truth)))
     classes = {canonical(name) for name in truth["culprit_classes"]}
-    holder = bool(holder_names(truth) & set(look["holder"])) if tool in HOLDERS_SHOWN_BY else None
+    holder = bool(holder_names(truth) & set(path)) if tool in HOLDERS_SHOWN_BY else None
     return Score(listed, _rank(listed, lambda name: canonical(name) in classes), holder)
 
 

@@ -1,9 +1,8 @@
 """The two looks of each tool, as its documentation tells them. Imported in the program; Python 3.8 syntax.
 
-`first()` is the baseline and `second()` looks again; `listed()`, which could as well be done elsewhere and later, gives
-the names that the tool then prints as growing, in its own order. `holder()`, for which `prepare_holder()` comes before
-the baseline, gives the names that it prints or draws on the way to an object of the first class listed; a tool that has
-no such view gives none.
+`prepare()` comes before all. `first()` is the baseline and `second()` looks again; `tables()`, which could as well be
+done elsewhere and later, gives the names that the tool then prints as growing, in its own order. `holder()` gives the
+names that it prints or draws on the way to an object of the first class listed; a tool without such a view gives none.
 """
 
 import io
@@ -30,10 +29,10 @@ class Objgraph:
     def second(self):
         self.grown = self.objgraph.growth(limit=None, peak_stats=self.peaks, shortnames=False)
 
-    def listed(self):
-        return [name for name, _, _ in self.grown]
+    def tables(self):
+        return [[name for name, _, _ in self.grown]]
 
-    def prepare_holder(self):
+    def prepare(self):
         self.objgraph.get_new_ids(limit=0, shortnames=False)
 
     def holder(self):
@@ -67,15 +66,15 @@ class Tracemalloc:
     def second(self):
         self.after = self.tracemalloc.take_snapshot()
 
-    def listed(self):
+    def tables(self):
         here = os.path.join(os.path.dirname(os.path.abspath(__file__)), "*")
         ignored = ("<frozen importlib._bootstrap>", "<unknown>", self.tracemalloc.__file__, here)
         filters = [self.tracemalloc.Filter(False, name) for name in ignored]
         before, after = (snapshot.filter_traces(filters) for snapshot in (self.before, self.after))
         grown = [line for line in after.compare_to(before, "lineno") if line.size_diff > 0]
-        return [f"{line.traceback[0].filename}:{line.traceback[0].lineno}" for line in grown]
+        return [[f"{line.traceback[0].filename}:{line.traceback[0].lineno}" for line in grown]]
 
-    def prepare_holder(self):
+    def prepare(self):
         pass
 
     def holder(self):
@@ -83,7 +82,7 @@ class Tracemalloc:
 
 
 class Guppy:
-    """`setref()`, then `heap()`: what was allocated since and lives; the shortest path to an object of the first."""
+    """`setref()`; then `heap()` and `heapu()`: allocated since and alive, reachable or not; and a path."""
 
     def __init__(self):
         import guppy
@@ -95,14 +94,17 @@ class Guppy:
 
     def second(self):
         self.heap = self.hpy.heap()
+        self.unreachable = self.hpy.heapu()
 
-    def listed(self):
-        return [row.name for row in self.heap.stat.get_rows()]
+    def tables(self):
+        return [[row.name for row in stat.get_rows() if row.size > 0] for stat in (self.heap.stat, self.unreachable)]
 
-    def prepare_holder(self):
+    def prepare(self):
         pass
 
     def holder(self):
+        if not self.heap:
+            return []
         objects = self.heap[0].byid
         return re.findall(r"\w+", str(objects[len(objects.nodes) // 2].sp))
 
@@ -115,18 +117,18 @@ class Pympler:
 
         self.new_tracker = tracker.SummaryTracker
 
-    def first(self):
+    def prepare(self):
         self.tracker = self.new_tracker()
+
+    def first(self):
+        self.tracker.diff()  # with what the tracker itself had added
 
     def second(self):
         self.rows = self.tracker.diff()
 
-    def listed(self):
+    def tables(self):
         rows = sorted(self.rows, key=lambda row: -row[2])
-        return [row[0] for row in rows if row[2] > 0]
-
-    def prepare_holder(self):
-        pass
+        return [[row[0] for row in rows if row[2] > 0]]
 
     def holder(self):
         return []

@@ -1,19 +1,21 @@
 """Lets one tool look twice at the program that starts with this folder on PYTHONPATH.
 
-A thread waits for the files `first` and `second` in the folder AGAINST_FOLDER, has the tool named in AGAINST_TOOL look
-at each, and writes `<pid>.json` there. It starts anew in each forked child. While a tool looks, the program stands
-still, as it does where a person calls the tool in the program's own thread. Python 3.8 syntax, for the oldest program.
+A thread waits for the files `first` and `second` in the folder AGAINST_FOLDER, and has the tool named in AGAINST_TOOL
+look at each; `<pid>.json` there tells what came of it. The looks run in the program's main thread, by a signal, as if
+the program had called the tool: from another thread guppy3 does not see what is held by the main thread's locals. It
+starts anew in each forked child. Python 3.8 syntax, for the oldest program.
 """
 
 import json
 import os
+import signal
 import sys
 import threading
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 POLL_SECONDS = 0.02
-STANDSTILL_SECONDS = 600.0  # no other thread gets the GIL sooner, unless the looking one waits
+LOOK_NOW = signal.SIGRTMIN + 7  # one that programs leave alone
 
 
 def load(tool):
@@ -28,59 +30,63 @@ def load(tool):
         sys.path[:] = [entry for entry in sys.path if entry not in lent]
 
 
-def wait_for(name):
-    """Whether the file comes before the program's main thread ends."""
-    path = os.path.join(os.environ["AGAINST_FOLDER"], name)
-    while not os.path.exists(path):
-        if not threading.main_thread().is_alive():
-            return False
-        time.sleep(POLL_SECONDS)
-    return True
+class Looks:
+    """What the tool found, in this process."""
 
+    def __init__(self, tool):
+        self.tool = tool
+        self.taken = 0
+        self.found = {"tables": [], "holder": [], "stops": [], "holder_stops": []}
 
-def timed(look, stops):
-    """What the look returns; its wall seconds go to `stops`."""
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(STANDSTILL_SECONDS)
-    begun = time.perf_counter()
-    try:
-        return look()
-    finally:
-        stops.append(round(time.perf_counter() - begun, 4))
-        sys.setswitchinterval(interval)
+    def watch(self):
+        for number, moment in enumerate(("first", "second"), 1):
+            path = os.path.join(os.environ["AGAINST_FOLDER"], moment)
+            while not os.path.exists(path):
+                time.sleep(POLL_SECONDS)
+            signal.pthread_kill(threading.main_thread().ident, LOOK_NOW)
+            while self.taken < number:
+                time.sleep(POLL_SECONDS)
 
+    def look(self):
+        try:
+            if self.taken:
+                self._second()
+            else:
+                self.tool.prepare()
+                self._timed(self.tool.first, "stops")
+        except Exception as error:
+            self.found["error"] = f"{type(error).__name__}: {error}"
+            self._write()
+        self.taken += 1
 
-def write(found):
-    """Whole or absent, for a child of a pool may be ended at any moment."""
-    path = os.path.join(os.environ["AGAINST_FOLDER"], f"{os.getpid()}.json")
-    with open(path + ".new", "w") as file:
-        json.dump(found, file)
-    os.replace(path + ".new", path)
-
-
-def watch(tool):
-    found = {"listed": [], "holder": [], "stops": [], "holder_stops": []}
-    try:
-        if not wait_for("first"):
-            return
-        timed(tool.prepare_holder, found["holder_stops"])
-        timed(tool.first, found["stops"])
-        if not wait_for("second"):
-            return
-        timed(tool.second, found["stops"])
+    def _second(self):
+        self._timed(self.tool.second, "stops")
         begun = time.thread_time()
-        found["listed"] = timed(tool.listed, [])
-        found["listing_cpu_seconds"] = time.thread_time() - begun
-        write(found)
-        if found["listed"]:
-            found["holder"] = timed(tool.holder, found["holder_stops"])
-    except Exception as error:
-        found["error"] = f"{type(error).__name__}: {error}"
-    write(found)
+        self.found["tables"] = self.tool.tables()
+        self.found["listing_cpu_seconds"] = time.thread_time() - begun
+        self._write()
+        if any(self.found["tables"]):
+            self.found["holder"] = self._timed(self.tool.holder, "holder_stops")
+        self._write()
+
+    def _timed(self, step, kind):
+        begun = time.perf_counter()
+        result = step()
+        self.found[kind].append(round(time.perf_counter() - begun, 4))
+        return result
+
+    def _write(self):
+        """Whole or absent, for a child of a pool may be ended at any moment."""
+        path = os.path.join(os.environ["AGAINST_FOLDER"], f"{os.getpid()}.json")
+        with open(path + ".new", "w") as file:
+            json.dump(self.found, file)
+        os.replace(path + ".new", path)
 
 
 def start():
-    threading.Thread(target=watch, args=(TOOL,), name="against-others").start()
+    looks = Looks(TOOL)
+    signal.signal(LOOK_NOW, lambda number, frame: looks.look())
+    threading.Thread(target=looks.watch, name="against-others", daemon=True).start()
 
 
 if os.environ.get("AGAINST_TOOL"):
