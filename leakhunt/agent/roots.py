@@ -6,7 +6,9 @@ import sys
 from . import plans
 
 FRAMES_MAX = 5000
+FORK_TABLE = "at-fork callback table"
 CO_OPTIMIZED = 1
+_fork_tables = None
 
 
 class Root:
@@ -29,8 +31,24 @@ def listed(own_name):
             found.append(Root("module", name, module))
     found.append(Root("gc.garbage", "gc.garbage", gc.garbage))
     found.append(Root("interpreter", "gc.callbacks", gc.callbacks))
+    found.extend(Root("interpreter", FORK_TABLE, table) for table in fork_tables(own_name))
     found.extend(frames(own_name))
     return found
+
+
+def fork_tables(own_name):
+    """The interpreter's lists behind os.register_at_fork, by the one hook that the agent has in each of them.
+
+    Looked for once: that goes through the whole heap, and the lists stay the same as long as the process lives.
+    """
+    global _fork_tables
+    if _fork_tables is None:
+        agent = getattr(sys.modules.get(own_name), "__dict__", {})
+        hooks = tuple(agent[name] for name in ("_before_fork", "_after_fork", "_in_child") if name in agent)
+        mine = set(map(id, hooks))
+        holders = gc.get_referrers(*hooks) if agent.get("_hooked") else ()
+        _fork_tables = [one for one in holders if type(one) is list and len(mine.intersection(map(id, one))) == 1]
+    return _fork_tables
 
 
 def is_own(module, own_name):

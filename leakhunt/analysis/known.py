@@ -32,6 +32,7 @@ MENDS = {
     "linecache.cache": "Take out with the code what was put in for it (weakref.finalize), or linecache.checkcache(); "
     "see https://github.com/sympy/sympy/pull/27223.",
     "threading._active": "These threads never end: stop them (a sentinel in their queue, an Event) and join them.",
+    "at-fork callback table": "os.register_at_fork can't be undone: register one function, that works on a WeakSet.",
     "_pylab_helpers.Gcf.figs": "pyplot keeps a figure until plt.close(fig); or use matplotlib.figure.Figure directly.",
     "_exit_callbacks": "This ExitStack lives as long as the process: use one per request, or close it.",
     "CookieJar._cookies": "From aiohttp 3.10.0 on, asking for a path left an empty cookie: update aiohttp; "

@@ -238,6 +238,26 @@ def test_nothing_of_a_lying_object_is_run(target: Target) -> None:
     assert not seen
 
 
+def test_the_tables_of_fork_hooks_are_roots(target: Target) -> None:
+    heap, seen = heap_of(
+        target,
+        """
+        class Pool:
+            def renew(self):
+                pass
+        pool = Pool()
+        os.register_at_fork(after_in_child=pool.renew)
+        print("pool", id(pool))
+        take()
+        """,
+    )
+    strings = heap.snapshot.strings
+    labels = [strings[label] for label in heap.snapshot.column("root.label")]
+    tables = [a for a, name in zip(heap._column("root.address"), labels, strict=True) if name.startswith("at-fork")]
+    assert len(tables) == 3
+    assert sum(heap.has_path(table, seen["pool"]) for table in tables) == 1
+
+
 def test_locals_of_running_frames_are_named_in_every_thread(target: Target) -> None:
     heap, seen = heap_of(
         target,
