@@ -7,16 +7,20 @@ libc.malloc.argtypes = [ctypes.c_size_t]
 libc.free.argtypes = [ctypes.c_void_p]
 
 
-def read(frame):
-    size = 50_000 + 90 * frame
+def read(size):
     buffer = libc.malloc(size)
     ctypes.memset(buffer, 1, size)
     return buffer
 
 
-headers = [libc.malloc(64) for _ in range(800)]  # what stays comes first
-for frame, header in enumerate(headers):
-    buffer = read(frame)
-    ctypes.memmove(header, buffer, 64)
-    libc.free(buffer)
-    time.sleep(0.01)
+def burst(number):
+    headers = [read(64) for _ in range(20)]  # what stays has a place of its own
+    frames = [read(50_000 + 100 * number) for _ in range(20)]
+    for header, frame in zip(headers, frames):
+        ctypes.memmove(header, frame, 64)
+        libc.free(frame)
+
+
+for number in range(80):
+    burst(number)
+    time.sleep(0.1)

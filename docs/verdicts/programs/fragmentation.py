@@ -7,16 +7,18 @@ libc.malloc.argtypes = [ctypes.c_size_t]
 libc.realloc.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
 
 
-def read(frame):
-    size = 50_000 + 90 * frame
+def read(size):
     buffer = libc.malloc(size)
     ctypes.memset(buffer, 1, size)
     return buffer
 
 
-previous = read(0)
-for frame in range(1, 800):
-    buffer = read(frame)
-    libc.realloc(previous, 64)  # its header stays, and a hole behind it, too small for the next frame
-    previous = buffer
-    time.sleep(0.01)
+def burst(number):
+    frames = [read(50_000 + 100 * number) for _ in range(20)]
+    for frame in frames:
+        libc.realloc(frame, 64)  # its header stays, and a hole behind it, too small for the frames of the next burst
+
+
+for number in range(80):
+    burst(number)
+    time.sleep(0.1)
