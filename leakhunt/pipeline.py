@@ -80,15 +80,23 @@ def _part(tell: Progress, number: int, of: int) -> Progress:
 class _Judged:
     """One process after judgement: its summary, its accusations, and what is to be said besides."""
 
-    def __init__(self, summary: ProcessSummary, findings: list[Finding], enough: bool, needed_seconds: float) -> None:
+    def __init__(
+        self,
+        summary: ProcessSummary,
+        findings: list[Finding],
+        enough: bool = False,
+        needed_seconds: float = 0.0,
+        suspect: str = "",
+    ) -> None:
         self.summary, self.findings, self.enough, self.needed_seconds = summary, findings, enough, needed_seconds
+        self.suspect = suspect  # what is worth watching most, where something is
 
 
 def _judge(process: ProcessFolder, tell: Progress, known: Known) -> _Judged:
     snapshots, notes = _readable(process)
     if not snapshots:
         notes.append("It left no snapshot that can be read.")
-        return _Judged(ProcessSummary(process.pid, process.command, 0, notes=tuple(notes)), [], False, 0.0)
+        return _Judged(ProcessSummary(process.pid, process.command, 0, notes=tuple(notes)), [])
     evidence = Evidence(_thinned(snapshots), known)
     tell(f"weighing process {process.pid}", 0.3)
     verdicts = [settled(v, evidence.intervals) for v in judge(evidence)] if len(evidence.censuses) > 1 else []
@@ -96,15 +104,17 @@ def _judge(process: ProcessFolder, tell: Progress, known: Known) -> _Judged:
     accused = [accuse.finding(evidence, v, process.pid) for v in verdicts if v.confidence >= ACCUSE_AT]
     findings = [placed(process.info, evidence, finding) for finding in accused]
     notes += conduct.notes(snapshots)
+    watched = [v for v in verdicts if NOTE_AT <= v.confidence < ACCUSE_AT]
+    suspects = [f"{v.type or v.kind} in {v.owner or 'no holder'}" for v in watched]
     notes += [
-        f"Worth watching, not sure enough to accuse: {v.type or v.kind} in {v.owner or 'no holder'} ({v.reason})."
-        for v in verdicts
-        if NOTE_AT <= v.confidence < ACCUSE_AT
+        f"Worth watching, not sure enough to accuse: {suspect} ({v.reason})."
+        for suspect, v in zip(suspects, watched, strict=True)
     ]
     seen = len(evidence.censuses) >= CENSUSES_MIN and len(evidence.deep) >= DEEP_MIN
     enough = seen and evidence.intervals >= SETTLED_INTERVALS
     interval = snapshots[0].number("interval", 5.0)
-    return _Judged(_summary(process, snapshots, evidence, notes), findings, enough, 3.0 * CENSUSES_MIN * interval)
+    needed = max(3.0 * CENSUSES_MIN * interval, 2.0 * snapshots[-1].number("elapsed") if suspects and enough else 0.0)
+    return _Judged(_summary(process, snapshots, evidence, notes), findings, enough, needed, *suspects[:1])
 
 
 def _readable(process: ProcessFolder) -> tuple[list[Snapshot], list[str]]:
@@ -226,12 +236,14 @@ def _verdict(
         return "leak", findings[0].sentence, ()
     if not judged:
         return "inconclusive", "No Python process reported in: nothing can be said of a program that ran none.", ()
-    if any(one.enough for one in judged):
+    suspect = next((one.suspect for one in judged if one.suspect), "")
+    if any(one.enough for one in judged) and not suspect:
         return "healthy", "Nothing grows that does not come to an end by itself.", ()
     needed = max(one.needed_seconds for one in judged)
     interval = float(folder.info.get("options", {}).get("interval", 5.0) or 5.0)
     seconds = max(needed, 3.0 * CENSUSES_MIN * interval)
-    summary = f"Too little was seen to say. Run it for {_long(seconds)} or more, or with a shorter --interval."
+    said = f"Too little was seen to accuse {suspect}" if suspect else "Too little was seen to say"
+    summary = f"{said}. Run it for {_long(seconds)} or more, or with a shorter --interval."
     return "inconclusive", summary, ()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -86,8 +87,24 @@ def test_too_little_is_inconclusive_and_it_is_said_how_long_to_run(tmp_path: Pat
 def test_what_grew_for_less_than_eighteen_intervals_is_told_but_not_accused(tmp_path: Path) -> None:
     found = hunt(run_folder(tmp_path / "run", leaking(moments=17)))
     assert (found.verdict, found.findings) == ("inconclusive", ())
+    assert found.summary.startswith("Too little was seen to accuse shop.Order in shop.Store.orders. Run it for 120 s")
     assert "Worth watching, not sure enough to accuse: shop.Order in shop.Store.orders" in found.processes[0].notes[0]
     assert hunt(run_folder(tmp_path / "longer", leaking(moments=18))).verdict == "leak"
+
+
+def test_a_run_with_something_worth_watching_is_not_called_healthy(tmp_path: Path) -> None:
+    # module shop -> PAGES -> Page, Page, …, fewer new ones each time
+    heap = Heap()
+    pages = heap.dict()
+    heap.module("shop", PAGES=pages)
+
+    def serve(k: int) -> None:
+        while len(pages) < 400 * (1 - math.exp(-k / 7)):
+            pages.add(heap.instance("shop.Page"))
+
+    found = hunt(run_folder(tmp_path / "run", heap.live(serve, 22)))
+    assert (found.verdict, found.findings) == ("inconclusive", ())
+    assert found.summary.startswith("Too little was seen to accuse shop.Page in shop.PAGES. Run it for 220 s or more")
 
 
 def test_what_no_age_explains_is_accused_at_once(tmp_path: Path) -> None:

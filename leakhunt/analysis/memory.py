@@ -38,14 +38,25 @@ def resident(evidence: Evidence) -> Floats:
 def agents_own(evidence: Evidence) -> Floats:
     """Resident bytes that the agent added, by what the process grew by while snapshots were taken.
 
-    A burst of the program that began or ended meanwhile is in it, too. The agent can't have given back more than it
-    took, so what would make its part negative was the program's.
+    The program runs meanwhile: what it grew by at its usual rate is taken off, and a burst that ended then does not
+    make the agent's part negative.
     """
+    during = np.diff(evidence.ledger("agent_rss_anonymous_bytes"), prepend=0.0)  # of the snapshot before
+    lasted = np.concatenate(([0.0], evidence.ledger("cost_ms")[:-1] / 1e3))
+    programs = _usual_rate(evidence, during, lasted) * lasted
     own, found = 0.0, []
-    for change in np.diff(evidence.ledger("agent_rss_anonymous_bytes"), prepend=0.0).tolist():
+    for change in (during - programs).tolist():
         own = max(0.0, own + change)
         found.append(own)
     return np.array(found)
+
+
+def _usual_rate(evidence: Evidence, during: Floats, lasted: Floats) -> float:
+    """Bytes per second that the process grows by between snapshots, in the median; 0.0 where it does not."""
+    between = np.diff(evidence.ledger("rss_anonymous_bytes")) - during[1:]
+    pauses = np.diff(evidence.seconds) - lasted[1:]
+    rates = between[pauses > 0] / pauses[pauses > 0]
+    return max(0.0, float(np.median(rates))) if len(rates) else 0.0
 
 
 def _window(evidence: Evidence) -> slice:
