@@ -42,7 +42,7 @@ def main() -> None:
     if options.json:
         options.json.write_text(json.dumps({**kept, **results}, indent=1) + "\n")
     scores = score_all(truths, results, bench.leakbench)
-    table = Table(truths, results, scores, list(MADE_FOR)).markdown(bench.leakbench.ROUNDS)
+    table = Table(truths, results, scores, list(MADE_FOR)).markdown(bench.leakbench.ROUNDS, bench.versions())
     print(table)
     if len(chosen) == len(cases):
         (HERE / "against_others.md").write_text(table)

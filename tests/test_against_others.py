@@ -52,8 +52,9 @@ def test_a_line_of_another_file_does_not_count(line):
     assert not is_right_file(line, LEAK)
 
 
-def test_where_the_truth_gives_no_file_of_the_holder_the_programs_own_counts():
+def test_where_the_truth_gives_no_source_of_the_holder_the_programs_own_counts():
     assert is_right_file("app.py:1", {"culprit_classes": ["builtins.list"], "holder": "linecache.cache"})
+    assert is_right_file("app.py:1", {"culprit_classes": ["builtins.list"], "holder_file": "core.so (src/core.rs)"})
     assert not is_right_file("app.py:1", {"culprit_classes": ["builtins.list"], "holder_file": "simpy/events.py"})
 
 

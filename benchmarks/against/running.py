@@ -51,6 +51,15 @@ class Bench:
         with self.leakbench.BUILDING:
             return str(self.leakbench.environment(case, truth, "leaky", self.cache / "leakbench"))
 
+    def versions(self) -> str:
+        """Of the tools in the cache, over all versions of Python: `Pympler 1.1, guppy3 3.1.5 or 3.1.7, …`."""
+        found: dict[str, set[str]] = {}
+        for path in (self.cache / "leakhunt-against-others").glob("*/*.dist-info"):
+            name, _, version = path.name.removesuffix(".dist-info").partition("-")
+            if name in PACKAGES.values():
+                found.setdefault(name, set()).add(version)
+        return ", ".join(f"{name} {' or '.join(sorted(of))}" for name, of in sorted(found.items()))
+
     def packages(self, tool: str, version: str) -> Path:
         """A folder with the tool for this version of Python, outside of the case's environment."""
         folder = self.cache / "leakhunt-against-others" / f"{tool}-{version}"

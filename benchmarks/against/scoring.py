@@ -57,10 +57,10 @@ def is_right_file(line: str, truth: Truth) -> bool:
 
 
 def right_files(truth: Truth) -> set[str]:
-    """The holder's file and those that the names of holder and classes can stand for; no file of it: the program's."""
+    """The holder's file, or for want of it the program's, and those that the names of holder and classes stand for."""
     names = [*truth.get("culprit_classes", []), truth.get("holder") or ""]
-    files = {file for name in names for file in _files_of(name)} | {truth.get("holder_file") or ""}
-    return {file for file in files if file.endswith(".py")} | ({"app.py"} if not truth.get("holder_file") else set())
+    given = truth.get("holder_file") or ""
+    return {file for name in names for file in _files_of(name)} | {given if given.endswith(".py") else "app.py"}
 
 
 def _files_of(name: str) -> Iterator[str]:

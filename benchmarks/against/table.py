@@ -33,9 +33,10 @@ class Table:
     def cases(self, wanted: Callable[[dict[str, Any]], bool]) -> list[str]:
         return [case for case, truth in self.truths.items() if wanted(truth)]
 
-    def markdown(self, rounds: str) -> str:
+    def markdown(self, rounds: str, versions: str) -> str:
         classless = len(self.cases(_is_leak)) - len(self.cases(_is_named))
-        method = METHOD.read_text().format(rounds=rounds, classless=classless, controls=len(self.cases(_is_control)))
+        controls = len(self.cases(_is_control))
+        method = METHOD.read_text().format(rounds=rounds, versions=versions, classless=classless, controls=controls)
         return "\n".join([method, *self.summary(), "", *self.by_case(), *self.failures()]) + "\n"
 
     def summary(self) -> Iterator[str]:
