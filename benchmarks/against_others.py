@@ -3,9 +3,9 @@
     python benchmarks/against_others.py --leakbench DIR                    some 25 minutes
     python benchmarks/against_others.py --leakbench DIR -k aiohttp --json some.json
 
-DIR holds leakbench.py and its cases. Every case runs once alone and once under each tool: objgraph, tracemalloc, guppy3
-and Pympler look twice, after a third of the run and near its end, from a thread in the program's process. What counts
-as a hit, for all the same: a class of the case's truth as the first name, or among the first three, that the tool lists
+DIR holds leakbench.py and its cases. Every case runs once alone and once under each tool: objgraph, tracemalloc,
+guppy3 and Pympler look twice, after a third of the run and near its end, in the program's main thread. What counts as
+a hit, for all the same: a class of the case's truth as the first name, or among the first three, that the tool lists
 as growing (tracemalloc: a line in the right file); the holder named; nothing listed for a healthy program. The
 processor time that the tool adds and how long it stops the program are noted beside. `against/method.md`, which heads
 the table, says it in full.
