@@ -16,7 +16,7 @@ def read(size):
 def burst(number):
     headers = [read(64) for _ in range(20)]  # what stays has a place of its own
     frames = [read(50_000 + 100 * number) for _ in range(20)]
-    for header, frame in zip(headers, frames):
+    for header, frame in zip(headers, frames, strict=True):
         ctypes.memmove(header, frame, 64)
         libc.free(frame)
 
