@@ -6,6 +6,8 @@ DEEP_RATIO = 1.25  # a deep snapshot when the run is this much older than at the
 DEEP_SPACING = 1.9  # … and this many intervals have passed
 DEEP_SPACING_MAX_SECONDS = 3600.0
 CREDIT_SECONDS = 3.0  # what may be spent before the budget binds, so that short runs are seen at all
+CREDIT_AT_ONCE = 0.25  # of that, what graphs may take at the very beginning; the rest comes in time, so that none is …
+CREDIT_INTERVALS = 24.0  # … spent before a run has lasted long enough to be judged
 CENSUS_SHARE = 0.5  # of the budget for censuses once it is overdrawn: the rest pays the debt off, and graphs come again
 WAIT_SECONDS_MAX = 600.0
 
@@ -34,8 +36,11 @@ class Governor:
         """(whether the next snapshot has the whole graph, why it has not although that is due: "budget" or "pause")."""
         if not self._is_deep_due():
             return False, ""
-        if self._is_overdrawn() and self._options.deep != "every":
-            return False, "budget"
+        if self._options.deep != "every":
+            if self._is_overdrawn():
+                return False, "budget"
+            if self.spent_seconds > self._allowed_seconds(self._credit_so_far()):
+                return False, ""  # it comes somewhat later
         if self._census_pause_ms * self._pauses_per_deep > self._options.pause * 1e3:
             return False, "pause"
         return True, ""
@@ -75,5 +80,11 @@ class Governor:
         return since >= min(spacing, max(DEEP_SPACING_MAX_SECONDS, self._options.interval))
 
     def _is_overdrawn(self):
-        allowed = CREDIT_SECONDS + self._options.budget * self.elapsed()
-        return self._options.budget > 0 and self.spent_seconds > allowed
+        return self.spent_seconds > self._allowed_seconds(CREDIT_SECONDS)
+
+    def _allowed_seconds(self, credit_seconds):
+        return credit_seconds + self._options.budget * self.elapsed() if self._options.budget > 0 else float("inf")
+
+    def _credit_so_far(self):
+        share = min(1.0, self.elapsed() / (CREDIT_INTERVALS * self._options.interval))
+        return CREDIT_SECONDS * (CREDIT_AT_ONCE + (1.0 - CREDIT_AT_ONCE) * share)

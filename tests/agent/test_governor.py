@@ -55,6 +55,13 @@ def test_a_small_heap_is_looked_at_every_interval(clock: Clock) -> None:
     assert done["deep"] > 10
 
 
+def test_graphs_do_not_spend_the_credit_before_a_short_run_can_be_judged(clock: Clock) -> None:
+    # A Celery worker under the Python engine: no more censuses came after 7 s, and nothing is accused before 18 intervals.
+    done = a_run(clock, "interval=0.5", 10, census_cost=0.04, deep_cost=0.5)
+    assert set(done["waits"]) == {0.5}
+    assert 4 <= done["deep"] <= 6
+
+
 @pytest.mark.parametrize("deep", ["auto", "every", "20"])
 def test_a_large_heap_takes_its_share_of_the_time_and_no_more(deep: str, clock: Clock) -> None:
     done = a_run(clock, f"interval=1,deep={deep}", 7200, census_cost=0.1, deep_cost=0.4)
