@@ -76,9 +76,12 @@ def object_bytes(evidence: Evidence) -> float:
 
 def native_growth(evidence: Evidence) -> list[Verdict]:
     """RSS climbs all the time, and the objects do not: memory taken by C code."""
-    window, values = _window(evidence), resident(evidence)
-    seconds, values = evidence.seconds[window], values[window]
+    window = _window(evidence)
+    seconds, values = evidence.seconds[window], resident(evidence)[window]
     trend = growth.trend(seconds, values)
+    used = evidence.ledger("malloc_in_use_bytes")[window]
+    if _grows_more(growth.trend(seconds, used), trend):  # it fills what snapshots left free, and needs no new pages
+        values, trend = used, growth.trend(seconds, used)
     enough = max(GROWTH_MIN_BYTES, GROWTH_MIN_SHARE * float(values[0] if len(values) else 0))
     if not trend.is_growth or trend.gain < enough or object_bytes(evidence) >= EXPLAINED * trend.gain:
         return []
@@ -104,6 +107,10 @@ def native_growth(evidence: Evidence) -> list[Verdict]:
             is_in_bytes=True,
         )
     ]
+
+
+def _grows_more(one: growth.Trend, other: growth.Trend) -> bool:
+    return one.is_growth and one.gain > max(0.0, other.gain)
 
 
 def inner_free(evidence: Evidence) -> Floats:

@@ -114,3 +114,11 @@ def test_a_burst_that_ends_while_a_snapshot_is_taken_is_no_growth() -> None:
     free = np.linspace(1, 30, 14)
     figures = ledger(resident=resident + np.linspace(0, 1, 14), free=free, agent_rss_anonymous_bytes=agents)
     assert kinds(figures) == []
+
+
+def test_what_fills_the_memory_that_snapshots_left_free_is_native_growth() -> None:
+    assert kinds(ledger(resident=np.zeros(14), in_use=STEPS, free=20 - STEPS)) == ["native-growth"]
+
+
+def test_memory_in_use_that_comes_and_goes_is_none() -> None:
+    assert kinds(ledger(resident=np.zeros(14), in_use=STEPS % 4, free=20 - STEPS % 4)) == []
