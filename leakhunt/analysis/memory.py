@@ -80,8 +80,9 @@ def native_growth(evidence: Evidence) -> list[Verdict]:
     seconds, values = evidence.seconds[window], resident(evidence)[window]
     trend = growth.trend(seconds, values)
     used = evidence.ledger("malloc_in_use_bytes")[window]
-    if _grows_more(growth.trend(seconds, used), trend):  # it fills what snapshots left free, and needs no new pages
-        values, trend = used, growth.trend(seconds, used)
+    by_use = growth.trend(seconds, used)
+    if by_use.is_growth and by_use.gain > max(0.0, trend.gain):  # it fills what snapshots left free: no new pages
+        values, trend = used, by_use
     enough = max(GROWTH_MIN_BYTES, GROWTH_MIN_SHARE * float(values[0] if len(values) else 0))
     if not trend.is_growth or trend.gain < enough or object_bytes(evidence) >= EXPLAINED * trend.gain:
         return []
@@ -107,10 +108,6 @@ def native_growth(evidence: Evidence) -> list[Verdict]:
             is_in_bytes=True,
         )
     ]
-
-
-def _grows_more(one: growth.Trend, other: growth.Trend) -> bool:
-    return one.is_growth and one.gain > max(0.0, other.gain)
 
 
 def inner_free(evidence: Evidence) -> Floats:
