@@ -141,6 +141,12 @@ class Sequence(Thing):
     def pop(self, index: int = -1) -> Thing:
         return self._content.pop(index)
 
+    def pop_oldest(self) -> None:
+        del self._content[0]
+
+    def sort(self, key: Callable[[Thing], Any]) -> None:
+        self._content.sort(key=key)
+
     def clear(self) -> None:
         self._content.clear()
 

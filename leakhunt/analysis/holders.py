@@ -222,7 +222,7 @@ def survival(lineage: Lineage, members: Iterable[int], first: int) -> float:
     stayed = total = 0
     for index in members:
         total += len(_items(lineage.graphs[middle], int(lineage.present[middle, index])))
-        stayed += len(np.intersect1d(_item_addresses(lineage, index, middle), _item_addresses(lineage, index, last)))
+        stayed += len(np.intersect1d(_then(lineage, index, middle), _items(lineage.last, index)))
     return stayed / total if total else 1.0
 
 
@@ -234,11 +234,6 @@ def _telling(graph: HeapGraph, objects: Ints) -> Ints:
     """Those of `objects` that are more than a number or a constant."""
     trivial = np.array([name in TRIVIAL for name in graph.snapshot.type_names], dtype=bool)
     return np.asarray(objects[~trivial[graph.types[objects]]], dtype=np.int64)
-
-
-def _item_addresses(lineage: Lineage, index: int, k: int) -> Ints:
-    graph = lineage.graphs[k]
-    return graph.addresses[_items(graph, int(lineage.present[k, index]))]
 
 
 def reach(graph: HeapGraph, starts: Ints, within: Bools) -> Ints:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .graph import Bools, HeapGraph, Ints
+from .turnover import replaced
 
 IMMUTABLE = frozenset(("builtins.str", "builtins.bytes", "builtins.int", "builtins.tuple", "builtins.frozenset"))
 
@@ -16,8 +17,9 @@ IMMUTABLE = frozenset(("builtins.str", "builtins.bytes", "builtins.int", "builti
 class Lineage:
     """Deep snapshots of one process in order of time, seen from the last one.
 
-    An object is the same when address and class name are. A freed address may be used again by the same class, so
-    survival can be overstated, never understated.
+    An object is the same when address and class name are, and no container that keeps its order has it elsewhere. A
+    freed address may be used again by the same class, so survival can be overstated; it is understated only where a
+    program takes an item out of a dict and puts it back.
     """
 
     def __init__(self, graphs: Sequence[HeapGraph]) -> None:
@@ -35,6 +37,7 @@ class Lineage:
         rows[-1] = np.arange(self.last.count)
         for k in range(len(self.graphs) - 2, -1, -1):
             rows[k] = np.where(rows[k + 1] >= 0, same(self.graphs[k], self.last), -1)
+            rows[k, replaced(self.graphs[k], self.last, rows[k])] = -1
         return rows
 
     @functools.cached_property

@@ -1,0 +1,146 @@
+"""Objects that took the address of a freed one, seen by the order of the containers that they are in.
+
+A dict keeps the order in which entries came, and lists and deques mostly do. Where an address that stood at the front
+stands at the end one snapshot later, the old object went and another came.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+
+import numpy as np
+
+from leakhunt.agent import schema
+
+from .dominators import is_affordable, kept_dominators
+from .graph import Bools, HeapGraph, Indexes, Ints
+
+BY_ARRIVAL = frozenset(("builtins.dict", "collections.defaultdict", "collections.deque"))
+BY_POSITION = frozenset(("builtins.list",))  # a program may sort or heapify it
+CONSTANTS = frozenset(f"builtins.{name}" for name in ("int", "float", "bool", "NoneType", "function", "module"))
+ITEMS_MIN = 8
+EDGES_AT_ONCE = 4_000_000
+
+
+def replaced(earlier: HeapGraph, later: HeapGraph, place: Ints) -> Bools:
+    """Objects of `later` that are others than those at their addresses in `earlier`, bool[N].
+
+    `place` int64[N] is the index in `earlier` of what has the same address and class, -1 for none. With an item goes
+    all that it alone keeps alive. An item that another container has where it was is the same after all.
+    """
+    changed, vouched = _changed(earlier, later, place)
+    moved = np.zeros(later.count, dtype=bool)
+    position = np.full(earlier.count, -1, dtype=np.int64)
+    for index in changed.tolist():
+        items, then = _common(_content(earlier, int(place[index])), _content(later, index), place, position)
+        if len(items) < ITEMS_MIN:
+            continue
+        stayed = longest_increasing(then.tolist())
+        if stayed.mean() >= 0.5:
+            vouched[items[stayed]] = True
+        if later.type_name(index) in BY_ARRIVAL or _have_gone_to_one_end(stayed):
+            moved[items[~stayed]] = True
+    moved &= ~vouched & ~_constants(later)
+    return _with_what_they_keep(later, moved) if moved.any() else moved
+
+
+def _changed(earlier: HeapGraph, later: HeapGraph, place: Ints) -> tuple[Ints, Bools]:
+    """(containers whose items are not those of before with more at one end, items of the others bool[N])."""
+    keeps_order = np.array([name in BY_ARRIVAL | BY_POSITION for name in later.snapshot.type_names], dtype=bool)
+    found = np.flatnonzero(keeps_order[later.types] & (place >= 0) & (later.lengths >= ITEMS_MIN))
+    common = np.minimum(later.lengths[found], earlier.lengths[place[found]])
+    found, common = found[common >= ITEMS_MIN], common[common >= ITEMS_MIN]
+    vouched = np.zeros(later.count, dtype=bool)
+    changed = np.zeros(len(found), dtype=bool)
+    begin = 0
+    while begin < len(found):
+        end = begin + max(1, int(np.searchsorted(np.cumsum(common[begin:]), EDGES_AT_ONCE)))
+        rows, counts = found[begin:end], common[begin:end]
+        starts = np.cumsum(counts) - counts
+        is_same = np.zeros(len(rows), dtype=bool)
+        for at_end in (False, True):
+            now = later.targets[_edges(later, rows, counts, at_end)]
+            then = earlier.targets[_edges(earlier, place[rows], counts, at_end)]
+            agree = np.logical_and.reduceat(place[now] == then, starts)
+            vouched[now[np.repeat(agree, counts)]] = True
+            is_same |= agree
+        changed[begin:end] = ~is_same
+        begin = end
+    return found[changed], vouched
+
+
+def _edges(graph: HeapGraph, rows: Ints, counts: Ints, at_end: bool) -> Ints:
+    """The first `counts` of the references to items of each container, or the last: lists are walked from the end."""
+    begins = graph.offsets[rows] + (graph.lengths[rows] - counts if at_end else 0)
+    within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    return np.asarray(np.minimum(np.repeat(begins, counts) + within, len(graph.targets) - 1), dtype=np.int64)
+
+
+def _content(graph: HeapGraph, index: int) -> Indexes:
+    """Items of a container in their order; of a mapping its values, which come before the keys."""
+    return graph.referents(index)[: graph.lengths[index]]
+
+
+def _common(before: Indexes, now: Indexes, place: Ints, position: Ints) -> tuple[Ints, Ints]:
+    """(items that are in both, in the order of now; where they stood before), those of several positions left out.
+
+    `position` is room for the work: -1 everywhere, before and after.
+    """
+    _, first, times = np.unique(now, return_index=True, return_counts=True)
+    items = now[np.sort(first[times == 1])].astype(np.int64)
+    objects, first, times = np.unique(before, return_index=True, return_counts=True)
+    position[objects[times == 1]] = first[times == 1]
+    then = np.where(place[items] >= 0, position[place[items]], -1)
+    position[objects] = -1
+    return items[then >= 0], then[then >= 0]
+
+
+def longest_increasing(values: list[int]) -> Bools:
+    """Which of the different `values` make up a longest increasing subsequence (patience sorting, O(n log n)).
+
+    >>> longest_increasing([3, 4, 5, 0, 1]).tolist()
+    [True, True, True, False, False]
+    """
+    tops: list[int] = []
+    top_at: list[int] = []
+    below = [-1] * len(values)
+    for number, value in enumerate(values):
+        pile = bisect_left(tops, value)
+        if pile == len(tops):
+            tops.append(value)
+            top_at.append(number)
+        else:
+            tops[pile], top_at[pile] = value, number
+        below[number] = top_at[pile - 1] if pile else -1
+    found = np.zeros(len(values), dtype=bool)
+    number = top_at[-1] if top_at else -1
+    while number >= 0:
+        found[number] = True
+        number = below[number]
+    return found
+
+
+def _have_gone_to_one_end(stayed: Bools) -> bool:
+    """Whether the items that moved are all beyond those that did not; what a sort or a heap moves ends up anywhere."""
+    kept, gone = np.flatnonzero(stayed), np.flatnonzero(~stayed)
+    return bool(len(gone)) and bool(gone[0] > kept[-1] or gone[-1] < kept[0])
+
+
+def _constants(graph: HeapGraph) -> Bools:
+    """Objects of classes that are shared, or made once: where they stand in a container says nothing."""
+    flags = graph.snapshot.column("type.flags")
+    is_constant = np.array([name in CONSTANTS for name in graph.snapshot.type_names], dtype=bool)
+    return np.asarray((is_constant | (flags & schema.TYPE_IS_CLASS > 0))[graph.types])
+
+
+def _with_what_they_keep(graph: HeapGraph, moved: Bools) -> Bools:
+    """`moved`, and what is kept alive by one of them only."""
+    if not is_affordable(graph):
+        return moved
+    above = np.append(kept_dominators(graph).idom, graph.count)
+    above[above < 0] = graph.count
+    found = np.append(moved, False)
+    while (above != graph.count).any():
+        found |= found[above]
+        above = above[above]
+    return found[: graph.count]
