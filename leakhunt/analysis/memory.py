@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from . import growth
-from .evidence import Evidence
+from .evidence import GROUP_GAIN_MIN, Evidence
+from .graph import BUFFERS, HeapGraph, Ints
 from .growth import Floats
 from .verdicts import Verdict, confidence
 
@@ -22,8 +23,22 @@ USED_SHARE = 0.3
 def is_explained(evidence: Evidence, verdicts: Sequence[Verdict]) -> bool:
     """Whether growing Python objects account for most of what the process grew by."""
     grown = _gain(resident(evidence), evidence)
-    accused = sum(verdict.weight for verdict in verdicts)
+    accused = sum(verdict.weight for verdict in verdicts) * _longer(evidence)
     return bool(verdicts) and (grown <= GROWTH_MIN_BYTES or accused >= 0.3 * grown)
+
+
+def have_memory_in_c(graph: HeapGraph, objects: Ints) -> bool:
+    """Whether so many of the objects are of an extension's classes that memory which C took may be theirs.
+
+    What such an object allocates for itself is in no size that Python knows, but for buffers, whose bytes are counted.
+    """
+    snapshot = graph.snapshot
+    files = [snapshot.strings[row] for row in snapshot.column("type.file").tolist()]
+    is_extension = [
+        file.endswith((".so", ".pyd")) and name not in BUFFERS
+        for file, name in zip(files, snapshot.type_names, strict=True)
+    ]
+    return int(np.array(is_extension, dtype=bool)[graph.types[objects]].sum()) >= GROUP_GAIN_MIN
 
 
 def resident(evidence: Evidence) -> Floats:
@@ -69,9 +84,20 @@ def _gain(values: Floats, evidence: Evidence) -> float:
 
 
 def object_bytes(evidence: Evidence) -> float:
-    """How much the objects of the heap, strings and buffers included, grew after the warm-up; 0 without two graphs."""
+    """How much the objects of the heap, strings and buffers included, grew after the warm-up; 0 without two graphs.
+
+    At the rate between the first graph and the last, which may cover a part of the run only.
+    """
     graphs = evidence.lineage.graphs[evidence.first :] if len(evidence.deep) > 1 else ()
-    return float(graphs[-1].sizes.sum() - graphs[0].sizes.sum()) if len(graphs) > 1 else 0.0
+    return float(graphs[-1].sizes.sum() - graphs[0].sizes.sum()) * _longer(evidence) if len(graphs) > 1 else 0.0
+
+
+def _longer(evidence: Evidence) -> float:
+    """How many times as long the ledger was watched after the warm-up as the graphs were; 1.0 at least."""
+    if len(evidence.deep) < 2:
+        return 1.0
+    ledger, graphs = evidence.seconds[_window(evidence)], evidence.lineage.seconds[evidence.first :]
+    return max(1.0, float(ledger[-1] - ledger[0]) / max(float(graphs[-1] - graphs[0]), 1e-9))
 
 
 def native_growth(evidence: Evidence) -> list[Verdict]:

@@ -129,7 +129,7 @@ def _class_verdict(evidence: Evidence, frontier: Frontier, rows: list[tuple[str,
     if limit_of(graph, holder) is not None or evidence.known.is_harmless(owner):
         return []
     trend = evidence.classes[name].trend
-    weight = float(sum(graph.sizes[objects].sum() for _, objects in rows))
+    reached = reach(graph, np.concatenate([objects for _, objects in rows]), evidence.is_new)
     return [
         Verdict(
             "uncollectable" if owner == "gc.garbage" else "python-leak",
@@ -143,9 +143,9 @@ def _class_verdict(evidence: Evidence, frontier: Frontier, rows: list[tuple[str,
             owner,
             tuple(owners[1:]),
             named,
-            np.concatenate([objects for _, objects in rows]),
+            reached,
             fresh,
-            weight,
+            float(graph.sizes[reached].sum()),
         )
     ]
 

@@ -84,6 +84,45 @@ def test_growth_that_a_small_leak_does_not_explain_is_native_beside_it() -> None
     ]
 
 
+def test_growth_of_which_graphs_saw_a_part_only_is_explained_by_their_rate() -> None:
+    heap = Heap()
+    first, figures = heap.list(), ledger(resident=2 * STEPS, in_use=2 * STEPS)
+    heap.module("shop", FIRST=first)
+
+    def serve(k: int) -> dict[str, float]:
+        node = heap.instance("shop.Node", text=heap.bytes(2 * MB), before=first[0] if len(first) else None)
+        first.clear()
+        first.append(node)  # linked: no container grows
+        return figures[k]
+
+    found = accused(heap.live(serve, moments=len(figures), deep=lambda k: k in (2, 4, 5)))
+    assert "native-growth" not in {verdict.kind for verdict in found}
+
+
+@pytest.mark.parametrize(
+    ("file", "kinds"),
+    [
+        ("/app/lib/_imaging.cpython-311-x86_64-linux-gnu.so", ["python-leak", "native-growth"]),
+        ("/app/lib/imaging.py", ["native-growth", "python-leak"]),
+    ],
+    ids=["of an extension", "of a Python module"],
+)
+def test_a_leak_of_objects_of_an_extension_comes_before_the_memory_that_may_be_theirs(
+    file: str, kinds: list[str]
+) -> None:
+    heap = Heap()
+    heap.type("imaging.Image", file=file)
+    thumbnails, figures = heap.list(), ledger(resident=2 * STEPS, in_use=2 * STEPS)
+    heap.module("shop", THUMBNAILS=thumbnails)
+
+    def serve(k: int) -> dict[str, float]:
+        for _ in range(10):
+            thumbnails.append(heap.instance("imaging.Image"))
+        return figures[k]
+
+    assert [verdict.kind for verdict in accused(heap.live(serve, moments=len(figures)))] == kinds
+
+
 def test_what_the_agent_itself_added_is_nobodys_growth() -> None:
     assert kinds(ledger(resident=2 * STEPS, agent_rss_anonymous_bytes=2 * MB * STEPS)) == []
 
