@@ -109,7 +109,6 @@ class Malloc:
             figures = info.uordblks + info.hblkhd, info.fordblks, info.keepcost, info.hblkhd
         return {} if figures is None else dict(zip(MALLOC_KEYS, figures))
 
-
     def trim(self):
         """Give back what snapshots left free in malloc's heap, where little is free: else it takes its time."""
         if not 0 < self.figures().get("malloc_free_bytes", 0) <= TRIM_MAX_BYTES:

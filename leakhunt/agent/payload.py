@@ -66,20 +66,48 @@ def arm(agent_folder, folder, options):
 def load(folder):
     """The agent from its files, under a name of its own, past sys.path and without writing bytecode."""
     from _frozen_importlib import module_from_spec
-    from _frozen_importlib_external import spec_from_file_location
+    from _frozen_importlib_external import FileFinder, SourceFileLoader, spec_from_file_location
 
-    spec = spec_from_file_location(PACKAGE, folder + "/__init__.py", submodule_search_locations=[folder])
-    quiet, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    loaders = []
+
+    def loader(name, path):
+        found = SourceFileLoader(name, path)
+        found.source_to_code, found.exec_module = refuse, run
+        loaders.append(found)
+        return found
+
+    first = folder + "/__init__.py"
+    spec = spec_from_file_location(PACKAGE, first, loader=loader(PACKAGE, first), submodule_search_locations=[folder])
+    sys.path_importer_cache[folder] = FileFinder(folder, (loader, [".py"]))
     try:
         agent = sys.modules[PACKAGE] = module_from_spec(spec)
-        spec.loader.exec_module(agent)
+        run(agent)
         return agent
     except BaseException:
         forget()
         raise
     finally:
-        sys.dont_write_bytecode = quiet
         sys.path_importer_cache.pop(folder, None)
+        for used in loaders:  # functions of this file: they would stay, and be taken for the program's
+            del used.source_to_code, used.exec_module
+
+
+def run(module):
+    """Run a module by its bytecode, or by its text where there is none that fits.
+
+    Not by compile(), which brings a hundred classes of syntax trees to a program that never needed them, and names of
+    files that Python 3.12 keeps for ever.
+    """
+    loader, name = module.__loader__, module.__name__
+    try:
+        code = loader.get_code(name)
+    except NotImplementedError:
+        code = loader.get_data(loader.path)
+    exec(code, module.__dict__)
+
+
+def refuse(*source, **more):
+    raise NotImplementedError
 
 
 def disarm(only_from):

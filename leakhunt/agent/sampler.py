@@ -26,7 +26,8 @@ def told(problem):
     trace = problem.__traceback__
     while trace.tb_next is not None:
         trace = trace.tb_next
-    place = "%s:%d" % (os.path.basename(trace.tb_frame.f_code.co_filename), trace.tb_lineno)
+    module = trace.tb_frame.f_globals.get("__name__", "?").rpartition(".")[2]  # an attached agent's code knows no file
+    place = "%s:%d" % (module, trace.tb_lineno)
     return "%s at %s (%s)" % (type(problem).__name__, place, problem)
 
 

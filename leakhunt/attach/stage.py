@@ -38,8 +38,8 @@ _CALL = """exec({text!r}, {{"STAGE": {stage!r}, "AGENT": {agent!r}}})\n"""
 _TEXT = """\
 try:
     with __import__("_io").open(AGENT + "/payload.py", "rb") as _file:
-        _code = compile(_file.read(), "<leakhunt>", "exec")
-    exec(_code)
+        _text = _file.read()
+    exec(_text)
     main(STAGE, AGENT)
 except BaseException:
     pass
