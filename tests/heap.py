@@ -284,6 +284,15 @@ class Heap:
             setattr(made, name, value)
         return made
 
+    def thread_local(self, kind: str = "_thread._local", **attributes: Any) -> Thing:
+        """What `threading.local` makes, with the attributes that one thread gave it."""
+        made, by_thread, of_thread = self.instance(kind), self._namespace(), self._namespace()
+        made._others = [(by_thread, "-__dict__")]
+        by_thread._others = [(of_thread, "-__dict__")]
+        for name, value in attributes.items():
+            setattr(of_thread, name, value)
+        return made
+
     def thing(self, value: Any) -> Thing:
         """`value` as an object of the heap: plain values become one of their class."""
         if isinstance(value, Thing):

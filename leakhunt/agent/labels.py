@@ -58,9 +58,17 @@ class Labels:
         self.name_line.append(line)
 
     def namespace(self, mapping, ids, base):
-        """Attribute names for the values of a namespace, whose row begins with their addresses in order."""
+        """Names for the values of a namespace, whose row begins with their addresses in order.
+
+        Attributes, or namespaces of an object's threads.
+        """
         for index, (key, value) in enumerate(list(dict.items(mapping))[: len(ids)]):
-            if ids[index] == id(value) and type(key) is str and id(type(value)) not in plans.TRIVIAL:
+            if ids[index] != id(value):
+                continue
+            if type(key) is not str:
+                if id(value) in self.namespaces:
+                    self.mark(base + index, schema.LABEL_INTERNAL + "__dict__")
+            elif id(type(value)) not in plans.TRIVIAL:
                 self.mark(base + index, schema.LABEL_ATTRIBUTE + key)
 
     def _find(self, ids, target, base, text):
@@ -135,6 +143,20 @@ class Labels:
                 elif address in adoptable:
                     self._adopt(item, plan, adoptable[address], ids, base, row)
 
+    def _thread_local(self, item, plan, ids, base, row):
+        """Attributes of threads: one dict of the object has, by thread, the dict that has them by name.
+
+        They can't be asked for: that would give the agent's thread attributes of its own.
+        """
+        for table in get_referents(item):
+            if type(table) is dict and not any(type(key) is str for key in list(table)):
+                self.namespaces[id(table)] = table
+                self._find(ids, table, base, schema.LABEL_INTERNAL + "__dict__")
+                for attributes in list(dict.values(table)):
+                    if type(attributes) is dict:
+                        self.namespaces[id(attributes)] = attributes
+        self._instance(item, plan, ids, base, row)
+
     def _mapping(self, item, plan, ids, base, row):
         """The same for what a dict subclass refers to besides its items."""
         if plan.kind is not dict:
@@ -190,6 +212,7 @@ NAMER_BY_SHAPE = {
     plans.MODULE: Labels._module,
     plans.CLASS: Labels._class,
     plans.CODED: Labels._coded,
+    plans.LOCAL: Labels._thread_local,
     plans.INSTANCE: Labels._instance,
     plans.MAPPING: Labels._mapping,
 }

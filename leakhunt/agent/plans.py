@@ -7,6 +7,7 @@ Everything is read through `type.__dict__`'s own descriptors and `object.__getat
 import sys
 from _collections import deque
 from _functools import _lru_cache_wrapper
+from _thread import _local as ThreadLocal
 from _weakref import ReferenceType
 from array import array
 
@@ -78,7 +79,7 @@ BOUND_TYPES = (deque, _lru_cache_wrapper)
 CODE_GETTERS = (SlotType, type(FunctionType.__code__))
 
 
-ATOM, MAPPING, SEQUENCE, FUNCTION, MODULE, CLASS, WEAK, METHOD, CODED, INSTANCE = range(10)  # Plan.shape
+ATOM, MAPPING, SEQUENCE, FUNCTION, MODULE, CLASS, WEAK, METHOD, CODED, LOCAL, INSTANCE = range(11)  # Plan.shape
 
 
 def suspended_types():
@@ -270,6 +271,8 @@ def shape_of(kind, plan):
     for shape, base in ((MAPPING, dict), (MODULE, ModuleType), (CLASS, type), (WEAK, ReferenceType)):
         if issubclass(kind, base):  # safe: the second argument's metaclass is `type` itself
             return shape
+    if any(base is ThreadLocal for base in mro_of(kind)):
+        return LOCAL
     return SEQUENCE if kind is list or kind is tuple or kind is set or kind is frozenset else INSTANCE
 
 

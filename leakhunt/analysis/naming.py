@@ -11,6 +11,7 @@ from leakhunt.findings import Chain, Link
 from .graph import HeapGraph, Indexes
 
 NAMELESS = "builtins.", "collections.", "functools.partial", "itertools."
+BARE = frozenset(("_thread._local", "types.SimpleNamespace"))  # said by their own name, not by their class
 SUSPENDED = frozenset(("builtins.coroutine", "builtins.generator", "builtins.async_generator"))
 CHAIN_MAX = 60
 
@@ -110,7 +111,7 @@ class Names:
             label = step.label
             if step.is_internal:
                 pending_namespace = None
-                if label == "-__dict__" and (tail or step.target == index):
+                if label == "-__dict__" and (tail or step.target == index) and not self._is_bare(step.source):
                     found.append(".".join([self.class_of(step.source), *(tail or ["__dict__"])]))
                 if not tail and found:
                     break
@@ -123,7 +124,7 @@ class Names:
                 found.append(".".join([self._frame_name(step.source), *tail]))
             elif step.is_attribute:
                 tail.insert(0, label[1:])
-                if not self._is_namespace(step.source):
+                if not self._is_bare(step.source):
                     found.append(".".join([self.class_of(step.source), *tail]))
             elif not tail and self.graph.type_name(step.source) in SUSPENDED:
                 found.append(f"{self.class_of(step.source)}.<local>")
@@ -136,6 +137,8 @@ class Names:
                 pending_namespace = None
             if len(found) >= 6:
                 break
+        if tail and not found:
+            found.append(".".join([self.class_of(steps[0].source), *tail]))
         if not tail and not found:
             root = self._roots.get(steps[0].source if steps else index)
             if root is not None:
@@ -155,6 +158,11 @@ class Names:
             (*NAMELESS, "functools.", "_asyncio.", "_contextvars.", "_weakref")
         )
 
+    def _is_bare(self, index: int) -> bool:
+        """Whether attributes of `index` are named by what it is called, further up: a namespace, an object of no class
+        of its own."""
+        return self._is_namespace(index) or self.graph.type_name(index) in BARE
+
     def _is_namespace(self, index: int) -> bool:
         """Whether `index` is the `__dict__` of its parent on the path: the parent gives the name then."""
         parent = int(self._parents[index])
@@ -171,7 +179,7 @@ class Names:
         for step in reversed(self.steps(index)):
             if step.is_attribute and not self._is_namespace(step.source):
                 return step.source
-            if step.is_internal and step.label == "-__dict__":
+            if step.is_internal and step.label == "-__dict__" and not self._is_namespace(step.source):
                 return step.source
         return -1
 

@@ -295,6 +295,39 @@ def test_locals_of_running_frames_are_named_in_every_thread(target: Target) -> N
     assert "(thread " in next(label for name, label in of.items() if name.endswith("worker"))
 
 
+def test_attributes_of_a_thread_local_are_named_and_none_are_made_for_the_agent(target: Target) -> None:
+    heap, seen = heap_of(
+        target,
+        """
+        import _thread
+        class Context(_thread._local):
+            pass
+        ready, go = _thread.allocate_lock(), _thread.allocate_lock()
+        ready.acquire(); go.acquire()
+        context = Context()
+        context.mine = []
+        def worker():
+            context.theirs = []
+            print("theirs", id(context.theirs))
+            ready.release()
+            go.acquire()
+        _thread.start_new_thread(worker, ())
+        ready.acquire()
+        print("context", id(context))
+        print("mine", id(context.mine))
+        sys.stdout.flush()
+        take()
+        """,
+    )
+    (table,) = [target for label, target in heap.references(seen["context"]) if label == "-__dict__"]
+    threads = [target for label, target in heap.references(table) if label == "-__dict__"]
+    assert len(threads) == 2
+    assert sorted(found for thread in threads for found in heap.references(thread) if found[0]) == [
+        (".mine", seen["mine"]),
+        (".theirs", seen["theirs"]),
+    ]
+
+
 def test_locals_are_not_kept_alive(any_engine: Target) -> None:
     ran = any_engine.run(
         """

@@ -50,6 +50,39 @@ def test_an_attribute_is_named_by_its_class_then_by_the_way_to_it(heap: Heap, se
     assert path(heap, cookies) == ("module shop", ".SESSION", "web.Session", ".jar", "web.Jar", "._cookies", "[*]")
 
 
+@pytest.mark.parametrize(
+    ("kind", "named"),
+    [
+        ("_thread._local", ["shop.LOCAL.orders"]),
+        ("shop.Context", ["shop.Context.orders", "shop.LOCAL.orders"]),
+    ],
+)
+def test_an_attribute_of_a_thread_local_is_named_by_its_class_or_else_by_the_way(
+    heap: Heap, kind: str, named: list[str]
+) -> None:
+    # module shop -> LOCAL -> _thread._local -> __dict__, by thread -> __dict__ .orders -> list
+    orders = heap.list()
+    heap.module("shop", LOCAL=heap.thread_local(kind, orders=orders))
+    assert owners(heap, orders) == named
+    assert path(heap, orders)[:2] == ("module shop", ".LOCAL")
+
+
+@pytest.mark.parametrize("separate_dict", [False, True], ids=["inline", "__dict__"])
+def test_an_attribute_of_a_namespace_object_is_named_by_the_way_to_it(heap: Heap, separate_dict: bool) -> None:
+    # module shop -> STATE -> SimpleNamespace .orders -> list
+    orders = heap.list()
+    state = heap.instance("types.SimpleNamespace", separate_dict=separate_dict, orders=orders)
+    heap.module("shop", STATE=state)
+    assert owners(heap, orders) == ["shop.STATE.orders"]
+
+
+def test_an_attribute_of_a_namespace_object_that_nothing_names_has_its_class(heap: Heap) -> None:
+    # C -> SimpleNamespace .orders -> list
+    orders = heap.list()
+    heap.hold_by_c(heap.instance("types.SimpleNamespace", orders=orders))
+    assert owners(heap, orders) == ["types.SimpleNamespace.orders"]
+
+
 def test_an_attribute_of_a_class_is_named_by_the_class_itself(heap: Heap) -> None:
     # module shop -> Plugin (class) .registry -> list
     registry = heap.list()
