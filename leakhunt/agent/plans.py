@@ -223,8 +223,10 @@ def attribute_names(kind):
             if type(entry) is SlotType:
                 slots.append(name)
             elif heap and type(entry) is FunctionType:
-                mentioned.update(dict.fromkeys(entry.__code__.co_names))
-            elif heap and name == "__annotations__" and type(entry) is dict:
+                code = entry.__code__
+                words = code.co_consts if name == "__annotate_func__" else code.co_names  # 3.14+ annotates when asked
+                mentioned.update(dict.fromkeys(word for word in words if type(word) is str))
+            elif heap and name in ("__annotations__", "__annotations_cache__") and type(entry) is dict:
                 mentioned.update(dict.fromkeys(word for word in list(entry) if type(word) is str))
             elif heap and name[:2] != "__":
                 mentioned[name] = None
