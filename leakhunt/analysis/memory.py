@@ -18,6 +18,7 @@ EXPLAINED = 0.5
 FREE_MIN_BYTES = 6_000_000
 FREE_MIN_SHARE = 0.25
 USED_SHARE = 0.3
+SMALL_BYTES = 512  # what Python's own allocator serves; larger blocks are malloc's
 
 
 def is_explained(evidence: Evidence, verdicts: Sequence[Verdict]) -> bool:
@@ -86,10 +87,17 @@ def _gain(values: Floats, evidence: Evidence) -> float:
 def object_bytes(evidence: Evidence) -> float:
     """How much the objects of the heap, strings and buffers included, grew after the warm-up; 0 without two graphs.
 
-    At the rate between the first graph and the last, which may cover a part of the run only.
+    By the graphs, at the rate between the first and the last, or by the blocks of Python's own allocator at their size
+    in the last graph. Every census counts those, and their peak is what tells: pages stay when objects go.
     """
     graphs = evidence.lineage.graphs[evidence.first :] if len(evidence.deep) > 1 else ()
-    return float(graphs[-1].sizes.sum() - graphs[0].sizes.sum()) * _longer(evidence) if len(graphs) > 1 else 0.0
+    if len(graphs) < 2:
+        return 0.0
+    by_graphs = float(graphs[-1].sizes.sum() - graphs[0].sizes.sum()) * _longer(evidence)
+    sizes, blocks = graphs[-1].sizes, graphs[-1].snapshot.number("allocated_blocks")
+    per_block = float(sizes[sizes <= SMALL_BYTES].sum()) / blocks if blocks else 0.0
+    counts = evidence.ledger("allocated_blocks")[_window(evidence)]
+    return max(by_graphs, float(counts.max() - counts[0]) * per_block)
 
 
 def _longer(evidence: Evidence) -> float:
@@ -113,9 +121,9 @@ def native_growth(evidence: Evidence) -> list[Verdict]:
     if not trend.is_growth or trend.gain < enough or object_bytes(evidence) >= EXPLAINED * trend.gain:
         return []
     in_use = _gain(evidence.ledger("malloc_in_use_bytes"), evidence)
-    free = _gain(inner_free(evidence), evidence)
-    if evidence.ledger("malloc_in_use_bytes").any() and free > in_use:
-        return []  # free already: fragmentation says the rest
+    free = _gain(evidence.ledger("malloc_free_bytes"), evidence)
+    if values is not used and trend.gain - free < enough:
+        return []  # malloc has it free again: a tooth of a saw, or fragmentation, which is told apart below
     blocks = _gain(evidence.ledger("allocated_blocks"), evidence)
     where = "malloc's heap" if in_use >= EXPLAINED * trend.gain else "memory outside malloc's heap (mappings)"
     python = f"Python's allocator has {blocks:+,.0f} blocks" if blocks > 0 else "Python's allocator is flat"
