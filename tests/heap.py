@@ -338,7 +338,14 @@ class Heap:
         self.type(name, file=file).address = made._address
         return made
 
-    def function(self, name: str, file: str = "", line: int = 0, closure: Mapping[str, Any] | None = None) -> Thing:
+    def function(
+        self,
+        name: str,
+        file: str = "",
+        line: int = 0,
+        closure: Mapping[str, Any] | None = None,
+        defaults: Mapping[str, Any] | None = None,
+    ) -> Thing:
         made = self.instance("builtins.function")
         made._name = (name, file, line)
         cells = []
@@ -348,7 +355,9 @@ class Heap:
             cell._others = [(self.thing(content), "")]
             cells.append(cell)
         if cells:
-            made._others = [(self.tuple(cells), "")]
+            made._others.append((self.tuple(cells), ""))
+        if defaults:
+            made._others.append((self.tuple(defaults.values()), "-defaults " + ",".join(defaults)))
         return made
 
     def coroutine(self, name: str, file: str = "", line: int = 0, **local_variables: Any) -> Thing:

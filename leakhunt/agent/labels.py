@@ -90,6 +90,8 @@ class Labels:
             for variable, cell in zip(code.co_freevars, item.__closure__):
                 self.name(cell, schema.LABEL_CLOSURE + variable)
         self._find(ids, item.__globals__, base, schema.LABEL_INTERNAL + "__globals__")
+        for defaults, parameters in plans.defaults_of(item):
+            self._find(ids, defaults, base, schema.LABEL_DEFAULTS + ",".join(parameters))
         for referent in get_referents(item):
             if type(referent) is dict and referent is not item.__globals__ and referent is not item.__kwdefaults__:
                 self._adopt(item, plan, referent, ids, base, row)

@@ -38,6 +38,7 @@ HEAP_FLAG = 1 << 9  # Py_TPFLAGS_HEAPTYPE
 
 TRIVIAL = frozenset(map(id, (type(None), bool, int, float, complex, type(Ellipsis), type(NotImplemented))))
 ATOMS = TRIVIAL | frozenset(map(id, (str, bytes, bytearray, range)))
+UNCHANGING = ATOMS | frozenset(map(id, (tuple, frozenset, type, FunctionType, type(len))))
 # Exactly these classes are most of a heap: their sizes but for the collector's header, in a third of the time.
 BARE_SIZES = {id(kind): kind.__sizeof__ for kind in (dict, list, tuple, set, frozenset)}
 HEADER_BYTES = sys.getsizeof([]) - [].__sizeof__()
@@ -160,6 +161,18 @@ def code_place(entry):
         code = entry.__code__
         return code.co_filename, code.co_firstlineno
     return "", 0
+
+
+def defaults_of(function):
+    """(defaults, names of their parameters in the order in which a walk meets them), where one can be changed."""
+    code, found = function.__code__, []
+    positional, by_name = function.__defaults__, function.__kwdefaults__
+    if positional and not all(id(type(value)) in UNCHANGING for value in positional):
+        last = code.co_varnames[: code.co_argcount][-len(positional) :]
+        found.append((positional, last[::-1]))  # a tuple is walked from its end
+    if by_name and not all(id(type(value)) in UNCHANGING for value in list(dict.values(by_name))):
+        found.append((by_name, [text_of(name) for name in list(by_name)]))
+    return found
 
 
 def size_rule(kind):

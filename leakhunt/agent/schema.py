@@ -82,6 +82,7 @@ LABEL_ATTRIBUTE = "."  # an attribute, by name
 LABEL_LOCAL = "@"  # a local variable of a frame
 LABEL_CLOSURE = "~"  # a variable of a closure
 LABEL_INTERNAL = "-"  # a slot of the interpreter's own: __dict__, __closure__, …
+LABEL_DEFAULTS = "-defaults "  # of a function that has some it could change; names of the parameters follow
 
 META_TEXT = "meta"
 

@@ -76,8 +76,20 @@ class Names:
         edge = self.graph.edge_between(source, target)
         label = self.graph.label(edge) if edge >= 0 else ""
         if not label and self.graph.type_name(target) == "builtins.cell":
-            label = self.graph.names.get(target, ("",))[0]
-        return label
+            return self.graph.names.get(target, ("",))[0]
+        return label or self._parameter(source, edge)
+
+    def _parameter(self, source: int, edge: int) -> str:
+        """The label of a default of a function, which `source` has at `edge`; "" for any other item."""
+        above = int(self._parents[source])
+        if not 0 <= above < self.graph.count or self.graph.type_name(above) != "builtins.function":
+            return ""
+        defaults = self.graph.edge_between(above, source)
+        label = self.graph.label(defaults) if defaults >= 0 else ""
+        names = label.removeprefix(schema.LABEL_DEFAULTS).split(",")
+        number = edge - int(self.graph.offsets[source])
+        known = label.startswith(schema.LABEL_DEFAULTS) and 0 <= number < len(names)
+        return f"{schema.LABEL_CLOSURE}{names[number]}" if known else ""
 
     def root_of(self, index: int) -> str:
         """Text of the root that a chain to `index` begins at."""
@@ -113,6 +125,8 @@ class Names:
                 pending_namespace = None
                 if label == "-__dict__" and (tail or step.target == index) and not self._is_bare(step.source):
                     found.append(".".join([self.class_of(step.source), *(tail or ["__dict__"])]))
+                elif label.startswith(schema.LABEL_DEFAULTS) and tail:
+                    found.append(".".join([self.class_of(step.source), *tail]))
                 if not tail and found:
                     break
                 continue

@@ -389,6 +389,30 @@ def test_variables_of_closures_are_named(target: Target) -> None:
     assert heap.has_path(seen["notify"], seen["list"])
 
 
+def test_defaults_that_can_change_are_named_by_their_parameters(target: Target) -> None:
+    heap, seen = heap_of(
+        target,
+        """
+        def track(user, page=None, history=[], *, limit=3, cache={}):
+            pass
+        def harmless(page=1, size=(2, 3), *, name="x"):
+            pass
+        print("track", id(track)); print("harmless", id(harmless))
+        print("history", id(track.__defaults__[1])); print("cache", id(track.__kwdefaults__["cache"]))
+        take()
+        """,
+    )
+    labels = {label: target for label, target in heap.references(seen["track"]) if label.startswith("-defaults ")}
+    found = {
+        name: target
+        for label, defaults in labels.items()
+        for name, (_, target) in zip(label[len("-defaults ") :].split(","), heap.references(defaults), strict=False)
+    }
+    assert set(found) == {"page", "history", "limit", "cache"}
+    assert (found["history"], found["cache"]) == (seen["history"], seen["cache"])
+    assert not [label for label, _ in heap.references(seen["harmless"]) if label.startswith("-defaults ")]
+
+
 def test_bounds_of_caches_are_told(target: Target) -> None:
     heap, seen = heap_of(
         target,

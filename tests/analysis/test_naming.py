@@ -98,6 +98,15 @@ def test_a_closure_variable_is_named_by_its_function(heap: Heap) -> None:
     assert path(heap, seen) == ("module shop", ".add", "<variable seen>", "[*]")
 
 
+def test_a_default_argument_is_named_by_its_function(heap: Heap) -> None:
+    # module shop -> track -> (defaults) -> tuple -> list
+    seen = heap.list()
+    track = heap.function("shop.track", "shop.py", 4, defaults={"limit": 3, "seen": seen})
+    heap.module("shop", track=track)
+    assert owners(heap, seen) == ["shop.track.<seen>"]
+    assert path(heap, seen) == ("module shop", ".track", "<variable seen>", "[*]")
+
+
 def test_a_local_variable_is_named_by_its_function_without_the_thread(heap: Heap) -> None:
     # frame shop.main -> <history>
     history = heap.list()
