@@ -181,7 +181,7 @@ class Labels:
 
     def _adopt(self, item, plan, namespace, ids, base, row):
         """Mark `namespace` as the `__dict__` of `item` when its entries prove to be the attributes of `item`."""
-        proven = None
+        proven, cached = None, False
         for name, value in list(dict.items(namespace)):
             if type(name) is not str:
                 return
@@ -194,7 +194,8 @@ class Labels:
                     proven = False
                 if not proven:
                     return
-        if proven:
+            cached = cached or plans.is_cached(plan.kind, name)
+        if proven or (cached and proven is None):
             self.namespaces[id(namespace)] = namespace
             self._find(ids, namespace, base, schema.LABEL_INTERNAL + "__dict__")
 

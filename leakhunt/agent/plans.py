@@ -261,6 +261,13 @@ def is_plain(kind, name):
     return not any("__get__" in namespace_proxy_of(b) or "__set__" in namespace_proxy_of(b) for b in bases)
 
 
+def is_cached(kind, name):
+    """Whether the class has a `cached_property` of that name (of functools or another): it leaves its value in the
+    instance's `__dict__` and can't be asked without running the program's code."""
+    _, entry = lookup(kind, name)
+    return entry is not None and qualname_of(type(entry)) == "cached_property"
+
+
 def make(kind, row):
     """The Plan of a class; `row` is its row in the type table."""
     plan = Plan()

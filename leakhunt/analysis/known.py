@@ -19,8 +19,6 @@ HARMLESS = {
     "fnmatch._compile_pattern": "lru_cache with maxsize (CPython Lib/fnmatch.py)",
     "urllib.parse._parse_cache": "bounded (CPython Lib/urllib/parse.py)",
     "sys.path_importer_cache": "one entry per directory searched (CPython importlib)",
-    "warnings.onceregistry": "one entry per distinct warning (CPython Lib/warnings.py)",
-    "__warningregistry__": "one entry per distinct warning and line (CPython Lib/warnings.py)",
     "encodings._cache": "one entry per codec (CPython Lib/encodings)",
     "copyreg.dispatch_table": "one entry per class (CPython Lib/copyreg.py)",
     "Engine._compiled_cache": "pruned beyond query_cache_size (docs.sqlalchemy.org, SQL compilation caching)",
@@ -31,6 +29,10 @@ HARMLESS = {
 MENDS = {
     "linecache.cache": "Take out with the code what was put in for it (weakref.finalize), or linecache.checkcache(); "
     "see https://github.com/sympy/sympy/pull/27223.",
+    "__warningregistry__": "A warning whose text differs each time is kept each time (CPython Lib/warnings.py): "
+    "keep its text the same, or log what differs.",
+    "warnings.onceregistry": "A warning whose text differs each time is kept each time (CPython Lib/warnings.py): "
+    "keep its text the same, or log what differs.",
     "threading._active": "These threads never end: stop them (a sentinel in their queue, an Event) and join them.",
     "at-fork callback table": "os.register_at_fork can't be undone: register one function, that works on a WeakSet.",
     "_pylab_helpers.Gcf.figs": "pyplot keeps a figure until plt.close(fig); or use matplotlib.figure.Figure directly.",
@@ -72,7 +74,7 @@ class Known:
 def is_named(owner: str, name: str) -> bool:
     """Whether a known name is the owner's, or its end.
 
-    >>> is_named("web.app.__warningregistry__", "__warningregistry__"), is_named("my_re._cache", "re._cache")
+    >>> is_named("web.Mapper._compiled_cache", "Mapper._compiled_cache"), is_named("my_re._cache", "re._cache")
     (True, False)
     """
     return owner == name or owner.endswith("." + name)

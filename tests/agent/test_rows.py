@@ -371,6 +371,33 @@ def test_attributes_that_only_the_class_names_are_named(target: Target) -> None:
     assert len(seen) == 3
 
 
+def test_what_a_cached_property_left_is_named(target: Target) -> None:
+    if target.version == "3.13":
+        pytest.skip("3.13 shows a collector the values of an instance's __dict__, not the dict: nothing names them")
+    heap, seen = heap_of(
+        target,
+        """
+        import functools
+        class Tenant:
+            @functools.cached_property
+            def orders(self):
+                print("ran 1")
+                return {}
+            @functools.cached_property
+            def unasked(self):
+                print("unasked 1")
+        tenant = Tenant()
+        print("tenant", id(tenant)); print("orders", id(tenant.orders))
+        take()
+        """,
+    )
+    ways = heap.labelled(seen["tenant"])
+    if "-__dict__" in ways:
+        ways |= heap.labelled(ways["-__dict__"])
+    assert ways[".orders"] == seen["orders"]
+    assert seen["ran"] == 1 and "unasked" not in seen
+
+
 def test_variables_of_closures_are_named(target: Target) -> None:
     heap, seen = heap_of(
         target,

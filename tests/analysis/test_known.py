@@ -7,7 +7,7 @@ import pytest
 from leakhunt.analysis.known import BUILT_IN, Known
 
 
-@pytest.mark.parametrize("owner", ["re._cache", "web.app.__warningregistry__", "struct._cache"])
+@pytest.mark.parametrize("owner", ["re._cache", "sqlalchemy.orm.mapper.Mapper._compiled_cache", "struct._cache"])
 def test_what_is_known_to_end_is_harmless(owner: str) -> None:
     assert BUILT_IN.is_harmless(owner)
 
@@ -24,6 +24,7 @@ def test_every_known_harmless_place_gives_its_source() -> None:
 def test_a_known_leak_has_its_mend() -> None:
     assert "checkcache" in BUILT_IN.advice_for("linecache.cache")
     assert "plt.close" in BUILT_IN.advice_for("matplotlib._pylab_helpers.Gcf.figs")
+    assert "its text the same" in BUILT_IN.advice_for("shop.orders.__warningregistry__")
     assert BUILT_IN.advice_for("shop.ORDERS") == ""
 
 
