@@ -1,7 +1,8 @@
 """Objects that took the address of a freed one, seen by the order of the containers that they are in.
 
-A dict keeps the order in which entries came, and lists and deques mostly do. Where an address that stood at the front
-stands at the end one snapshot later, the old object went and another came.
+A dict keeps the order in which entries came, and lists and deques mostly do. Where the addresses that stood at the
+front stand at the end one snapshot later, the oldest objects went and others came. Addresses that moved here and there
+prove nothing: a program sorts a list, and puts what it has used back at the end of a dict.
 """
 
 from __future__ import annotations
@@ -16,10 +17,11 @@ from .dominators import is_affordable, kept_dominators
 from .graph import Bools, HeapGraph, Indexes, Ints
 
 BY_ARRIVAL = frozenset(("builtins.dict", "collections.defaultdict", "collections.deque"))
-BY_POSITION = frozenset(("builtins.list",))  # a program may sort or heapify it
+BY_POSITION = frozenset(("builtins.list",))  # a program may sort or shuffle it
 CONSTANTS = frozenset(f"builtins.{name}" for name in ("int", "float", "bool", "NoneType", "function", "module"))
 ITEMS_MIN = 8
 EDGES_AT_ONCE = 4_000_000
+FEW, NEARLY_ALL = 0.4, 0.9
 
 
 def replaced(earlier: HeapGraph, later: HeapGraph, place: Ints) -> Bools:
@@ -38,7 +40,8 @@ def replaced(earlier: HeapGraph, later: HeapGraph, place: Ints) -> Bools:
         stayed = longest_increasing(then.tolist())
         if stayed.mean() >= 0.5:
             vouched[items[stayed]] = True
-        if later.type_name(index) in BY_ARRIVAL or _have_gone_to_one_end(stayed):
+        is_anew = later.type_name(index) in BY_ARRIVAL and stayed.mean() < FEW
+        if is_anew or _is_turnover(stayed, then):
             moved[items[~stayed]] = True
     moved &= ~vouched & ~_constants(later)
     return _with_what_they_keep(later, moved) if moved.any() else moved
@@ -120,10 +123,14 @@ def longest_increasing(values: list[int]) -> Bools:
     return found
 
 
-def _have_gone_to_one_end(stayed: Bools) -> bool:
-    """Whether the items that moved are all beyond those that did not; what a sort or a heap moves ends up anywhere."""
+def _is_turnover(stayed: Bools, then: Ints) -> bool:
+    """Whether nearly all that moved stood before what did not, and stands behind it now, or the other way round."""
     kept, gone = np.flatnonzero(stayed), np.flatnonzero(~stayed)
-    return bool(len(gone)) and bool(gone[0] > kept[-1] or gone[-1] < kept[0])
+    if not len(gone):
+        return False
+    from_front = (then[gone] < then[kept].min()) & (gone > kept.max())
+    from_end = (then[gone] > then[kept].max()) & (gone < kept.min())
+    return bool(max(from_front.mean(), from_end.mean()) >= NEARLY_ALL)
 
 
 def _constants(graph: HeapGraph) -> Bools:

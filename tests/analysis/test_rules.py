@@ -66,6 +66,23 @@ def test_a_growing_population_that_turns_over_does_not(container: str, reuse: bo
     assert told(heap.live(serve, moments=14)) == []
 
 
+# module shop -> PAGES -> Page, Page, …   the one used last at the end
+def test_a_cache_that_moves_what_was_used_to_its_end_and_has_no_bound_leaks() -> None:
+    heap = Heap()
+    pages, chance = heap.dict(), random.Random(5)
+    heap.module("shop", PAGES=pages)
+
+    def serve(k: int) -> None:
+        for number in range(10):
+            pages[10 * k + number] = heap.instance("shop.Page")
+        for number in chance.sample(range(10 * k + 10), 5):
+            page = pages[number]
+            del pages[number]
+            pages[number] = page
+
+    assert told(heap.live(serve)) == [("python-leak", "shop.Page", "shop.PAGES")]
+
+
 # module shop -> JOBS -> Job, Job, …   in an order that changes all the time
 def test_a_leaking_list_that_is_sorted_anew_all_the_time_leaks() -> None:
     heap = Heap()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from heapq import heappush
 
@@ -73,6 +74,21 @@ def test_what_was_put_back_is_the_same_where_another_container_has_it_in_its_pla
 
     def touch() -> None:
         for number in range(8):
+            order = orders[number]
+            del orders[number]
+            orders[number] = order
+
+    assert newcomers(heap, touch) == 0
+
+
+def test_what_was_put_back_here_and_there_is_the_same(heap: Heap) -> None:
+    orders, chance = heap.dict(), random.Random(3)
+    heap.module("shop", ORDERS=orders)
+    for number in range(40):
+        orders[number] = heap.instance("shop.Order")
+
+    def touch() -> None:
+        for number in chance.sample(range(40), 15):
             order = orders[number]
             del orders[number]
             orders[number] = order
