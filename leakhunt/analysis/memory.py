@@ -87,17 +87,23 @@ def _gain(values: Floats, evidence: Evidence) -> float:
 def object_bytes(evidence: Evidence) -> float:
     """How much the objects of the heap, strings and buffers included, grew after the warm-up; 0 without two graphs.
 
-    By the graphs, at the rate between the first and the last, or by the blocks of Python's own allocator at their size
-    in the last graph. Every census counts those, and their peak is what tells: pages stay when objects go.
+    At the rate between the first graph and the last, which may cover a part of the run only.
     """
     graphs = evidence.lineage.graphs[evidence.first :] if len(evidence.deep) > 1 else ()
-    if len(graphs) < 2:
-        return 0.0
-    by_graphs = float(graphs[-1].sizes.sum() - graphs[0].sizes.sum()) * _longer(evidence)
-    sizes, blocks = graphs[-1].sizes, graphs[-1].snapshot.number("allocated_blocks")
-    per_block = float(sizes[sizes <= SMALL_BYTES].sum()) / blocks if blocks else 0.0
+    return float(graphs[-1].sizes.sum() - graphs[0].sizes.sum()) * _longer(evidence) if len(graphs) > 1 else 0.0
+
+
+def left_bytes(evidence: Evidence) -> float:
+    """What objects took and gave back after the warm-up, their pages staying with the process; 0 without a graph.
+
+    By the blocks of Python's own allocator, which every census counts, at their size in the last graph.
+    """
     counts = evidence.ledger("allocated_blocks")[_window(evidence)]
-    return max(by_graphs, float(counts.max() - counts[0]) * per_block)
+    if not evidence.deep or not len(counts):
+        return 0.0
+    sizes, blocks = evidence.graph.sizes, evidence.graph.snapshot.number("allocated_blocks")
+    per_block = float(sizes[sizes <= SMALL_BYTES].sum()) / blocks if blocks else 0.0
+    return float(counts.max() - counts[-1]) * per_block
 
 
 def _longer(evidence: Evidence) -> float:
@@ -118,7 +124,9 @@ def native_growth(evidence: Evidence) -> list[Verdict]:
     if by_use.is_growth and by_use.gain > max(0.0, trend.gain):  # it fills what snapshots left free: no new pages
         values, trend = used, by_use
     enough = max(GROWTH_MIN_BYTES, GROWTH_MIN_SHARE * float(values[0] if len(values) else 0))
-    if not trend.is_growth or trend.gain < enough or object_bytes(evidence) >= EXPLAINED * trend.gain:
+    if not trend.is_growth or trend.gain < enough:
+        return []
+    if object_bytes(evidence) >= EXPLAINED * trend.gain or left_bytes(evidence) >= EXPLAINED * trend.gain:
         return []
     in_use = _gain(evidence.ledger("malloc_in_use_bytes"), evidence)
     free = _gain(evidence.ledger("malloc_free_bytes"), evidence)

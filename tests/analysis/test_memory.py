@@ -101,8 +101,12 @@ def test_growth_of_which_graphs_saw_a_part_only_is_explained_by_their_rate() -> 
 
 @pytest.mark.parametrize(
     ("blocks", "found"),
-    [(STEPS % 11 * 4000 + 2000, []), (np.full(14, 10_000), ["native-growth"])],
-    ids=["a tooth of a saw", "flat"],
+    [
+        (STEPS % 11 * 4000 + 2000, []),
+        (np.full(14, 10_000), ["native-growth"]),
+        (STEPS * 4000 + 2000, ["native-growth"]),
+    ],
+    ids=["a tooth of a saw", "flat", "strings that C leaks"],
 )
 def test_pages_that_objects_took_and_left_again_are_no_native_growth(blocks: np.ndarray, found: list[str]) -> None:
     heap = Heap()
