@@ -37,7 +37,7 @@ def replaced(earlier: HeapGraph, later: HeapGraph, place: Ints) -> Bools:
         items, then = _common(_content(earlier, int(place[index])), _content(later, index), place, position)
         if len(items) < ITEMS_MIN:
             continue
-        stayed = longest_increasing(then.tolist())
+        stayed = np.ones(len(then), dtype=bool) if (np.diff(then) > 0).all() else longest_increasing(then.tolist())
         if stayed.mean() >= 0.5:
             vouched[items[stayed]] = True
         is_anew = later.type_name(index) in BY_ARRIVAL and stayed.mean() < FEW
