@@ -1,41 +1,49 @@
 """How much slower a busy program runs with the agent inside, at default settings.
 
-    python benchmarks/slowdown.py --rounds 3
+    python benchmarks/slowdown.py --seconds 300
 
-A program that makes, keeps and drops objects, on a heap of `--objects`, does a fixed amount of work: alone, and just
-after that with one of the engines. What counts is the processor time of the whole process, the agent's thread included;
-the median of the ratios is told, and what share of the time was the agent's, by its own account. With `--warm-up` the
-work is measured from so many seconds on: before, the agent may spend its first three seconds as it likes, and takes the
-graphs that come close together.
+A program that makes, keeps and drops objects, on a heap of `--objects`, notes how much it has done every tenth of a
+second of wall time. What it does less of around a snapshot than in the moments before and after is what the agent took
+from it: its processor time, the GIL, and what was in the caches. Whole runs are of no use for that: the same work takes
+several percent more or less from one process to the next.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from array import array
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from engine import mixed_heap
 
-ROUND_OF_WORK = 2000
+from leakhunt.snapshot import Snapshot
+
+TICK_SECONDS = 0.1
+ROUND_OF_WORK = 20
+BEFORE_SECONDS, AFTER_SECONDS = 0.2, 0.5  # around a snapshot, when the program may be slower for it
+NEIGHBOURS = 20  # undisturbed ticks on each side that tell what a tick would have done
 
 
-def work(objects: int, rounds: int, warm_up: float) -> None:
-    """Work for `warm_up` seconds, then measure `rounds`; says the processor seconds of the process that those took."""
+def work(objects: int, seconds: float, log: Path) -> None:
+    """Work for `seconds`; writes (wall time, rounds done) of every tick as doubles to `log`."""
     kept = mixed_heap(objects)
-    begun = time.monotonic()
-    while time.monotonic() - begun < warm_up:
-        one_round(kept, 0)
-    before = time.process_time()
-    for number in range(rounds):
-        one_round(kept, number)
-    print(time.process_time() - before, flush=True)
+    ticks, rounds, begun = array("d"), 0, time.time()
+    due = begun + TICK_SECONDS
+    while due < begun + seconds:
+        one_round(kept, rounds)
+        rounds += 1
+        now = time.time()
+        if now >= due:
+            ticks.extend((now, rounds))
+            due += TICK_SECONDS
+    log.write_bytes(ticks.tobytes())
     os._exit(0)
 
 
@@ -44,55 +52,63 @@ def one_round(kept: list[Any], number: int) -> None:
     kept[number % len(kept)] = batch[number % ROUND_OF_WORK]
 
 
-def run(objects: int, rounds: int, engine: str, warm_up: float) -> tuple[float, float]:
-    """(processor seconds of one run of the program, share of the agent); `engine` is "" for none."""
-    command = [sys.executable, __file__, "--work", str(rounds), "--objects", str(objects), "--warm-up", str(warm_up)]
+def watched(options: argparse.Namespace, engine: str) -> tuple[np.ndarray, list[Snapshot]]:
+    """(ticks float64[T, 2], snapshots) of one run with an engine."""
+    from leakhunt.command import AgentOptions, armed_environment
+
     with tempfile.TemporaryDirectory() as folder:
-        if engine:
-            from leakhunt.command import AgentOptions, armed_environment
+        log = Path(folder) / "ticks"
+        run_folder = Path(folder) / "run"
+        run_folder.mkdir()
+        environment = armed_environment(os.environ, run_folder, AgentOptions(engine=engine))
+        command = [sys.executable, __file__, "--work", str(log), "--objects", str(options.objects)]
+        subprocess.run([*command, "--seconds", str(options.seconds)], env=environment, check=True)
+        snapshots = [Snapshot.load(path) for path in sorted(run_folder.glob("pid-*/*.leak"))]
+        return np.frombuffer(log.read_bytes()).reshape(-1, 2), snapshots
 
-            environment = armed_environment(os.environ, Path(folder), AgentOptions(engine=engine))
-        else:
-            environment = dict(os.environ)
-        done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
-        return float(done.stdout), share(Path(folder), warm_up)
+
+def lost(ticks: np.ndarray, snapshots: list[Snapshot], since: float) -> float:
+    """Share of the work after `since` seconds that was not done because of the snapshots."""
+    times, done = ticks[1:, 0], np.diff(ticks[:, 1]) / np.diff(ticks[:, 0])
+    spans = np.diff(ticks[:, 0])
+    touched = np.zeros(len(times), dtype=bool)
+    for snapshot in snapshots:
+        begun = snapshot.number("time")
+        until = begun + snapshot.number("cost_ms") / 1e3 + AFTER_SECONDS
+        touched |= (times >= begun - BEFORE_SECONDS) & (times - spans <= until)
+    free = np.flatnonzero(~touched)
+    at = np.searchsorted(free, np.arange(len(times)))
+    near = [np.median(done[free[max(0, place - NEIGHBOURS) : place + NEIGHBOURS]]) for place in at.tolist()]
+    counted = times >= times[0] + since
+    missing = (np.array(near) - done) * spans
+    return float(missing[touched & counted].sum() / (np.array(near) * spans)[counted].sum())
 
 
-def share(run_folder: Path, warm_up: float) -> float:
-    """Processor time of the agent per second, from the last snapshot of the warm-up to the last of all."""
-    from leakhunt.snapshot import Snapshot
-
-    found = [Snapshot.load(path) for path in sorted(run_folder.glob("pid-*/*.leak"))]
-    points = [(snapshot.number("elapsed"), snapshot.number("spent_seconds")) for snapshot in found]
-    if len(points) < 2:
-        return 0.0
-    begin = max([point for point in points if point[0] <= warm_up], default=points[0])
-    return (points[-1][1] - begin[1]) / max(points[-1][0] - begin[0], 1e-9)
+def spent(snapshots: list[Snapshot], since: float) -> float:
+    """Processor time of the agent per second after `since` seconds, by its own account."""
+    points = [(snapshot.number("elapsed"), snapshot.number("spent_seconds")) for snapshot in snapshots]
+    begin = max([point for point in points if point[0] <= since], default=points[0])
+    return (points[-1][1] - begin[1]) / (points[-1][0] - begin[0])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--objects", type=int, default=300_000)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=60.0, help="about how long the measured work takes")
-    parser.add_argument("--warm-up", type=float, default=60.0, metavar="SECONDS")
-    parser.add_argument("--work", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--seconds", type=float, default=300.0)
+    parser.add_argument("--since", type=float, default=120.0, help="when the free seconds of the beginning are over")
+    parser.add_argument("--work", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.work:
-        work(options.objects, options.work, options.warm_up)
-    rounds = max(1, round(2000 * options.seconds / run(options.objects, 2000, "", 1.0)[0]))
-    found: dict[str, list[tuple[float, float]]] = {"c": [], "python": []}
-    for _ in range(options.rounds):
-        for engine, ratios in found.items():
-            alone, _ = run(options.objects, rounds, "", 1.0)
-            inside, taken = run(options.objects, rounds, engine, options.warm_up)
-            ratios.append((inside / alone - 1, taken))
-            print(f"{engine}: {inside / alone - 1:+.2%}, {taken:.2%}", file=sys.stderr, flush=True)
-    print("| | slower, median | of the runs | the agent's own time |\n|---|---|---|---|")
-    for engine, ratios in found.items():
-        slower, taken = (sorted(column) for column in zip(*ratios, strict=True))
-        each = ", ".join(f"{ratio:+.2%}" for ratio in slower)
-        print(f"| {engine} | {statistics.median(slower):+.2%} | {each} | {statistics.median(taken):.2%} |")
+        work(options.objects, options.seconds, options.work)
+    print("| | in all: slower | the agent's own time | later: slower | the agent's own time |\n|---|---|---|---|---|")
+    for engine in ("c", "python"):
+        ticks, snapshots = watched(options, engine)
+        row = [
+            share
+            for since in (0.0, options.since)
+            for share in (lost(ticks, snapshots, since), spent(snapshots, since))
+        ]
+        print(f"| {engine} | " + " | ".join(f"{value:.2%}" for value in row) + " |", flush=True)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from leakhunt.analysis import chains as chains_module
 from leakhunt.analysis import diff as diff_module
 from leakhunt.analysis.evidence import Evidence
 from leakhunt.analysis.graph import HeapGraph
-from leakhunt.analysis.growth import Floats
+from leakhunt.analysis.growth import POINTS_MIN, Floats
 from leakhunt.analysis.holders import Place
 from leakhunt.analysis.known import BUILT_IN, Known
 from leakhunt.analysis.naming import Names
@@ -40,7 +40,7 @@ Progress = Callable[[str, float], None]
 ACCUSE_AT = 0.75  # a verdict surer than this is an accusation; a less sure one is worth a note
 SURE_AT = 0.82  # surer ones come first, the larger before the smaller
 NOTE_AT = 0.5
-CENSUSES_MIN, DEEP_MIN = 8, 3  # less than this is too little to call a process healthy
+CENSUSES_MIN, DEEP_MIN = 8, POINTS_MIN  # less than this is too little to call a process healthy
 DEEP_MAX, DEEP_OBJECTS_MAX = 14, 6_000_000  # graphs compared, at the most, and objects in all of them
 DEEP_FEWEST = 5
 CLASSES_MAX, HOLDERS_MAX = 400, 40
@@ -113,7 +113,9 @@ def _judge(process: ProcessFolder, tell: Progress, known: Known) -> _Judged:
     seen = len(evidence.censuses) >= CENSUSES_MIN and len(evidence.deep) >= DEEP_MIN
     enough = seen and evidence.intervals >= SETTLED_INTERVALS
     interval = snapshots[0].number("interval", 5.0)
-    needed = max(3.0 * CENSUSES_MIN * interval, 2.0 * snapshots[-1].number("elapsed") if suspects and enough else 0.0)
+    needed, lasted = 3.0 * CENSUSES_MIN * interval, snapshots[-1].number("elapsed")
+    if lasted >= needed or (suspects and enough):
+        needed = 2.0 * lasted
     return _Judged(_summary(process, snapshots, evidence, notes), findings, enough, needed, *suspects[:1])
 
 

@@ -6,6 +6,8 @@ DEEP_RATIO = 1.25  # a deep snapshot when the run is this much older than at the
 DEEP_SPACING = 1.9  # … and this many intervals have passed
 DEEP_SPACING_MAX_SECONDS = 3600.0
 CREDIT_SECONDS = 3.0  # what may be spent before the budget binds, so that short runs are seen at all
+CREDIT_GRAPHS = 4.5  # … or as much as four graphs take, the censuses between them included: fewer show no trend, …
+CREDIT_SECONDS_MAX = 6.0  # … if that is not more than this
 CREDIT_AT_ONCE = 0.25  # of that, what graphs may take at the very beginning; the rest comes in time, so that none is …
 CREDIT_INTERVALS = 24.0  # … spent before a run has lasted long enough to be judged
 CENSUS_SHARE = 0.5  # of the budget for censuses once it is overdrawn: the rest pays the debt off, and graphs come again
@@ -26,6 +28,7 @@ class Governor:
         self.spent_seconds = 0.0
         self.waited_seconds = options.interval
         self._cost_seconds = 0.0  # of the last census, or of the last of all where every one is deep
+        self._deep_cost_seconds = 0.0  # of the last graph
         self._census_pause_ms = 0.0
         self._deep_at = -1.0
 
@@ -62,8 +65,10 @@ class Governor:
         self.spent_seconds += cost_seconds
         if not deep:
             self._census_pause_ms = pause_ms
-        elif self._census_pause_ms > 0 and pause_ms > 0:
-            self._pauses_per_deep = min(self._pauses_per_deep, max(1.0, pause_ms / self._census_pause_ms))
+        else:
+            self._deep_cost_seconds = cost_seconds
+            if self._census_pause_ms > 0 and pause_ms > 0:
+                self._pauses_per_deep = min(self._pauses_per_deep, max(1.0, pause_ms / self._census_pause_ms))
         if not deep or self._options.deep == "every":
             self._cost_seconds = cost_seconds
 
@@ -80,11 +85,14 @@ class Governor:
         return since >= min(spacing, max(DEEP_SPACING_MAX_SECONDS, self._options.interval))
 
     def _is_overdrawn(self):
-        return self.spent_seconds > self._allowed_seconds(CREDIT_SECONDS)
+        return self.spent_seconds > self._allowed_seconds(self._credit_seconds())
 
     def _allowed_seconds(self, credit_seconds):
         return credit_seconds + self._options.budget * self.elapsed() if self._options.budget > 0 else float("inf")
 
+    def _credit_seconds(self):
+        return max(CREDIT_SECONDS, min(CREDIT_GRAPHS * self._deep_cost_seconds, CREDIT_SECONDS_MAX))
+
     def _credit_so_far(self):
         share = min(1.0, self.elapsed() / (CREDIT_INTERVALS * self._options.interval))
-        return CREDIT_SECONDS * (CREDIT_AT_ONCE + (1.0 - CREDIT_AT_ONCE) * share)
+        return self._credit_seconds() * (CREDIT_AT_ONCE + (1.0 - CREDIT_AT_ONCE) * share)

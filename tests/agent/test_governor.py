@@ -62,6 +62,15 @@ def test_graphs_do_not_spend_the_credit_before_a_short_run_can_be_judged(clock: 
     assert 4 <= done["deep"] <= 6
 
 
+@pytest.mark.parametrize(("deep_cost", "least"), [(0.8, 4), (1.0, 4), (1.3, 4), (3.0, 2)])
+def test_a_heap_whose_graphs_are_dear_is_seen_often_enough_to_show_a_trend(
+    deep_cost: float, least: int, clock: Clock
+) -> None:
+    done = a_run(clock, "interval=0.5", 14, census_cost=deep_cost / 10, deep_cost=deep_cost)
+    assert done["deep"] >= least
+    assert done["share"] * 14 <= module.CREDIT_SECONDS_MAX + 0.14 + 1.1 * deep_cost
+
+
 @pytest.mark.parametrize("deep", ["auto", "every", "20"])
 def test_a_large_heap_takes_its_share_of_the_time_and_no_more(deep: str, clock: Clock) -> None:
     done = a_run(clock, f"interval=1,deep={deep}", 7200, census_cost=0.1, deep_cost=0.4)
