@@ -68,7 +68,8 @@ class Evidence:
 
     @functools.cached_property
     def lineage(self) -> Lineage:
-        return Lineage([HeapGraph(s) for s in self.deep])
+        at_exit = [HeapGraph(s) for s in self.snapshots[-1:] if s.is_deep and s.meta.get("moment") == EXIT]
+        return Lineage([HeapGraph(s) for s in self.deep], *at_exit)
 
     @property
     def graph(self) -> HeapGraph:

@@ -122,6 +122,8 @@ def _place(
 ) -> Place | None:
     """The place when its growth means something, else None."""
     seconds, values = _series(lineage, members, first)
+    if len(values) < growth.POINTS_MIN:
+        seconds, values = _with_exit(lineage, members, seconds, values)
     coarse = growth.trend(seconds, values)
     if coarse.steady < STEADY_MIN:
         return None  # at most of the moments it did not grow: another container had this address before
@@ -159,6 +161,19 @@ def _series(lineage: Lineage, members: Iterable[int], first: int) -> tuple[Float
         for k in range(first, len(lineage.graphs)):
             total[k - first] += extents(lineage.graphs[k])[lineage.present[k, index]]
     return lineage.seconds[first:], total
+
+
+def _with_exit(lineage: Lineage, members: list[int], seconds: Floats, values: Floats) -> tuple[Floats, Floats]:
+    """The series with the moment of exit, where the containers are there still and not smaller.
+
+    What a program lets go when it ends says nothing of it as it ran, but what it added until then does.
+    """
+    if lineage.at_exit is None or (lineage.present_at_exit[members] < 0).any():
+        return seconds, values
+    total = float(extents(lineage.at_exit)[lineage.present_at_exit[members]].sum())
+    if total < values[-1]:
+        return seconds, values
+    return np.append(seconds, lineage.at_exit.snapshot.number("elapsed")), np.append(values, total)
 
 
 def _census_series(graph: HeapGraph, index: int, censuses: Sequence[Snapshot], since: float) -> tuple[Floats, Floats]:

@@ -22,8 +22,8 @@ class Lineage:
     program takes an item out of a dict and puts it back.
     """
 
-    def __init__(self, graphs: Sequence[HeapGraph]) -> None:
-        self.graphs = tuple(graphs)
+    def __init__(self, graphs: Sequence[HeapGraph], at_exit: HeapGraph | None = None) -> None:
+        self.graphs, self.at_exit = tuple(graphs), at_exit
         self.last = self.graphs[-1]
         self.seconds = np.array([graph.snapshot.number("elapsed") for graph in self.graphs])
 
@@ -44,6 +44,15 @@ class Lineage:
     def born(self) -> Ints:
         """Number of the first snapshot that has each object of the last one."""
         return np.asarray(np.argmax(self.present >= 0, axis=0), dtype=np.int64)
+
+    @functools.cached_property
+    def present_at_exit(self) -> Ints:
+        """Index in the snapshot at exit of each object of the last one, -1 where it is gone; without one, always."""
+        found = np.full(self.last.count, -1, dtype=np.int64)
+        if self.at_exit is not None:
+            before = same(self.last, self.at_exit)
+            found[before[before >= 0]] = np.flatnonzero(before >= 0)
+        return found
 
     def class_survival(self, since: int) -> dict[str, tuple[int, int]]:
         """(instances in snapshot `since`, how many of them live in the last one) by class name."""
