@@ -123,7 +123,7 @@ class Evidence:
     @functools.cached_property
     def outside(self) -> list[Group]:
         """Growing classes of objects that only something outside the heap holds."""
-        return self._groups(lambda graph: graph.held_outside)
+        return self._groups(lambda graph: graph.held_outside & ~graph.class_tables)
 
     @functools.cached_property
     def garbage(self) -> list[Group]:

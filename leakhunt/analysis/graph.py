@@ -30,6 +30,14 @@ BUFFERS = frozenset(
     )
     for name in names.split()
 )  # fmt: skip
+DESCRIPTORS = frozenset(
+    f"builtins.{name}"
+    for name in (
+        "wrapper_descriptor", "method_descriptor", "classmethod_descriptor", "getset_descriptor", "member_descriptor",
+        "builtin_function_or_method",
+    )
+)  # fmt: skip
+WEAK = frozenset(("weakref.ReferenceType", "builtins.weakref", "weakref.KeyedRef"))
 READABLE = frozenset(("builtins.str", "builtins.bytes", "builtins.int", "builtins.float"))
 
 
@@ -179,6 +187,20 @@ class HeapGraph:
         """Objects that no root reaches and something outside the heap refers to: C, or a running frame's stack."""
         reached, _ = self.tree
         return ~reached & (self.surplus > 0)
+
+    @functools.cached_property
+    def class_tables(self) -> Bools:
+        """Dicts held from outside in which classes of C have their attributes, or any class its subclasses.
+
+        The interpreter does not tell the collector who holds them; they come with modules that are imported.
+        """
+        found = np.zeros(self.count, dtype=bool)
+        is_dict = np.array([name == "builtins.dict" for name in self.snapshot.type_names], dtype=bool)[self.types]
+        for index in np.flatnonzero(self.held_outside & is_dict).tolist():
+            values = [self.type_name(int(i)) for i in self.referents(index)[: self.lengths[index]]]
+            described = sum(name in DESCRIPTORS for name in values)
+            found[index] = bool(values) and (WEAK.issuperset(values) or 2 * described >= len(values))
+        return found
 
     @functools.cached_property
     def kept_tree(self) -> tuple[Bools, Indexes]:

@@ -23,7 +23,8 @@ class Trend:
 
     `slope` per second (Theil-Sen); `p_value` of "it does not rise" (Mann-Kendall, one-sided); `later_share` is the
     slope of the later half over that of the whole; `drawdown` is the deepest fall as a share of the gain; `steady` the
-    share of intervals that rose.
+    share of intervals that rose; `settling` what the last third of the time added over what the first did, where each
+    third added less than the one before, else 1.
     """
 
     points: int
@@ -33,6 +34,7 @@ class Trend:
     later_share: float
     drawdown: float
     steady: float
+    settling: float = 1.0
 
     @property
     def is_growth(self) -> bool:
@@ -76,7 +78,13 @@ def trend(seconds: Floats, values: Floats) -> Trend:
         later_share=later / slope if slope > 0 else 0.0,
         drawdown=fall / gain if gain > 0 else 1.0,
         steady=float(np.mean(np.diff(values) > 0)),
+        settling=_settling(seconds, values),
     )
+
+
+def _settling(seconds: Floats, values: Floats) -> float:
+    early, middle, late = np.diff(np.interp(np.linspace(seconds[0], seconds[-1], 4), seconds, values)).tolist()
+    return late / early if early > middle > late else 1.0
 
 
 def mann_kendall(values: Floats) -> float:

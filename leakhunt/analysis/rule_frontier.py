@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .evidence import Evidence
-from .graph import HeapGraph, Ints
+from .graph import WEAK, HeapGraph, Ints
 from .holders import limit_of, reach
 from .naming import Names
 from .telling import ATOMS, GLUE, is_context_name
@@ -20,7 +20,6 @@ SURVIVAL_MIN = 0.9
 DOMINATED = 0.4
 ONE_DOOR = 0.9
 SAMPLE = 5000
-WEAK = ("weakref.ReferenceType", "builtins.weakref", "weakref.KeyedRef")
 
 
 class Frontier(NamedTuple):

@@ -13,6 +13,7 @@ from .holders import Place
 NONE = np.empty(0, dtype=np.int64)
 SETTLED_INTERVALS = 18.0
 UNSETTLED_AT_MOST = 0.7
+THIRDS_POINTS = 12
 # What only lives a while grows, too, until the first of it is old enough to go; these conditions are leaks at any age.
 TIMELESS = frozenset(("refcount-leak", "uncollectable", "resurrected"))
 
@@ -47,13 +48,14 @@ def confidence(trend: Trend, survival: float = 1.0, certainty: float = 0.99, per
     """How sure a growing, surviving series makes us: less for few points, few objects, unsteady or slowing growth.
 
     `per_slowing` is the doubt for growth that came to a stand in the later half: a cache of few keys fills ever more
-    slowly. Of few points the halves say little.
+    slowly. Of few points the halves say little, of many the thirds more.
     """
     doubt = 1.0 - certainty
     doubt += 0.12 if trend.points < 6 else 0.04 if trend.points < 9 else 0.0
     doubt += 0.15 * max(0.0, 0.9 - trend.steady)
     doubt += 1.5 * (1.0 - min(1.0, survival))
     doubt += per_slowing * min(1.0, max(0, trend.points - 4) / 8) * max(0.0, 0.75 - trend.later_share)
+    doubt += 0.5 * per_slowing * max(0.0, 0.75 - trend.settling) if trend.points >= THIRDS_POINTS else 0.0
     doubt += 0.2 * trend.drawdown
     doubt += 0.1 if trend.gain < 15 else 0.0
     return round(max(0.3, 1.0 - doubt), 2)

@@ -123,3 +123,10 @@ def test_theil_sen_forgives_outliers() -> None:
 def test_theil_sen_of_very_many_points_takes_some_of_them() -> None:
     seconds = np.arange(100_000.0)
     assert theil_sen(seconds, 7 * seconds) == pytest.approx(7)
+
+
+def test_of_growth_that_each_third_of_the_time_slows_the_last_is_compared_with_the_first() -> None:
+    times = np.arange(13, dtype=float)
+    assert trend(times, 400 * (1 - 0.5 ** (times / 4))).settling == pytest.approx(0.25)
+    assert trend(times, times).settling == 1.0
+    assert trend(times, times + 3 * (times == 6)).settling == 1.0

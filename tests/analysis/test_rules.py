@@ -117,6 +117,19 @@ def test_a_leaking_list_that_is_sorted_anew_all_the_time_leaks() -> None:
     assert told(heap.live(serve)) == [("python-leak", "shop.Job", "shop.JOBS")]
 
 
+def test_a_cache_that_fills_ever_more_slowly_does_not() -> None:
+    """Half of the keys that are left are asked for in eight intervals."""
+    heap = Heap()
+    prices = heap.dict()
+    heap.module("shop", PRICES=prices)
+
+    def serve(k: int) -> None:
+        while len(prices) < 400 * (1 - 0.5 ** ((k + 1) / 8)):
+            prices.add(heap.instance("shop.Price"))
+
+    assert told(heap.live(serve, moments=20)) == []
+
+
 def test_a_registry_filled_at_the_start_does_not() -> None:
     heap = Heap()
     plugins = heap.dict()
@@ -777,6 +790,34 @@ def test_more_references_to_what_a_registry_holds_is_the_registrys_leak() -> Non
             tokens.append(heap.hold_by_c(heap.instance("shop.Token")))
 
     assert told(heap.live(serve)) == [("python-leak", "shop.Token", "shop.TOKENS")]
+
+
+# C (a class) -> dict -> weakref, …   and   C (a class of C) -> dict -> wrapper_descriptor, …
+def test_tables_of_classes_that_come_with_imports_are_no_references_of_c() -> None:
+    heap = Heap()
+    modules = heap.list()
+    heap.module("shop", PLUGINS=modules)
+
+    def load(k: int) -> None:
+        for _ in range(10):
+            plugin = heap.instance("builtins.type")
+            modules.append(plugin)
+            heap.hold_by_c(heap.dict({"id": heap.weakref(plugin)}))
+            names = {name: heap.instance("builtins.wrapper_descriptor") for name in ("__init__", "__repr__")}
+            heap.hold_by_c(heap.dict({**names, "__doc__": None}))
+
+    assert "refcount-leak" not in [kind for kind, _, _ in told(heap.live(load))]
+
+
+def test_other_dicts_that_c_keeps_are() -> None:
+    heap = Heap()
+    heap.module("shop")
+
+    def parse(k: int) -> None:
+        for _ in range(10):
+            heap.hold_by_c(heap.dict({"name": heap.string(), "when": heap.weakref(heap.modules)}))
+
+    assert told(heap.live(parse)) == [("refcount-leak", "builtins.dict", None)]
 
 
 # C (atexit) -> method -> Client

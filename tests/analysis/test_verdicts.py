@@ -18,7 +18,15 @@ def test_a_long_steady_series_that_loses_nothing_is_sure() -> None:
 
 @pytest.mark.parametrize(
     "weaker",
-    [{"points": 5}, {"points": 8}, {"gain": 9.0}, {"steady": 0.5}, {"later_share": 0.4}, {"drawdown": 0.2}],
+    [
+        {"points": 5},
+        {"points": 8},
+        {"gain": 9.0},
+        {"steady": 0.5},
+        {"later_share": 0.4},
+        {"drawdown": 0.2},
+        {"settling": 0.5},
+    ],
     ids=lambda change: next(iter(change)),
 )
 def test_each_weakness_makes_it_less_sure(weaker: dict[str, float]) -> None:
