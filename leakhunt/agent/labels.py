@@ -194,7 +194,8 @@ class Labels:
                     proven = False
                 if not proven:
                     return
-            cached = cached or plans.is_cached(plan.kind, name)
+            elif proven is None and not cached:
+                cached = plans.is_cached(plan.kind, name)
         if proven or (cached and proven is None):
             self.namespaces[id(namespace)] = namespace
             self._find(ids, namespace, base, schema.LABEL_INTERNAL + "__dict__")
