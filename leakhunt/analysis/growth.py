@@ -84,7 +84,7 @@ def trend(seconds: Floats, values: Floats) -> Trend:
 
 def _settling(seconds: Floats, values: Floats) -> float:
     early, middle, late = np.diff(np.interp(np.linspace(seconds[0], seconds[-1], 4), seconds, values)).tolist()
-    return late / early if early > middle > late else 1.0
+    return max(0.0, late) / early if early > middle > late and early > 0 else 1.0
 
 
 def mann_kendall(values: Floats) -> float:

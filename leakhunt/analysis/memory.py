@@ -18,6 +18,7 @@ EXPLAINED = 0.5
 FREE_MIN_BYTES = 6_000_000
 FREE_MIN_SHARE = 0.25
 USED_SHARE = 0.3
+VIEWS = frozenset(("numpy.ndarray", "builtins.memoryview"))
 SMALL_BYTES = 512  # what Python's own allocator serves; larger blocks are malloc's
 
 
@@ -31,15 +32,16 @@ def is_explained(evidence: Evidence, verdicts: Sequence[Verdict]) -> bool:
 def have_memory_in_c(graph: HeapGraph, objects: Ints) -> bool:
     """Whether so many of the objects are of an extension's classes that memory which C took may be theirs.
 
-    What such an object allocates for itself is in no size that Python knows, but for buffers, whose bytes are counted.
+    What such an object allocates for itself is in no size that Python knows. Of buffers the bytes are counted, but a
+    view may be all that keeps the whole array.
     """
     snapshot = graph.snapshot
     files = [snapshot.strings[row] for row in snapshot.column("type.file").tolist()]
-    is_extension = [
-        file.endswith((".so", ".pyd")) and name not in BUFFERS
+    may_own = [
+        name in VIEWS or (file.endswith(".so") and name not in BUFFERS)
         for file, name in zip(files, snapshot.type_names, strict=True)
     ]
-    return int(np.array(is_extension, dtype=bool)[graph.types[objects]].sum()) >= GROUP_GAIN_MIN
+    return int(np.array(may_own, dtype=bool)[graph.types[objects]].sum()) >= GROUP_GAIN_MIN
 
 
 def resident(evidence: Evidence) -> Floats:

@@ -130,3 +130,5 @@ def test_of_growth_that_each_third_of_the_time_slows_the_last_is_compared_with_t
     assert trend(times, 400 * (1 - 0.5 ** (times / 4))).settling == pytest.approx(0.25)
     assert trend(times, times).settling == 1.0
     assert trend(times, times + 3 * (times == 6)).settling == 1.0
+    assert trend(times, np.minimum(0, 8 - times)).settling == 1.0
+    assert trend(times, np.minimum(times, 12 - times)).settling == 0.0

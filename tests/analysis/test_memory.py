@@ -116,24 +116,25 @@ def test_pages_that_objects_took_and_left_again_are_no_native_growth(blocks: np.
 
 
 @pytest.mark.parametrize(
-    ("file", "kinds"),
+    ("kind", "file", "kinds"),
     [
-        ("/app/lib/_imaging.cpython-311-x86_64-linux-gnu.so", ["python-leak", "native-growth"]),
-        ("/app/lib/imaging.py", ["native-growth", "python-leak"]),
+        ("imaging.Image", "/app/lib/_imaging.cpython-311-x86_64-linux-gnu.so", ["python-leak", "native-growth"]),
+        ("numpy.ndarray", "/app/lib/numpy/__init__.py", ["python-leak", "native-growth"]),
+        ("imaging.Image", "/app/lib/imaging.py", ["native-growth", "python-leak"]),
     ],
-    ids=["of an extension", "of a Python module"],
+    ids=["of an extension", "of views", "of a Python module"],
 )
 def test_a_leak_of_objects_of_an_extension_comes_before_the_memory_that_may_be_theirs(
-    file: str, kinds: list[str]
+    kind: str, file: str, kinds: list[str]
 ) -> None:
     heap = Heap()
-    heap.type("imaging.Image", file=file)
+    heap.type(kind, file=file)
     thumbnails, figures = heap.list(), ledger(resident=2 * STEPS, in_use=2 * STEPS)
     heap.module("shop", THUMBNAILS=thumbnails)
 
     def serve(k: int) -> dict[str, float]:
         for _ in range(10):
-            thumbnails.append(heap.instance("imaging.Image"))
+            thumbnails.append(heap.instance(kind))
         return figures[k]
 
     assert [verdict.kind for verdict in accused(heap.live(serve, moments=len(figures)))] == kinds
