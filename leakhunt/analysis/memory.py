@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -18,6 +19,7 @@ EXPLAINED = 0.5
 FREE_MIN_BYTES = 6_000_000
 FREE_MIN_SHARE = 0.25
 USED_SHARE = 0.3
+MAYBE_OF_OBJECTS = 0.8
 VIEWS = frozenset(("numpy.ndarray", "builtins.memoryview"))
 SMALL_BYTES = 512  # what Python's own allocator serves; larger blocks are malloc's
 
@@ -42,6 +44,15 @@ def have_memory_in_c(graph: HeapGraph, objects: Ints) -> bool:
         for file, name in zip(files, snapshot.type_names, strict=True)
     ]
     return int(np.array(may_own, dtype=bool)[graph.types[objects]].sum()) >= GROUP_GAIN_MIN
+
+
+def maybe_of_objects(verdict: Verdict) -> Verdict:
+    """Native growth beside leaked objects that may own it: less sure than their leak, which comes first."""
+    return replace(
+        verdict,
+        confidence=min(verdict.confidence, MAYBE_OF_OBJECTS),
+        reason=f"{verdict.reason}, unless the leaked objects of C classes have it",
+    )
 
 
 def resident(evidence: Evidence) -> Floats:

@@ -31,14 +31,12 @@ RULES: tuple[Rule, ...] = (
 
 
 def judge(evidence: Evidence) -> list[Verdict]:
-    """All verdicts on one process, the heaviest first; memory of no object only where objects do not explain it.
-
-    Where leaked objects may have memory of C, their leak comes before the growth that may be theirs.
-    """
+    """All verdicts on one process, the heaviest first; memory of no object only where objects do not explain it."""
     found: list[Verdict] = []
     for rule in RULES:
         if rule in (memory.native_growth, memory.fragmentation) and memory.is_explained(evidence, found):
             continue
         found.extend(rule(evidence))
-    in_c = [v for v in found if len(v.objects) and memory.have_memory_in_c(evidence.graph, v.objects)]
-    return sorted(found, key=lambda verdict: (bool(in_c) and verdict.kind == "native-growth", -verdict.weight))
+    if any(len(v.objects) and memory.have_memory_in_c(evidence.graph, v.objects) for v in found):
+        found = [memory.maybe_of_objects(v) if v.kind == "native-growth" else v for v in found]
+    return sorted(found, key=lambda verdict: -verdict.weight)
