@@ -99,7 +99,7 @@ def test_a_run_with_something_worth_watching_is_not_called_healthy(tmp_path: Pat
     heap.module("shop", PAGES=pages)
 
     def serve(k: int) -> None:
-        while len(pages) < 400 * (1 - math.exp(-k / 7)):
+        while len(pages) < 400 * (1 - math.exp(-k / 12)):
             pages.add(heap.instance("shop.Page"))
 
     found = hunt(run_folder(tmp_path / "run", heap.live(serve, 22)))

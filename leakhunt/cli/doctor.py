@@ -79,11 +79,10 @@ def attach_checks(pid: int) -> Iterator[Check]:
 
 def _extension(name: str, module: str, otherwise: str) -> Check:
     """A C accelerator; `otherwise` does its work where it is missing."""
-    parent = importlib.util.find_spec(module.rpartition(".")[0])
-    if parent is None or importlib.util.find_spec(module) is None:
-        return Check(name, True, f"{otherwise}; there is no C accelerator")
     try:
         importlib.import_module(module)
+    except ModuleNotFoundError:
+        return Check(name, True, f"{otherwise}; there is no C accelerator")
     except ImportError as error:
         return Check(name, False, f"{otherwise}; the C accelerator does not load: {error}")
     return Check(name, True, "C")
