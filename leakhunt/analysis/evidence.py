@@ -13,7 +13,7 @@ from leakhunt.findings import Retained
 from leakhunt.snapshot import Snapshot
 
 from . import growth, holders
-from .dominators import Dominators, is_affordable, kept_dominators
+from .dominators import Dominators, is_affordable
 from .graph import Bools, HeapGraph, Ints
 from .growth import Floats, Trend
 from .holders import Place
@@ -111,7 +111,7 @@ class Evidence:
 
     @functools.cached_property
     def dominators(self) -> Dominators:
-        return kept_dominators(self.graph)
+        return self.lineage.dominators
 
     @functools.cached_property
     def retained(self) -> Retained | None:

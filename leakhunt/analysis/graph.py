@@ -41,6 +41,12 @@ WEAK = frozenset(("weakref.ReferenceType", "builtins.weakref", "weakref.KeyedRef
 READABLE = frozenset(("builtins.str", "builtins.bytes", "builtins.int", "builtins.float"))
 
 
+def spans(begins: Ints, counts: Ints) -> Ints:
+    """`begins[i]`, `begins[i] + 1`, … of `counts[i]` each, one after the other."""
+    within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    return np.asarray(np.repeat(begins, counts) + within, dtype=np.int64)
+
+
 @dataclass(frozen=True)
 class Root:
     """A GC root: the object `index`, and how the interpreter holds it."""

@@ -15,7 +15,7 @@ import numpy as np
 from leakhunt.snapshot import Snapshot
 
 from . import growth
-from .graph import Bools, HeapGraph, Ints
+from .graph import Bools, HeapGraph, Ints, spans
 from .growth import Floats, Trend
 from .lineage import Lineage
 from .naming import Names
@@ -266,8 +266,7 @@ def reach(graph: HeapGraph, starts: Ints, within: Bools) -> Ints:
 def _all(graph: HeapGraph, layer: Ints) -> Ints:
     """Referents of many objects at once."""
     starts, counts = graph.offsets[layer], graph.offsets[layer + 1] - graph.offsets[layer]
-    steps = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-    return np.asarray(graph.targets[np.repeat(starts, counts) + steps], dtype=np.int64)
+    return np.asarray(graph.targets[spans(starts, counts)], dtype=np.int64)
 
 
 def _bound(graph: HeapGraph, members: Sequence[int]) -> int | None:

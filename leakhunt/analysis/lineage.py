@@ -8,8 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from .dominators import Dominators, is_affordable, kept_dominators
 from .graph import Bools, HeapGraph, Ints
-from .turnover import replaced
+from .turnover import replaced, with_what_they_keep
 
 IMMUTABLE = frozenset(("builtins.str", "builtins.bytes", "builtins.int", "builtins.tuple", "builtins.frozenset"))
 
@@ -37,8 +38,15 @@ class Lineage:
         rows[-1] = np.arange(self.last.count)
         for k in range(len(self.graphs) - 2, -1, -1):
             rows[k] = np.where(rows[k + 1] >= 0, same(self.graphs[k], self.last), -1)
-            rows[k, replaced(self.graphs[k], self.last, rows[k])] = -1
+            others = replaced(self.graphs[k], self.last, rows[k])
+            if others.any() and is_affordable(self.last):
+                others = with_what_they_keep(others, self.dominators.idom)
+            rows[k, others] = -1
         return rows
+
+    @functools.cached_property
+    def dominators(self) -> Dominators:
+        return kept_dominators(self.last)
 
     @functools.cached_property
     def born(self) -> Ints:

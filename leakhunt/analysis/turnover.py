@@ -13,8 +13,7 @@ import numpy as np
 
 from leakhunt.agent import schema
 
-from .dominators import is_affordable, kept_dominators
-from .graph import Bools, HeapGraph, Indexes, Ints
+from .graph import Bools, HeapGraph, Indexes, Ints, spans
 
 BY_ARRIVAL = frozenset(("builtins.dict", "collections.defaultdict", "collections.deque"))
 BY_POSITION = frozenset(("builtins.list",))  # a program may sort or shuffle it
@@ -27,8 +26,8 @@ FEW, NEARLY_ALL = 0.4, 0.9
 def replaced(earlier: HeapGraph, later: HeapGraph, place: Ints) -> Bools:
     """Objects of `later` that are others than those at their addresses in `earlier`, bool[N].
 
-    `place` int64[N] is the index in `earlier` of what has the same address and class, -1 for none. With an item goes
-    all that it alone keeps alive. An item that another container has where it was is the same after all.
+    `place` int64[N] is the index in `earlier` of what has the same address and class, -1 for none. An item that another
+    container has where it was is the same after all.
     """
     changed, vouched = _changed(earlier, later, place)
     moved = np.zeros(later.count, dtype=bool)
@@ -43,8 +42,7 @@ def replaced(earlier: HeapGraph, later: HeapGraph, place: Ints) -> Bools:
         is_anew = later.type_name(index) in BY_ARRIVAL and stayed.mean() < FEW
         if is_anew or _is_turnover(stayed, then):
             moved[items[~stayed]] = True
-    moved &= ~vouched & ~_constants(later)
-    return _with_what_they_keep(later, moved) if moved.any() else moved
+    return moved & ~vouched & ~_constants(later)
 
 
 def _changed(earlier: HeapGraph, later: HeapGraph, place: Ints) -> tuple[Ints, Bools]:
@@ -75,8 +73,7 @@ def _changed(earlier: HeapGraph, later: HeapGraph, place: Ints) -> tuple[Ints, B
 def _edges(graph: HeapGraph, rows: Ints, counts: Ints, at_end: bool) -> Ints:
     """The first `counts` of the references to items of each container, or the last: lists are walked from the end."""
     begins = graph.offsets[rows] + (graph.lengths[rows] - counts if at_end else 0)
-    within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-    return np.asarray(np.minimum(np.repeat(begins, counts) + within, len(graph.targets) - 1), dtype=np.int64)
+    return np.minimum(spans(begins, counts), len(graph.targets) - 1)
 
 
 def _content(graph: HeapGraph, index: int) -> Indexes:
@@ -140,14 +137,12 @@ def _constants(graph: HeapGraph) -> Bools:
     return np.asarray((is_constant | (flags & schema.TYPE_IS_CLASS > 0))[graph.types])
 
 
-def _with_what_they_keep(graph: HeapGraph, moved: Bools) -> Bools:
-    """`moved`, and what is kept alive by one of them only."""
-    if not is_affordable(graph):
-        return moved
-    above = np.append(kept_dominators(graph).idom, graph.count)
-    above[above < 0] = graph.count
+def with_what_they_keep(moved: Bools, idom: Indexes) -> Bools:
+    """`moved`, and what is kept alive by one of them only; `idom` as in `Dominators`."""
+    above = np.append(idom, len(idom))
+    above[above < 0] = len(idom)
     found = np.append(moved, False)
-    while (above != graph.count).any():
+    while (above != len(idom)).any():
         found |= found[above]
         above = above[above]
-    return found[: graph.count]
+    return found[: len(idom)]
