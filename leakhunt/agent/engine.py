@@ -24,7 +24,11 @@ class Breath:
             raise Interrupted
         if held > HOLD_SECONDS:
             sleep(0)
-            self._since = perf_counter()
+            self.resume()
+
+    def resume(self):
+        """The GIL is held from here on: it was given away meanwhile."""
+        self._since = perf_counter()
 
 
 class Interrupted(Exception):
@@ -100,6 +104,14 @@ class Engine:
         meta["cost_ms"] = round((perf_counter() - begun) * 1e3, 3)
         return meta, strings, columns
 
+    def _ask_system(self, meta, breathe):
+        """The ledger into `meta`; how many bytes a walk may take. While the system is asked, others have the GIL."""
+        breathe()
+        meta.update(self.figures())
+        limit_bytes = headroom.limit_bytes()
+        breathe.resume()
+        return limit_bytes
+
     def _hidden(self):
         """Addresses of what is the agent's own at this moment."""
         hidden = set(map(id, self._own))
@@ -113,7 +125,7 @@ class Engine:
         """The rows in slices: the program runs in between, and what it changes meanwhile is seen before or after."""
         listed = listing.listed()  # first of all: what is made from here on is not in it
         breathe = Breath(begun, stopped)
-        meta.update(self.figures())
+        limit_bytes = self._ask_system(meta, breathe)
         strings = write.Strings()
         types = Types(strings)
         columns = census.census(listed, types, self._own, breathe)
@@ -122,7 +134,7 @@ class Engine:
             hidden.add(id(meta))
             found = roots.listed(self._package)
             hidden.update([root.made for root in found])
-            walk = Walk(strings, types, hidden, breathe, headroom.limit_bytes())
+            walk = Walk(strings, types, hidden, breathe, limit_bytes)
             walk.run(listed, found)
             meta["walk_bytes"] = walk.taken_bytes()
             columns.update(walk.columns())
@@ -131,13 +143,13 @@ class Engine:
 
     def _by_c(self, deep, meta, begun, stopped):
         """The rows in one call that holds the GIL, then their names in slices."""
-        meta.update(self.figures())
+        breathe = Breath(begun, stopped)
+        limit_bytes = self._ask_system(meta, breathe)
         found = roots.listed(self._package) if deep else []
         hidden = self._hidden()
         hidden.update((id(meta), id(hidden)))
         hidden.update([root.made for root in found])
-        rows = native.take(self.native, deep, hidden, found, headroom.limit_bytes())
-        breathe = Breath(begun, stopped)
+        rows = native.take(self.native, deep, hidden, found, limit_bytes)
         held_seconds, memory_bytes = rows.figures()
         meta["walk_ms"], meta["walk_bytes"] = round(held_seconds * 1e3, 3), memory_bytes
         breathe()

@@ -5,11 +5,13 @@ from time import monotonic
 DEEP_RATIO = 1.25  # a deep snapshot when the run is this much older than at the last one …
 DEEP_SPACING = 1.9  # … and this many intervals have passed
 DEEP_SPACING_MAX_SECONDS = 3600.0
-CREDIT_SECONDS = 3.0  # what may be spent before the budget binds, so that short runs are seen at all
+CREDIT_SECONDS = 3.0  # what is advanced on the budget, so that short runs are seen at all
 CREDIT_GRAPHS = 4.5  # … or as much as four graphs take, the censuses between them included: fewer show no trend, …
 CREDIT_SECONDS_MAX = 6.0  # … if that is not more than this
 CREDIT_AT_ONCE = 0.25  # of that, what graphs may take at the very beginning; the rest comes in time, so that none is …
 CREDIT_INTERVALS = 24.0  # … spent before a run has lasted long enough to be judged
+REPAYMENT = 1 / 6  # of the budget, until what was spent beyond it is paid back: after half an hour at 3 s and 1 %
+SIDE_EFFECTS = 1.15  # seconds that the program loses for one of the agent: caches, the GIL (benchmarks/slowdown.py)
 CENSUS_SHARE = 0.5  # of the budget for censuses once it is overdrawn: the rest pays the debt off, and graphs come again
 WAIT_SECONDS_MAX = 600.0
 
@@ -23,6 +25,7 @@ class Governor:
 
     def __init__(self, options, pauses_per_deep):
         self._options = options
+        self._budget = options.budget / SIDE_EFFECTS
         self._pauses_per_deep = pauses_per_deep
         self._begun = monotonic()
         self.spent_seconds = 0.0
@@ -52,7 +55,7 @@ class Governor:
         """Seconds to the next snapshot: the interval, stretched where the budget is overdrawn."""
         self.waited_seconds = self._options.interval
         if self._is_overdrawn():
-            affordable = self._cost_seconds / (self._options.budget * CENSUS_SHARE)
+            affordable = self._cost_seconds / (self._budget * CENSUS_SHARE)
             self.waited_seconds = max(self._options.interval, min(affordable, WAIT_SECONDS_MAX))
         return self.waited_seconds
 
@@ -88,7 +91,11 @@ class Governor:
         return self.spent_seconds > self._allowed_seconds(self._credit_seconds())
 
     def _allowed_seconds(self, credit_seconds):
-        return credit_seconds + self._options.budget * self.elapsed() if self._options.budget > 0 else float("inf")
+        """Processor time that may be spent by now: an advance, which is paid back over six times what it is worth."""
+        if self._budget <= 0:
+            return float("inf")
+        earned = self._budget * self.elapsed()
+        return max(earned, credit_seconds + (1 - REPAYMENT) * earned)
 
     def _credit_seconds(self):
         return max(CREDIT_SECONDS, min(CREDIT_GRAPHS * self._deep_cost_seconds, CREDIT_SECONDS_MAX))

@@ -16,7 +16,7 @@ from leakhunt.attach import procfs
 from leakhunt.attach.attachment import Attachment, begin
 from leakhunt.attach.attachment import detach as detach_from
 from leakhunt.attach.family import Family
-from leakhunt.cli.measuring import begin_family, detached_in_the_end, say_notes
+from leakhunt.cli.measuring import begin_family, detached_in_the_end, how, say_notes
 from leakhunt.cli.options import BUDGET, DEEP, ENGINE, FORK_SNAPSHOT, METHOD, NO_CHILDREN, PAUSE, SECONDS
 from leakhunt.cli.output import say, verbosity
 from leakhunt.cli.reporting import check_report, report_run
@@ -73,7 +73,7 @@ def attach(
     folder = create(out, procfs.command(pid), dataclasses.asdict(options))
     attachment, family = begin_family(pid, folder, options, method)
     if verbose:
-        say(f"attached to process {pid} ({_how(attachment)}); the run folder is {folder}")
+        say(f"attached to process {pid} ({how(attachment)}); the run folder is {folder}")
     elif not quiet:
         say(f"measuring process {pid}; Ctrl-C ends it and shows the report")
     with detached_in_the_end(family, quiet):
@@ -102,7 +102,7 @@ def snapshot(pid: int, output: Path, method: str | None, quiet: bool, verbose: b
             raise AttachError(f"Process {pid} wrote no snapshot.", "Try `leakhunt attach` and see what it reports.")
         shutil.move(taken, output)
     if verbose:
-        say(f"{output}: {output.stat().st_size:,} bytes ({_how(attachment)})")
+        say(f"{output}: {output.stat().st_size:,} bytes ({how(attachment)})")
 
 
 @click.command(epilog="Example:  leakhunt detach 4711")
@@ -137,9 +137,3 @@ def _poll(measured: Attachment | Family, is_enough: Callable[[], bool]) -> None:
     while not is_enough() and not measured.is_over:
         time.sleep(_TICK_SECONDS)
         measured.fetch()
-
-
-def _how(attachment: Attachment) -> str:
-    answer = attachment.answer
-    stopped = f", one thread stood still for {answer.pause_ms:.1f} ms" if answer.pause_ms else ""
-    return f"by {answer.method}{stopped}"

@@ -15,7 +15,7 @@ import click
 from leakhunt.attach import procfs
 from leakhunt.attach.attachment import MeasuredAlready
 from leakhunt.attach.family import Family
-from leakhunt.cli.measuring import begin_family, detached_in_the_end, say_notes
+from leakhunt.cli.measuring import begin_family, detached_in_the_end, how, say_notes
 from leakhunt.cli.options import BUDGET, DEEP, ENGINE, METHOD, NO_CHILDREN, PAUSE, SECONDS
 from leakhunt.cli.output import say, verbosity
 from leakhunt.cli.reporting import short
@@ -69,7 +69,7 @@ def live(
         raise UsageError("0 is not a process.", "`ps` lists those that there are.")
     options = AgentOptions(interval, deep, "never", budget, not no_children, engine=engine, pause=pause)
     try:
-        _measure(int(target), options, out, method, quiet)
+        _measure(int(target), options, out, method, quiet, verbose)
     except MeasuredAlready as problem:
         folder = Path(problem.run_folder)
         if out is not None or not folder.is_dir():
@@ -87,12 +87,14 @@ def _check_terminal(target: str) -> None:
         raise UsageError("`leakhunt live` draws on a terminal, and this is none.", f"Use {instead} here.")
 
 
-def _measure(pid: int, options: AgentOptions, out: Path | None, method: str | None, quiet: bool) -> None:
+def _measure(pid: int, options: AgentOptions, out: Path | None, method: str | None, quiet: bool, verbose: bool) -> None:
     """Attach, view, detach; what was seen is kept where `out` says so."""
     with tempfile.TemporaryDirectory(prefix="leakhunt-live-") as temporary:
         kept = out if out is not None else Path(temporary, "run")
         folder = create(kept, procfs.command(pid), dataclasses.asdict(options))
-        _, family = begin_family(pid, folder, options, method)
+        attachment, family = begin_family(pid, folder, options, method)
+        if verbose:
+            say(f"attached to process {pid} ({how(attachment)}); the run folder is {folder}")
         with detached_in_the_end(family, quiet):
             _view(folder, lambda: _fetch(family))
         say_notes(family, quiet)

@@ -37,6 +37,13 @@ def say_notes(family: Family, quiet: bool) -> None:
         say(str(note))
 
 
+def how(attachment: Attachment) -> str:
+    """By which way a process was entered, and how long a thread stood still for it."""
+    answer = attachment.answer
+    stopped = f", one thread stood still for {answer.pause_ms:.1f} ms" if answer.pause_ms else ""
+    return f"by {answer.method}{stopped}"
+
+
 @contextlib.contextmanager
 def detached_in_the_end(measured: Attachment | Family, quiet: bool) -> Iterator[None]:
     """Whatever ends the block, Ctrl-C and SIGTERM included, the process is left as it was; a second one waits."""

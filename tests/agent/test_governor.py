@@ -74,7 +74,15 @@ def test_a_heap_whose_graphs_are_dear_is_seen_often_enough_to_show_a_trend(
 @pytest.mark.parametrize("deep", ["auto", "every", "20"])
 def test_a_large_heap_takes_its_share_of_the_time_and_no_more(deep: str, clock: Clock) -> None:
     done = a_run(clock, f"interval=1,deep={deep}", 7200, census_cost=0.1, deep_cost=0.4)
-    assert done["share"] <= 0.01 + (module.CREDIT_SECONDS + 0.4) / 7200
+    assert done["share"] * module.SIDE_EFFECTS <= 0.01 + 2 * 0.4 / 7200
+
+
+def test_what_is_advanced_is_paid_back_in_half_an_hour(clock: Clock) -> None:
+    short = a_run(clock, "interval=5", 120, census_cost=0.06, deep_cost=0.5)
+    assert short["share"] * 120 > 3.0
+    long = a_run(clock, "interval=5", 1800, census_cost=0.06, deep_cost=0.5)
+    assert long["share"] * module.SIDE_EFFECTS <= 0.0105
+    assert long["deep"] >= 12
 
 
 def test_an_overdrawn_budget_does_not_end_the_graphs_for_ever(clock: Clock) -> None:

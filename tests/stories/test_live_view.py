@@ -108,8 +108,8 @@ def test_a_running_process_is_shown_and_left_as_it_was(
 
 
 def test_enter_shows_the_chain_and_out_keeps_the_run(leaking: subprocess.Popen[bytes], tmp_path: Path) -> None:
-    with opened(tmp_path, "live", leaking.pid, "--interval", 0.3, "--out", tmp_path / "run") as terminal:
-        terminal.shows(CLASS, HOLDER)
+    with opened(tmp_path, "live", leaking.pid, "--interval", 0.3, "-v", "--out", tmp_path / "run") as terminal:
+        terminal.shows(f"attached to process {leaking.pid} (by ", CLASS, HOLDER)
         terminal.types("\r")
         terminal.shows("What keeps", "<local bus>", ".listeners")
         terminal.types("qq")
