@@ -12,6 +12,8 @@ HOLD_SECONDS = 0.002
 class Breath:
     """Called between slices: gives the GIL away when it was held for HOLD_SECONDS, and keeps the longest hold."""
 
+    __slots__ = ("_since", "_stopped", "longest")
+
     def __init__(self, begun, stopped):
         self._since = begun
         self._stopped = stopped
@@ -147,7 +149,7 @@ class Engine:
         limit_bytes = self._ask_system(meta, breathe)
         found = roots.listed(self._package) if deep else []
         hidden = self._hidden()
-        hidden.update((id(meta), id(hidden)))
+        hidden.update((id(meta), id(hidden), id(breathe)))
         hidden.update([root.made for root in found])
         rows = native.take(self.native, deep, hidden, found, limit_bytes)
         held_seconds, memory_bytes = rows.figures()
