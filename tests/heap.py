@@ -41,6 +41,7 @@ class Type:
     del_at: str = ""
     file: str = ""
     is_class: bool = False
+    is_extension: bool = False
     address: int = 0
 
     @property
@@ -259,7 +260,9 @@ class Heap:
 
     # Making objects
 
-    def type(self, name: str, del_at: str = "", file: str = "", is_class: bool = False) -> Type:
+    def type(
+        self, name: str, del_at: str = "", file: str = "", is_class: bool = False, is_extension: bool = False
+    ) -> Type:
         """The type of that name, with what is said of it the first time that something is."""
         kind = self._type_by_name.get(name)
         if kind is None:
@@ -267,6 +270,7 @@ class Heap:
             self._type_by_name[name] = kind
             self._types.append(kind)
         kind.del_at, kind.file = del_at or kind.del_at, file or kind.file
+        kind.is_extension = is_extension or kind.is_extension
         return kind
 
     def redefine(self, name: str) -> Type:

@@ -11,7 +11,8 @@ import numpy as np
 
 from leakhunt import runfolder
 from leakhunt.agent import schema, write
-from leakhunt.agent.walk import OBJECT_COLUMNS, TYPE_COLUMNS
+from leakhunt.agent.type_table import TYPE_COLUMNS
+from leakhunt.agent.walk import OBJECT_COLUMNS
 from leakhunt.snapshot import Snapshot
 
 LEDGER = {
@@ -60,7 +61,7 @@ def type_columns(types: list[Any], strings: write.Strings) -> dict[str, array]:
     def row(kind: Any) -> tuple[int, ...]:
         file, _, line = kind.del_at.rpartition(":")
         flags = schema.TYPE_HAS_DEL * bool(kind.del_at) | schema.TYPE_HEAP * kind.is_heap
-        flags |= schema.TYPE_IS_CLASS * kind.is_class
+        flags |= schema.TYPE_IS_CLASS * kind.is_class | schema.TYPE_EXTENSION * kind.is_extension
         id_of = strings.id_of
         return kind.address, id_of(kind.name), flags, id_of(kind.file), id_of(file), int(line or 0)
 

@@ -4,7 +4,8 @@ import sys
 from time import perf_counter, sleep, time
 
 from . import census, headroom, ledger, listing, native, own, roots, values, write
-from .walk import Types, Walk
+from .type_table import Types
+from .walk import Walk
 
 HOLD_SECONDS = 0.002
 

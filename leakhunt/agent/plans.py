@@ -11,8 +11,6 @@ from _thread import _local as ThreadLocal
 from _weakref import ReferenceType
 from array import array
 
-from . import schema
-
 raw_mro_of = type.__dict__["__mro__"].__get__
 raw_namespace_proxy_of = type.__dict__["__dict__"].__get__
 qualname_of = type.__dict__["__qualname__"].__get__
@@ -296,33 +294,3 @@ def shape_of(kind, plan):
     if any(base is ThreadLocal for base in mro_of(kind)):
         return LOCAL
     return SEQUENCE if kind is list or kind is tuple or kind is set or kind is frozenset else INSTANCE
-
-
-def type_row(kind, strings, modules):
-    """(address, name, flags, file, del_file, del_line) of one class, strings as ids."""
-    flags, del_file, del_line = 0, 0, 0
-    _, entry = lookup(kind, "__del__")
-    if type(entry) is FunctionType:
-        flags |= schema.TYPE_HAS_DEL
-        place, del_line = code_place(entry)
-        del_file = strings.id_of(place)
-    if flags_of(kind) & HEAP_FLAG:
-        flags |= schema.TYPE_HEAP
-    if issubclass(kind, type):
-        flags |= schema.TYPE_IS_CLASS
-    return (
-        id(kind),
-        strings.id_of(class_name(kind)),
-        flags,
-        strings.id_of(module_file(kind, modules)),
-        del_file,
-        del_line,
-    )
-
-
-def module_file(kind, modules):
-    """`__file__` of the module that a class says it is from, or ''."""
-    module = dict.get(modules, class_module(kind))
-    if type(module) is not ModuleType:
-        return ""
-    return text_of(dict.get(generic_getattr(module, "__dict__"), "__file__"))

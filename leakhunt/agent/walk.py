@@ -36,28 +36,6 @@ OBJECT_COLUMNS = (
     ("object.address", "Q"), ("object.type", "I"), ("object.size", "Q"),
     ("object.length", "I"), ("object.refcount", "I"), ("object.flags", "B"),
 )  # fmt: skip
-TYPE_COLUMNS = (
-    ("type.address", "Q"), ("type.name", "I"), ("type.flags", "I"),
-    ("type.file", "I"), ("type.del_file", "I"), ("type.del_line", "I"),
-)  # fmt: skip
-
-
-class Types:
-    """The type table of one snapshot: a Plan and a row for each class met."""
-
-    def __init__(self, strings):
-        self.columns = {name: array(code) for name, code in TYPE_COLUMNS}
-        self._strings = strings
-        self.plan_by_id = {}
-
-    def plan_of(self, kind):
-        plan = self.plan_by_id.get(id(kind))
-        if plan is None:
-            plan = self.plan_by_id[id(kind)] = plans.make(kind, len(self.plan_by_id))
-            row = plans.type_row(kind, self._strings, sys.modules)
-            for column, value in zip(self.columns.values(), row):
-                column.append(value)
-        return plan
 
 
 def size_of(item, plan):

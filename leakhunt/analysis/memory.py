@@ -7,6 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from leakhunt.agent import schema
+
 from . import growth
 from .evidence import GROUP_GAIN_MIN, Evidence
 from .graph import BUFFERS, HeapGraph, Ints
@@ -37,11 +39,10 @@ def have_memory_in_c(graph: HeapGraph, objects: Ints) -> bool:
     What such an object allocates for itself is in no size that Python knows. Of buffers the bytes are counted, but a
     view may be all that keeps the whole array.
     """
-    snapshot = graph.snapshot
-    files = [snapshot.strings[row] for row in snapshot.column("type.file").tolist()]
+    names, flags = graph.snapshot.type_names, graph.snapshot.column("type.flags").tolist()
     may_own = [
-        name in VIEWS or (file.endswith(".so") and name not in BUFFERS)
-        for file, name in zip(files, snapshot.type_names, strict=True)
+        name in VIEWS or (bool(flag & schema.TYPE_EXTENSION) and name not in BUFFERS)
+        for name, flag in zip(names, flags, strict=True)
     ]
     return int(np.array(may_own, dtype=bool)[graph.types[objects]].sum()) >= GROUP_GAIN_MIN
 

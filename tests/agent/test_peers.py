@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from leakhunt.agent import native
+from leakhunt.agent import native, schema
 
 from .target import Target, said
 
@@ -95,3 +95,18 @@ os._exit(0)
         name = heap.type_of(int(address))
         if name not in ("__main__.Session", "__main__.Slots"):  # guppy3 knows sizes of classes of its own accord
             assert heap.rows["size"][row] == size, name
+
+
+def test_classes_of_an_extension_are_known_though_a_package_calls_them_its_own(here: Target) -> None:
+    ran = here.run(
+        """
+import click, numpy
+kept = [numpy.zeros(3), numpy.random.default_rng(), click.Option(["--n"])]
+take(False)
+os._exit(0)
+"""
+    )
+    snapshot = ran.heaps[0].snapshot
+    flags = dict(zip(snapshot.type_names, snapshot.column("type.flags").tolist(), strict=True))
+    names = ("numpy.random._generator.Generator", "click.core.Option")
+    assert [bool(flags[name] & schema.TYPE_EXTENSION) for name in names] == [True, False]

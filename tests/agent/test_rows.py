@@ -505,6 +505,23 @@ def test_a_finalizer_is_placed(target: Target) -> None:
         assert snapshot.column("type.del_line")[row] == DEL_LINE
 
 
+def test_classes_whose_instances_may_have_memory_in_c_are_told_apart(target: Target) -> None:
+    heap, _ = heap_of(
+        target,
+        """
+        import collections, ctypes, datetime
+        class Header(ctypes.Structure): _fields_ = [("size", ctypes.c_int)]
+        class Queue(collections.deque): pass
+        class Order: pass
+        kept = [Header(), Queue(), Order(), datetime.datetime.now()]
+        take()
+        """,
+    )
+    flags = dict(zip(heap.snapshot.type_names, heap.snapshot.column("type.flags").tolist(), strict=True))
+    names = ("__main__.Header", "__main__.Queue", "__main__.Order", "datetime.datetime")
+    assert [bool(flags[name] & schema.TYPE_EXTENSION) for name in names] == [True, False, False, False]
+
+
 def test_a_long_chain_needs_no_stack(target: Target) -> None:
     heap, _ = heap_of(
         target,

@@ -1,0 +1,87 @@
+"""The table of classes of one snapshot: what each is called, where it is from, what its instances may be."""
+
+import os
+import sys
+from array import array
+
+from . import plans, schema
+from .plans import FunctionType, ModuleType, class_module, mro_of
+
+TYPE_COLUMNS = (
+    ("type.address", "Q"), ("type.name", "I"), ("type.flags", "I"),
+    ("type.file", "I"), ("type.del_file", "I"), ("type.del_line", "I"),
+)  # fmt: skip
+STDLIB = os.path.dirname(getattr(os, "__file__", "") or "") + os.sep
+# Modules of the standard library whose objects have memory from a library of C behind them; others tell their size.
+MEMORY_IN_C = frozenset(
+    (
+        "_bz2", "_ctypes", "_dbm", "_gdbm", "_hashlib", "_lzma", "_sqlite3", "_ssl", "_tkinter", "pyexpat", "sqlite3",
+        "zlib",
+    )
+)  # fmt: skip
+
+
+class Types:
+    """The type table of one snapshot: a Plan and a row for each class met."""
+
+    def __init__(self, strings):
+        self.columns = {name: array(code) for name, code in TYPE_COLUMNS}
+        self._strings = strings
+        self._is_extension = {}
+        self.plan_by_id = {}
+
+    def plan_of(self, kind):
+        plan = self.plan_by_id.get(id(kind))
+        if plan is None:
+            plan = self.plan_by_id[id(kind)] = plans.make(kind, len(self.plan_by_id))
+            row = self._row_of(kind)
+            for column, value in zip(self.columns.values(), row):
+                column.append(value)
+        return plan
+
+    def _row_of(self, kind):
+        """(address, name, flags, file, del_file, del_line) of one class, strings as ids."""
+        flags, del_file, del_line = 0, "", 0
+        _, entry = plans.lookup(kind, "__del__")
+        if type(entry) is FunctionType:
+            flags |= schema.TYPE_HAS_DEL
+            del_file, del_line = plans.code_place(entry)
+        if plans.flags_of(kind) & plans.HEAP_FLAG:
+            flags |= schema.TYPE_HEAP
+        if issubclass(kind, type):
+            flags |= schema.TYPE_IS_CLASS
+        if self._may_have_memory_in_c(kind):
+            flags |= schema.TYPE_EXTENSION
+        id_of = self._strings.id_of
+        return id(kind), id_of(plans.class_name(kind)), flags, id_of(file_of(kind)), id_of(del_file), del_line
+
+    def _may_have_memory_in_c(self, kind):
+        """Whether a class, or one that it derives from, is of an extension; each class is looked at once."""
+        for base in mro_of(kind):
+            found = self._is_extension.get(id(base))
+            if found is None:
+                found = self._is_extension[id(base)] = is_of_extension(base)
+            if found:
+                return True
+        return False
+
+
+def is_of_extension(kind):
+    """Whether a class is made by an extension module, one that takes memory from C where it is the interpreter's."""
+    is_static = not plans.flags_of(kind) & plans.HEAP_FLAG
+    name = plans.text_of(plans.module_of(kind)) if is_static else class_module(kind)
+    file = file_of_module(name)
+    is_ours = file.startswith(STDLIB) and "site-packages" not in file
+    return name in MEMORY_IN_C or (bool(file) and not is_ours and (is_static or file.endswith(".so")))
+
+
+def file_of(kind):
+    """`__file__` of the module that a class says it is from, or ''."""
+    return file_of_module(class_module(kind))
+
+
+def file_of_module(name):
+    module = dict.get(sys.modules, name)
+    if type(module) is not ModuleType:
+        return ""
+    return plans.text_of(dict.get(plans.generic_getattr(module, "__dict__"), "__file__"))
