@@ -24,6 +24,7 @@ from leakhunt.analysis.holders import Place
 from leakhunt.analysis.lineage import Lineage
 from leakhunt.analysis.naming import Names
 from leakhunt.analysis.verdicts import Verdict
+from leakhunt.analysis.watching import only_watches
 from leakhunt.findings import Finding
 from leakhunt.snapshot import Snapshot
 
@@ -78,8 +79,8 @@ class Rounds(Evidence):
             return None
         survival = holders.survival(self.lineage, members, 0)
         children = holders.new_children(self.lineage, members, 0)
-        living = holders.weakly_held(self.graph, children)
-        if survival < holders.SURVIVAL_MIN or len(living) >= holders.LIVING * len(children) > 0:
+        reached = holders.reach(self.graph, children, self.is_new)
+        if survival < holders.SURVIVAL_MIN or only_watches(self.graph, children, reached, self.is_new):
             return None
         return Place(
             owner=owner,
@@ -88,7 +89,7 @@ class Rounds(Evidence):
             extents=values,
             trend=growth.trend(self.lineage.seconds, values),
             children=children,
-            reached=holders.reach(self.graph, children, self.is_new),
+            reached=reached,
             survival=survival,
             bound=self._bound(members),
         )

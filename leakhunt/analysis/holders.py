@@ -19,6 +19,7 @@ from .graph import Bools, HeapGraph, Ints, spans
 from .growth import Floats, Trend
 from .lineage import Lineage
 from .naming import Names
+from .watching import only_watches
 
 CANDIDATES_MAX = 4000
 GAIN_MIN = 8
@@ -26,7 +27,6 @@ SURVIVAL_MIN = 0.75
 OVERLAP = 0.8
 LASTING = 0.5
 NEARLY_ALL = 0.8
-LIVING = 0.5
 STEADY_MIN = 0.6
 TRIVIAL = frozenset(f"builtins.{name}" for name in ("NoneType", "bool", "int", "float", "complex", "ellipsis"))
 
@@ -39,7 +39,8 @@ class Place:
     new objects that the children lead to. `survival` is the share of an early cohort of items still there at the
     end (1.0 where nothing was ever taken out), `bound` the limit the container or its owner declares, None without.
     `is_steady`: larger at every one of five graphs or more. `replaced` counts the entries of a mapping whose value
-    is another one now: keys that come back. `share_bytes` is the size of `reached`, objects reached from several
+    is another one now: keys that come back. `bursts` is how often it grew, where it stands still most of the time, else
+    None. `share_bytes` is the size of `reached`, objects reached from several
     places split between them.
     """
 
@@ -56,6 +57,7 @@ class Place:
     replaced: int = 0
     share_bytes: float = 0.0
     also_owned_by: tuple[str, ...] = field(default=())
+    bursts: int | None = None
 
     @property
     def is_bounded(self) -> bool:
@@ -125,8 +127,8 @@ def _place(
     if len(values) < growth.POINTS_MIN:
         seconds, values = _with_exit(lineage, members, seconds, values)
     coarse = growth.trend(seconds, values)
-    if coarse.steady < STEADY_MIN:
-        return None  # at most of the moments it did not grow: another container had this address before
+    if coarse.steady < STEADY_MIN and not (len(members) == 1 and _is_one(lineage, members[0], first)):
+        return None  # another container had this address before
     if len(members) == 1:
         finer = _census_series(lineage.last, members[0], censuses, seconds[0])
         if len(finer[0]) > len(seconds):
@@ -138,8 +140,9 @@ def _place(
     if stayed < SURVIVAL_MIN:
         return None
     children = new_children(lineage, members, first)
-    if len(weakly_held(lineage.last, children)) >= LIVING * len(_telling(lineage.last, children)) > 0:
-        return None  # weak references to the living: what keeps those alive is elsewhere
+    reached = reach(lineage.last, children, is_new)
+    if only_watches(lineage.last, children, reached, is_new):
+        return None  # what keeps those alive is elsewhere
     return Place(
         owner=owner,
         members=tuple(members),
@@ -147,12 +150,23 @@ def _place(
         extents=values,
         trend=found,
         children=children,
-        reached=reach(lineage.last, children, is_new),
+        reached=reached,
         survival=stayed,
         bound=_bound(lineage.last, members),
         is_steady=coarse.points >= growth.POINTS_MIN + 1 and coarse.steady == 1.0,
         replaced=sum(replaced_values(lineage, index, first) for index in members),
+        bursts=round(found.steady * (found.points - 1)) if coarse.steady < STEADY_MIN else None,
     )
+
+
+def _is_one(lineage: Lineage, index: int, first: int) -> bool:
+    """Whether a container is one and the same since snapshot `first`: at each it holds most of what it held before."""
+    for k in range(first, len(lineage.graphs) - 1):
+        before = _items(lineage.graphs[k], int(lineage.present[k, index]))
+        kept = np.isin(_then(lineage, index, k), _then(lineage, index, k + 1))
+        if not len(before) or kept.sum() < SURVIVAL_MIN * len(before):
+            return False
+    return True
 
 
 def _series(lineage: Lineage, members: Iterable[int], first: int) -> tuple[Floats, Floats]:
@@ -338,10 +352,3 @@ def carries(names: Names, outer: Place, inner: Place) -> bool:
     """Whether the containers of `outer` refer to an object whose attributes are those of `inner`."""
     carriers = {names.owner_index(index) for index in inner.members}
     return any(carriers.intersection(names.graph.referents(index).tolist()) for index in outer.members)
-
-
-def weakly_held(graph: HeapGraph, references: Ints) -> Ints:
-    """Living referents of those of `references` that are weak references."""
-    sources, targets = graph.snapshot.column("weak.source"), graph.snapshot.column("weak.target")
-    found = graph.index_of(targets[np.isin(sources, references)].astype(np.uint64))
-    return found[found >= 0]

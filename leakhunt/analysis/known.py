@@ -22,6 +22,7 @@ HARMLESS = {
     "encodings._cache": "one entry per codec (CPython Lib/encodings)",
     "copyreg.dispatch_table": "one entry per class (CPython Lib/copyreg.py)",
     "Engine._compiled_cache": "pruned beyond query_cache_size (docs.sqlalchemy.org, SQL compilation caching)",
+    "sqlite3.Connection.<attribute>": "weak references to cursors, the dead cleared out after 200 (CPython _sqlite)",
     "Mapper._compiled_cache": "pruned at its capacity (github.com/sqlalchemy/sqlalchemy/issues/4560)",
 }
 

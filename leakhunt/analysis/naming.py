@@ -14,6 +14,7 @@ NAMELESS = "builtins.", "collections.", "functools.partial", "itertools."
 BARE = frozenset(("_thread._local", "types.SimpleNamespace"))  # said by their own name, not by their class
 SUSPENDED = frozenset(("builtins.coroutine", "builtins.generator", "builtins.async_generator"))
 CHAIN_MAX = 60
+REFERRERS_MAX = 100
 
 
 @dataclass(frozen=True)
@@ -134,6 +135,8 @@ class Names:
                 tail.insert(0, f"<{label[1:]}>")
                 pending_namespace = step
             elif label.startswith(schema.LABEL_LOCAL):
+                if not tail:
+                    found.extend(self._attributes_that_are(step.target))
                 tail.insert(0, f"<{label[1:]}>")
                 found.append(".".join([self._frame_name(step.source), *tail]))
             elif step.is_attribute:
@@ -159,6 +162,16 @@ class Names:
                 found.append(root.label)
         return list(dict.fromkeys(found))
 
+    def _attributes_that_are(self, index: int) -> list[str]:
+        """Attributes of instances that refer to `index` as well: what a local variable is called tells less."""
+        found = []
+        for edge in self.graph.referrer_edges(index)[:REFERRERS_MAX].tolist():
+            label, source = self.graph.label(edge), int(self.graph.sources[edge])
+            owner = int(self._parents[source]) if self._is_namespace(source) else source
+            if label.startswith(schema.LABEL_ATTRIBUTE) and self._is_instance(owner) and not self._is_bare(owner):
+                found.append(self.class_of(owner) + label)
+        return found
+
     def _is_instance(self, index: int) -> bool:
         """Whether the object is of a class made in Python, that is no container: what it refers to are attributes."""
         flags = int(self.graph.snapshot.column("type.flags")[self.graph.types[index]])
@@ -169,7 +182,7 @@ class Names:
 
     def _is_c(self, index: int) -> bool:
         return self.graph.type_name(index).startswith(
-            (*NAMELESS, "functools.", "_asyncio.", "_contextvars.", "_weakref")
+            (*NAMELESS, "functools.", "_asyncio.", "_contextvars.", "_weakref", "_queue.")
         )
 
     def _is_bare(self, index: int) -> bool:

@@ -13,6 +13,7 @@ from .holders import limit_of, reach
 from .naming import Names
 from .telling import ATOMS, GLUE, is_context_name
 from .verdicts import Verdict, confidence
+from .watching import only_watches
 
 COVERED = 0.5
 EXPLAINED = 0.5
@@ -126,6 +127,9 @@ def _class_verdict(evidence: Evidence, frontier: Frontier, rows: list[tuple[str,
         owner = "current contextvars.Context of a thread"
         advice = "A ContextVar made per request is never freed: make it once, at module level."
     if limit_of(graph, holder) is not None or evidence.known.is_harmless(owner):
+        return []
+    below = graph.referents(holder).astype(np.int64)
+    if only_watches(graph, below, reach(graph, below, evidence.is_new), evidence.is_new):
         return []
     trend = evidence.classes[name].trend
     reached = reach(graph, np.concatenate([objects for _, objects in rows]), evidence.is_new)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from . import finalizers
@@ -13,6 +15,10 @@ from .verdicts import Verdict, confidence
 
 KEPT_INSTANCES_MIN = 5
 RECURRING, SLOWING = 0.1, 0.9
+BURSTS_MIN = 4  # fewer say as little as fewer points of a series
+FEW_BURSTS = 0.7
+LOCK_STEP = 1.25
+INDEX_WEIGHT = 4.0
 
 
 def growing_holders(evidence: Evidence) -> list[Verdict]:
@@ -29,7 +35,33 @@ def growing_holders(evidence: Evidence) -> list[Verdict]:
         if not follows_its_class(evidence, type_name, place):
             continue
         found.append(_holder_verdict(evidence, place, type_name))
-    return found
+    return _without_indexes(evidence, found)
+
+
+def _without_indexes(evidence: Evidence, verdicts: list[Verdict]) -> list[Verdict]:
+    """A registry and its indexes are one leak, named by the container whose class tells most.
+
+    An index is another container of the same object, that grows in lock-step and holds only atoms or tuples of them. It
+    is a leak of its own where it is what takes the memory.
+    """
+    kept = [verdict for verdict in verdicts if verdict.type not in GLUE and verdict.type not in ATOMS]
+    for index in (verdict for verdict in verdicts if verdict.type in GLUE or verdict.type in ATOMS):
+        carrier = evidence.names.owner_index(index.holder)
+        if carrier >= 0 and evidence.graph.type_name(carrier) == "builtins.module":
+            carrier = -1  # what a module has in common is no more than a file
+        for number, registry in enumerate(kept):
+            pace = index.trend.gain / max(registry.trend.gain, 1.0)
+            if (
+                carrier >= 0
+                and evidence.names.owner_index(registry.holder) == carrier
+                and 1 / LOCK_STEP <= pace <= LOCK_STEP
+                and index.weight <= INDEX_WEIGHT * registry.weight
+            ):
+                kept[number] = replace(registry, also_owned_by=(*registry.also_owned_by, index.owner or ""))
+                break
+        else:
+            kept.append(index)
+    return kept
 
 
 def kept_instances(evidence: Evidence, place: Place) -> str:
@@ -70,6 +102,8 @@ def _holder_verdict(evidence: Evidence, place: Place, type_name: str) -> Verdict
     sure = confidence(place.trend, certainty=0.88) if place.is_bounded else confidence(place.trend, place.survival)
     if place.replaced >= RECURRING * place.trend.gain and place.trend.later_share < SLOWING:
         sure = round(sure - 0.25, 2)  # keys come back, and fewer new ones come: it fills up to the number of keys
+    if place.bursts is not None and place.bursts < BURSTS_MIN:
+        sure = min(sure, FEW_BURSTS)
     gained = f"{place.trend.gain:,.0f} more items in {place.seconds[-1] - place.seconds[0]:.0f} s"
     reason = f"{gained}, {survival_words(place.survival)}, in {container_words(evidence, place)}"
     known = evidence.known.advice_for(place.owner)

@@ -7,9 +7,10 @@ import numpy as np
 from .evidence import Evidence, Group
 from .graph import Ints
 from .growth import theil_sen
-from .holders import reach, weakly_held
+from .holders import reach
 from .telling import is_context_name, telling_class
 from .verdicts import Verdict, confidence
+from .watching import weakly_held
 
 COVERED = 0.5
 FAITHFUL_MIN = 0.9

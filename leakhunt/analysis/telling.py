@@ -20,7 +20,7 @@ GLUE = frozenset(
     )
 ) | {
     "collections.OrderedDict", "collections.deque", "collections.defaultdict", "functools.partial",
-    "functools._lru_list_elem",
+    "functools._lru_list_elem", "_contextvars.Context", "builtins.Context",
 }  # fmt: skip
 UNWRAP_MAX = 6
 MAJORITY = 0.4

@@ -203,6 +203,56 @@ def test_weak_references_to_the_dead_that_pile_up_are_a_place() -> None:
     assert list(places(heap.live(serve))) == ["shop.WATCHED"]
 
 
+def test_many_weak_references_to_one_object_are_a_place() -> None:
+    # module shop -> WATCHED -> weakref ~> Shop, weakref ~> Shop, …   (with a callback, each is an object of its own)
+    heap = Heap()
+    watched, shop = heap.list(), heap.instance("shop.Shop")
+    heap.module("shop", WATCHED=watched, SHOP=shop)
+
+    def serve(k: int) -> None:
+        watched.extend(heap.weakref(shop) for _ in range(10))
+
+    assert list(places(heap.live(serve))) == ["shop.WATCHED"]
+
+
+@pytest.mark.parametrize("keeps", [False, True])
+def test_the_registry_of_finalizers_is_a_place_where_it_keeps_its_objects(keeps: bool) -> None:
+    # weakref.finalize -> _registry -> finalize: _Info .weakref ~> Pool, .args -> tuple (-> Pool);   C -> list -> Pool
+    heap = Heap()
+    registry, pools = heap.dict(), heap.hold_by_c(heap.list())
+    heap.module("weakref", finalize=heap.class_("weakref.finalize", "weakref.py", 1, _registry=registry))
+
+    def serve(k: int) -> None:
+        for _ in range(10):
+            pool = heap.instance("shop.Pool")
+            if not keeps:
+                pools.append(pool)
+            args = heap.list([pool] if keeps else [heap.instance("shop.Queue")])
+            entry = heap.instance("weakref.finalize._Info", weakref=heap.weakref(pool), args=args)
+            registry[heap.instance("weakref.finalize")] = entry
+
+    assert ("weakref.finalize._registry" in places(heap.live(serve))) == keeps
+
+
+@pytest.mark.parametrize("keeps", [False, True])
+def test_a_mapping_of_weak_keys_is_a_place_where_its_values_keep_them(keeps: bool) -> None:
+    # module shop -> STATE -> weakref ~> Order: State (-> Order);   module shop -> ORDERS -> Order
+    heap = Heap()
+    state, orders = heap.dict(), heap.list()
+    heap.module("shop", STATE=state, ORDERS=orders)
+
+    def serve(k: int) -> None:
+        for _ in range(10):
+            order = heap.instance("shop.Order", data=heap.bytes(2000))
+            if keeps:
+                state[heap.weakref(order)] = heap.instance("shop.State", order=order)
+            else:
+                orders.append(order)
+                state[heap.weakref(order)] = heap.instance("shop.State")
+
+    assert list(places(heap.live(serve))) == (["shop.STATE"] if keeps else ["shop.ORDERS"])
+
+
 def test_what_two_places_reach_is_shared_between_them() -> None:
     # module shop -> A -> Common, Own…;   module shop -> B -> Common, Other…
     heap = Heap()

@@ -107,6 +107,14 @@ def test_a_default_argument_is_named_by_its_function(heap: Heap) -> None:
     assert path(heap, seen) == ("module shop", ".track", "<variable seen>", "[*]")
 
 
+def test_what_a_local_variable_and_an_attribute_refer_to_is_named_by_the_attribute(heap: Heap) -> None:
+    # frame work @queue -> list   and   module shop -> POOL -> Pool .queue -> list
+    queue = heap.list()
+    heap.frame("shop.work", "Thread-1", queue=queue)
+    heap.module("shop", POOL=heap.instance("shop.Pool", pending=queue))
+    assert owners(heap, queue)[:2] == ["shop.Pool.pending", "shop.work.<queue>"]
+
+
 def test_a_local_variable_is_named_by_its_function_without_the_thread(heap: Heap) -> None:
     # frame shop.main -> <history>
     history = heap.list()

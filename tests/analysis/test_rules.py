@@ -33,6 +33,70 @@ def test_a_registry_that_is_never_pruned_leaks() -> None:
     assert told(heap.live(serve)) == [("python-leak", "shop.Session", "shop.SESSIONS")]
 
 
+@pytest.mark.parametrize(("every", "leaks"), [(4, True), (9, False)], ids=["six bursts", "two bursts"])
+def test_a_job_that_comes_now_and_then_and_leaves_all_of_it_leaks(every: int, leaks: bool) -> None:
+    heap = Heap()
+    ledger = heap.list([heap.instance("shop.Invoice")])
+    heap.module("shop", LEDGER=ledger)
+
+    def serve(k: int) -> None:
+        if k % every == every - 1:
+            ledger.extend(heap.instance("shop.Invoice") for _ in range(40))
+
+    expected = [("python-leak", "shop.Invoice", "shop.LEDGER")] if leaks else []
+    assert told(heap.live(serve, moments=28)) == expected
+
+
+@REUSE
+def test_a_job_whose_batch_goes_when_the_next_one_comes_does_not(reuse: bool) -> None:
+    heap = Heap(reuse)
+    shop = heap.instance("shop.Shop", batch=heap.list())
+    heap.module("shop", SHOP=shop)
+
+    def serve(k: int) -> None:
+        if k % 4 == 3:
+            shop.batch = heap.list([heap.instance("shop.Invoice") for _ in range(40 + 4 * k)])
+
+    assert told(heap.live(serve, moments=28)) == []
+
+
+# module shop -> SIGNAL -> Signal .receivers -> int: Handler;   .by_sender -> int: tuple
+@pytest.mark.parametrize(
+    ("index_bytes", "expected"),
+    [
+        (50, [("shop.Handler", "shop.Signal.receivers")]),
+        (5000, [("builtins.tuple", "shop.Signal.by_sender"), ("shop.Handler", "shop.Signal.receivers")]),
+    ],
+    ids=["light", "heavy"],
+)
+def test_a_registry_and_its_index_are_one_leak_unless_the_index_is_what_takes_the_memory(
+    index_bytes: int, expected: list[tuple[str, str]]
+) -> None:
+    heap = Heap()
+    receivers, by_sender = heap.dict(), heap.dict()
+    heap.module("shop", SIGNAL=heap.instance("shop.Signal", receivers=receivers, by_sender=by_sender))
+
+    def serve(k: int) -> None:
+        for _ in range(10):
+            receivers[heap.instance("builtins.int")] = heap.instance("shop.Handler", size=60)
+            by_sender[heap.instance("builtins.int")] = heap.instance("builtins.tuple", size=index_bytes)
+
+    assert [(kind, owner) for _, kind, owner in told(heap.live(serve))] == expected
+
+
+def test_registries_of_two_modules_are_two_leaks() -> None:
+    heap = Heap()
+    receivers, names = heap.dict(), heap.dict()
+    heap.module("shop", RECEIVERS=receivers, NAMES=names)
+
+    def serve(k: int) -> None:
+        for _ in range(10):
+            receivers[heap.instance("builtins.int")] = heap.instance("shop.Handler", size=60)
+            names[heap.instance("builtins.int")] = heap.instance("builtins.tuple", size=60)
+
+    assert {owner for _, _, owner in told(heap.live(serve))} == {"shop.RECEIVERS", "shop.NAMES"}
+
+
 @pytest.mark.parametrize(("at_exit", "leaks"), [(10, True), (0, False), (-30, False)])
 def test_of_a_run_with_few_graphs_the_one_at_exit_counts_where_it_has_more(at_exit: int, leaks: bool) -> None:
     heap = Heap()

@@ -23,6 +23,7 @@ def told(make: Callable[[Heap], Thing], kept: tuple[str, ...] = ()) -> str:
     return telling_class(graph, np.unique(graph.referents(holder)).astype(np.int64), within)
 
 
+CONTEXT = "_contextvars.Context"
 CASES = {
     "an instance": (lambda h: h.instance("shop.Order"), "shop.Order"),
     "an instance in a tuple": (lambda h: h.tuple([h.instance("shop.Order"), h.string()]), "shop.Order"),
@@ -30,6 +31,11 @@ CASES = {
     "a bound method": (lambda h: h.instance("builtins.method", __self__=h.instance("shop.View")), "shop.View"),
     "a closure": (lambda h: h.function("shop.f", closure={"request": h.instance("shop.Request")}), "shop.Request"),
     "a partial": (lambda h: h.instance("functools.partial", args=h.tuple([h.instance("shop.Job")])), "shop.Job"),
+    "a callback and its context": (
+        lambda h: h.tuple([h.function("shop.f", closure={"r": h.instance("shop.Request")}), h.instance(CONTEXT)]),
+        "shop.Request",
+    ),
+    "a context": (lambda h: h.instance(CONTEXT), CONTEXT),
     "strings": (lambda h: h.string(), "builtins.str"),
     "a class": (lambda h: h.class_("shop.Made"), "builtins.type"),
     "a dict of strings": (lambda h: h.dict({1: h.string()}), "builtins.dict"),

@@ -1,0 +1,40 @@
+"""What a place gained that keeps nothing alive: weak references, each to an object that something else holds."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .graph import WEAK, Bools, HeapGraph, Ints
+from .telling import unwrap
+
+LIVING = 0.5
+FINALIZER, FINALIZER_ENTRY = "weakref.finalize", "weakref.finalize._Info"
+
+
+def only_watches(graph: HeapGraph, children: Ints, reached: Ints, is_new: Bools) -> bool:
+    """Whether half or more of what is behind `children` are weak references to living objects, each to another.
+
+    There are as many of them as of those objects, whose own holders are judged. Not so where many watch one object, or
+    where what the place gained (`reached`) is what keeps them alive, as values of a WeakKeyDictionary may their keys.
+    """
+    leaves = [i for i in unwrap(graph, children, is_new) if graph.type_name(i) != FINALIZER]
+    watched = np.unique(weakly_held(graph, _references(graph, leaves)))
+    return len(np.setdiff1d(watched, reached, assume_unique=True)) >= LIVING * len(leaves) > 0
+
+
+def _references(graph: HeapGraph, leaves: list[int]) -> Ints:
+    """The weak references among `leaves`, and those by which a `weakref.finalize` knows its object."""
+    found: list[int] = []
+    for index in leaves:
+        if graph.type_name(index) == FINALIZER_ENTRY:
+            found.extend(i for i in graph.referents(index).tolist() if graph.type_name(i) in WEAK)
+        elif graph.type_name(index) in WEAK:
+            found.append(index)
+    return np.array(found, dtype=np.int64)
+
+
+def weakly_held(graph: HeapGraph, references: Ints) -> Ints:
+    """Living referents of those of `references` that are weak references."""
+    sources, targets = graph.snapshot.column("weak.source"), graph.snapshot.column("weak.target")
+    found = graph.index_of(targets[np.isin(sources, references)].astype(np.uint64))
+    return found[found >= 0]
