@@ -80,7 +80,7 @@ class Rounds(Evidence):
         survival = holders.survival(self.lineage, members, 0)
         children = holders.new_children(self.lineage, members, 0)
         reached = holders.reach(self.graph, children, self.is_new)
-        if survival < holders.SURVIVAL_MIN or only_watches(self.graph, children, reached, self.is_new):
+        if survival < holders.SURVIVAL_MIN or only_watches(self.graph, children, reached, self.is_new, len(members)):
             return None
         return Place(
             owner=owner,

@@ -141,7 +141,7 @@ def _place(
         return None
     children = new_children(lineage, members, first)
     reached = reach(lineage.last, children, is_new)
-    if only_watches(lineage.last, children, reached, is_new):
+    if only_watches(lineage.last, children, reached, is_new, len(members)):
         return None  # what keeps those alive is elsewhere
     return Place(
         owner=owner,

@@ -11,7 +11,7 @@ from .evidence import Evidence
 from .graph import Indexes
 from .holders import Place
 from .telling import ATOMS, GLUE, function_name, telling_class
-from .verdicts import Verdict, confidence
+from .verdicts import TIMELESS, Verdict, confidence
 
 KEPT_INSTANCES_MIN = 5
 RECURRING, SLOWING = 0.1, 0.9
@@ -102,8 +102,6 @@ def _holder_verdict(evidence: Evidence, place: Place, type_name: str) -> Verdict
     sure = confidence(place.trend, certainty=0.88) if place.is_bounded else confidence(place.trend, place.survival)
     if place.replaced >= RECURRING * place.trend.gain and place.trend.later_share < SLOWING:
         sure = round(sure - 0.25, 2)  # keys come back, and fewer new ones come: it fills up to the number of keys
-    if place.bursts is not None and place.bursts < BURSTS_MIN:
-        sure = min(sure, FEW_BURSTS)
     gained = f"{place.trend.gain:,.0f} more items in {place.seconds[-1] - place.seconds[0]:.0f} s"
     reason = f"{gained}, {survival_words(place.survival)}, in {container_words(evidence, place)}"
     known = evidence.known.advice_for(place.owner)
@@ -131,6 +129,8 @@ def _holder_verdict(evidence: Evidence, place: Place, type_name: str) -> Verdict
         )
     if owner == "atexit":
         owner = "atexit callback table"
+    if place.bursts is not None and place.bursts < BURSTS_MIN and kind not in TIMELESS:
+        sure = min(sure, FEW_BURSTS)
     name = function_name(graph, place.children)
     if name and type_name == "builtins.function":
         reason += f"; they are {name}"

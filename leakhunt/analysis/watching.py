@@ -11,15 +11,16 @@ LIVING = 0.5
 FINALIZER, FINALIZER_ENTRY = "weakref.finalize", "weakref.finalize._Info"
 
 
-def only_watches(graph: HeapGraph, children: Ints, reached: Ints, is_new: Bools) -> bool:
+def only_watches(graph: HeapGraph, children: Ints, reached: Ints, is_new: Bools, members: int = 1) -> bool:
     """Whether half or more of what is behind `children` are weak references to living objects, each to another.
 
+    `children` are of so many `members`, each of which may watch the same objects (ABCs, one and all their subclasses).
     There are as many of them as of those objects, whose own holders are judged. Not so where many watch one object, or
     where what the place gained (`reached`) is what keeps them alive, as values of a WeakKeyDictionary may their keys.
     """
     leaves = [i for i in unwrap(graph, children, is_new) if graph.type_name(i) != FINALIZER]
     watched = np.unique(weakly_held(graph, _references(graph, leaves)))
-    return len(np.setdiff1d(watched, reached, assume_unique=True)) >= LIVING * len(leaves) > 0
+    return members * len(np.setdiff1d(watched, reached, assume_unique=True)) >= LIVING * len(leaves) > 0
 
 
 def _references(graph: HeapGraph, leaves: list[int]) -> Ints:
