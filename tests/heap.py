@@ -41,7 +41,7 @@ class Type:
     del_at: str = ""
     file: str = ""
     is_class: bool = False
-    is_extension: bool = False
+    flags: int = 0
     address: int = 0
 
     @property
@@ -260,17 +260,15 @@ class Heap:
 
     # Making objects
 
-    def type(
-        self, name: str, del_at: str = "", file: str = "", is_class: bool = False, is_extension: bool = False
-    ) -> Type:
-        """The type of that name, with what is said of it the first time that something is."""
+    def type(self, name: str, del_at: str = "", file: str = "", is_class: bool = False, flags: int = 0) -> Type:
+        """The type of that name, with what is said of it the first time that something is. `flags`: TYPE_* bits."""
         kind = self._type_by_name.get(name)
         if kind is None:
             kind = Type(name, is_class=is_class or name == "builtins.type", address=self._new_address(0))
             self._type_by_name[name] = kind
             self._types.append(kind)
         kind.del_at, kind.file = del_at or kind.del_at, file or kind.file
-        kind.is_extension = is_extension or kind.is_extension
+        kind.flags |= flags
         return kind
 
     def redefine(self, name: str) -> Type:

@@ -61,7 +61,7 @@ def type_columns(types: list[Any], strings: write.Strings) -> dict[str, array]:
     def row(kind: Any) -> tuple[int, ...]:
         file, _, line = kind.del_at.rpartition(":")
         flags = schema.TYPE_HAS_DEL * bool(kind.del_at) | schema.TYPE_HEAP * kind.is_heap
-        flags |= schema.TYPE_IS_CLASS * kind.is_class | schema.TYPE_EXTENSION * kind.is_extension
+        flags |= schema.TYPE_IS_CLASS * kind.is_class | kind.flags
         id_of = strings.id_of
         return kind.address, id_of(kind.name), flags, id_of(kind.file), id_of(file), int(line or 0)
 

@@ -27,7 +27,7 @@ class Types:
     def __init__(self, strings):
         self.columns = {name: array(code) for name, code in TYPE_COLUMNS}
         self._strings = strings
-        self._is_extension = {}
+        self._inherited = {}
         self.plan_by_id = {}
 
     def plan_of(self, kind):
@@ -50,20 +50,20 @@ class Types:
             flags |= schema.TYPE_HEAP
         if issubclass(kind, type):
             flags |= schema.TYPE_IS_CLASS
-        if self._may_have_memory_in_c(kind):
-            flags |= schema.TYPE_EXTENSION
+        for base in mro_of(kind):
+            flags |= self._inherited_from(base)
         id_of = self._strings.id_of
         return id(kind), id_of(plans.class_name(kind)), flags, id_of(file_of(kind)), id_of(del_file), del_line
 
-    def _may_have_memory_in_c(self, kind):
-        """Whether a class, or one that it derives from, is of an extension; each class is looked at once."""
-        for base in mro_of(kind):
-            found = self._is_extension.get(id(base))
-            if found is None:
-                found = self._is_extension[id(base)] = is_of_extension(base)
-            if found:
-                return True
-        return False
+    def _inherited_from(self, base):
+        """TYPE_* bits that a class gives to all that derive from it; each class is looked at once."""
+        flags = self._inherited.get(id(base))
+        if flags is None:
+            flags = schema.TYPE_EXTENSION if is_of_extension(base) else 0
+            if flags and plans.text_of(plans.qualname_of(base)) == "greenlet":
+                flags |= schema.TYPE_GREENLET
+            self._inherited[id(base)] = flags
+        return flags
 
 
 def is_of_extension(kind):

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+
+from leakhunt.agent import schema
 
 from .evidence import Evidence, Group
 from .graph import Ints
@@ -15,6 +19,8 @@ from .watching import weakly_held
 COVERED = 0.5
 FAITHFUL_MIN = 0.9
 ATEXIT_SLACK = 0.25
+GREENLETS_MIN = 8
+MAYBE_ON_A_STACK = 0.7
 
 
 def held_from_outside(evidence: Evidence) -> list[Verdict]:
@@ -26,6 +32,7 @@ def held_from_outside(evidence: Evidence) -> list[Verdict]:
     for place in evidence.places:
         taken[place.reached] = True
     callbacks_rate = theil_sen(evidence.seconds, evidence.ledger("atexit_callbacks"))
+    stacks = _new_greenlets(evidence) >= GREENLETS_MIN
     for group in evidence.outside:
         if is_context_name(group.type) or evidence.group_survival(group) < FAITHFUL_MIN:
             continue
@@ -34,8 +41,23 @@ def held_from_outside(evidence: Evidence) -> list[Verdict]:
         reached = reach(graph, group.objects, evidence.is_new)
         if len(reached) and taken[reached].mean() <= COVERED:
             taken[reached] = True
-            found.append(_outside_verdict(evidence, group, reached, callbacks_rate))
+            verdict = _outside_verdict(evidence, group, reached, callbacks_rate)
+            found.append(_maybe_on_a_stack(verdict) if stacks and verdict.kind == "refcount-leak" else verdict)
     return found
+
+
+def _new_greenlets(evidence: Evidence) -> int:
+    flags = evidence.graph.snapshot.column("type.flags")[evidence.graph.types]
+    return int(((flags & schema.TYPE_GREENLET > 0) & evidence.is_new).sum())
+
+
+def _maybe_on_a_stack(verdict: Verdict) -> Verdict:
+    """Less sure, where many greenlets wait: what their functions have in hand is found nowhere in the heap."""
+    return replace(
+        verdict,
+        confidence=min(verdict.confidence, MAYBE_ON_A_STACK),
+        reason=f"{verdict.reason}, unless greenlets that wait have them on their stacks",
+    )
 
 
 def _outside_verdict(evidence: Evidence, group: Group, reached: Ints, callbacks_rate: float) -> Verdict:

@@ -38,10 +38,21 @@ def telling_class(graph: HeapGraph, children: Ints, within: Bools) -> str:
         wrappers = sum(n for kind, n in direct.items() if kind not in ATOMS) or 1
         if number >= UNWRAPPED_SHARE * wrappers:
             return name
+        metaclass, number = _metaclass(graph, unwrapped, within)
+        if number >= UNWRAPPED_SHARE * wrappers:
+            return metaclass
     solid = [(name, number) for name, number in direct.most_common() if name not in ATOMS]
     if solid and solid[0][1] >= MAJORITY * max(n for _, n in direct.most_common()):
         return solid[0][0]
     return _heaviest(graph, children)
+
+
+def _metaclass(graph: HeapGraph, objects: list[int], within: Bools) -> tuple[str, int]:
+    """Of objects whose classes are new themselves, each another: what most of these classes are, and how many."""
+    addresses = graph.snapshot.column("type.address")[graph.types[objects]]
+    classes = np.unique(graph.index_of(addresses))
+    made = Counter(graph.type_name(i) for i in classes[classes >= 0].tolist() if within[i])
+    return made.most_common(1)[0] if made else ("", 0)
 
 
 def unwrap(graph: HeapGraph, children: Ints, within: Bools) -> list[int]:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from heap import Heap
 
+from leakhunt.agent import schema
 from leakhunt.pipeline import SURE_AT
 
 from .judging import accused
@@ -126,7 +127,7 @@ def test_memory_that_leaked_objects_of_an_extension_may_have_is_less_sure_than_t
     kind: str, is_extension: bool, is_doubted: bool
 ) -> None:
     heap = Heap()
-    heap.type(kind, is_extension=is_extension)
+    heap.type(kind, flags=schema.TYPE_EXTENSION * is_extension)
     thumbnails, figures = heap.list(), ledger(resident=2 * STEPS, in_use=2 * STEPS)
     heap.module("shop", THUMBNAILS=thumbnails)
 

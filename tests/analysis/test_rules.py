@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from heap import Heap, Thing
 
+from leakhunt.agent import schema
 from leakhunt.snapshot import Snapshot
 
 from .judging import accused, told
@@ -819,6 +820,24 @@ def test_objects_that_c_code_never_gives_back_are_a_refcount_leak() -> None:
 
     verdicts = accused(heap.live(serve))
     assert [(v.kind, v.type, v.owner) for v in verdicts] == [("refcount-leak", "shop.Token", None)]
+
+
+@pytest.mark.parametrize(
+    ("flags", "kinds"), [(schema.TYPE_GREENLET, ["python-leak"]), (0, ["python-leak", "refcount-leak"])]
+)
+def test_what_waiting_greenlets_may_have_on_their_stacks_is_not_accused(flags: int, kinds: list[str]) -> None:
+    # module shop -> WAITING -> Task, Task, …   and, on the stack of each, Token
+    heap = Heap()
+    heap.type("shop.Task", flags=flags)
+    waiting = heap.list()
+    heap.module("shop", WAITING=waiting)
+
+    def serve(k: int) -> None:
+        for _ in range(10):
+            waiting.append(heap.instance("shop.Task"))
+            heap.hold_by_c(heap.instance("shop.Token"))
+
+    assert sorted(kind for kind, _, _ in told(heap.live(serve))) == kinds
 
 
 def test_a_constant_number_that_c_code_holds_is_none() -> None:

@@ -23,6 +23,12 @@ def told(make: Callable[[Heap], Thing], kept: tuple[str, ...] = ()) -> str:
     return telling_class(graph, np.unique(graph.referents(holder)).astype(np.int64), within)
 
 
+def made_for_it(heap: Heap) -> Thing:
+    name = f"shop.Model{len(heap._things)}"
+    heap.hold_by_c(heap.class_(name))
+    return heap.instance(name)
+
+
 CONTEXT = "_contextvars.Context"
 CASES = {
     "an instance": (lambda h: h.instance("shop.Order"), "shop.Order"),
@@ -38,6 +44,7 @@ CASES = {
     "a context": (lambda h: h.instance(CONTEXT), CONTEXT),
     "strings": (lambda h: h.string(), "builtins.str"),
     "a class": (lambda h: h.class_("shop.Made"), "builtins.type"),
+    "an instance of a class made for it": (made_for_it, "builtins.type"),
     "a dict of strings": (lambda h: h.dict({1: h.string()}), "builtins.dict"),
     "a wrapper with more below": (lambda h: h.instance("shop.Node", next=h.instance("shop.Payload")), "shop.Node"),
 }
