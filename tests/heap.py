@@ -391,6 +391,10 @@ class Heap:
         """The function returns."""
         self._roots = [root for root in self._roots if root[0] is not frame]
 
+    def refer(self, thing: Thing, *others: Thing) -> None:
+        """`thing` refers to `others`, and to nothing else without a name."""
+        thing._others = [(other, "") for other in others]
+
     def hold_by_c(self, thing: Thing, count: int = 1) -> Thing:
         """C code takes references to `thing`; a negative count gives them back."""
         thing._held_by_c += count

@@ -12,6 +12,8 @@ from .graph import BUFFERS, HeapGraph
 from .naming import Names
 from .verdicts import Verdict, confidence
 
+Buffers = dict[tuple[str, str], tuple[int, int]]
+
 LARGE_BYTES = 16_384
 GAIN_MIN_BYTES = 65_536
 LARGEST = 200
@@ -24,10 +26,12 @@ def growing_buffers(evidence: Evidence) -> list[Verdict]:
     moments = [large_buffers(graph) for graph in evidence.lineage.graphs[evidence.first :]]
     seconds = evidence.lineage.seconds[evidence.first :]
     found = []
-    for place, (_, index) in moments[-1].items():
-        values = np.array([moment.get(place, (0, -1))[0] for moment in moments], dtype=float)
-        trend = growth.trend(seconds, values)
+    for seen_last, (_, index) in moments[-1].items():
+        place = _named(seen_last, moments)
         owner, type_name = place
+        either = [moment.get(place) or moment.get(_unnamed(place), (0, -1)) for moment in moments]
+        values = np.array([size for size, _ in either], dtype=float)
+        trend = growth.trend(seconds, values)
         is_growth = trend.is_growth and trend.gain >= GAIN_MIN_BYTES and trend.steady >= 1.0
         if not is_growth or evidence.known.is_harmless(owner):
             continue
@@ -52,7 +56,20 @@ def growing_buffers(evidence: Evidence) -> list[Verdict]:
     return found
 
 
-def large_buffers(graph: HeapGraph) -> dict[tuple[str, str], tuple[int, int]]:
+def _unnamed(place: tuple[str, str]) -> tuple[str, str]:
+    """The place as it is called where the attribute was given another buffer before the snapshot could name it."""
+    return f"{place[0].rpartition('.')[0]}.<attribute>", place[1]
+
+
+def _named(place: tuple[str, str], moments: list[Buffers]) -> tuple[str, str]:
+    """The one attribute that an unnamed one was at other moments, if it is one."""
+    if place != _unnamed(place):
+        return place
+    names = {other for moment in moments for other in moment if _unnamed(other) == place} - {place}
+    return names.pop() if len(names) == 1 else place
+
+
+def large_buffers(graph: HeapGraph) -> Buffers:
     """(size, index) by (owner's name, class) of the largest buffers, where the name has one of the class only."""
     names = Names(graph)
     is_buffer = np.array([name in BUFFERS for name in graph.snapshot.type_names], dtype=bool)[graph.types]

@@ -15,7 +15,7 @@ from .verdicts import TIMELESS, Verdict, confidence
 
 KEPT_INSTANCES_MIN = 5
 RECURRING, SLOWING = 0.1, 0.9
-BURSTS_MIN = 4  # fewer say as little as fewer points of a series
+BURSTS_MIN = 6  # tables that are loaded when first asked for come in bursts, too: fewer of them tell nothing
 FEW_BURSTS = 0.7
 LOCK_STEP = 1.25
 INDEX_WEIGHT = 4.0

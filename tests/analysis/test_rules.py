@@ -473,6 +473,20 @@ def test_one_string_that_is_added_to_leaks() -> None:
     assert [(kind, name) for kind, name, _ in told(heap.live(serve))] == [("python-leak", "builtins.str")]
 
 
+@pytest.mark.parametrize("last_is_named", [True, False])
+def test_it_is_the_same_string_where_it_was_replaced_before_it_could_be_named(last_is_named: bool) -> None:
+    heap = Heap()
+    state = heap.instance("shop.State")
+    heap.module("shop", STATE=state)
+
+    def serve(k: int) -> None:
+        text, is_named = heap.string(1_000_000 * (k + 1)), k % 3 == (2 if last_is_named else 0)
+        state.log = text if is_named else heap.string()
+        heap.refer(state, *([] if is_named else [text]))
+
+    assert told(heap.live(serve)) == [("python-leak", "builtins.str", "shop.State.log")]
+
+
 def test_counters_by_ever_new_names_leak_their_names() -> None:
     # module metrics -> COUNTS -> str: 1
     heap = Heap()
