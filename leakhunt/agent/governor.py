@@ -10,8 +10,8 @@ CREDIT_GRAPHS = 4.5  # … or as much as four graphs take, the censuses between 
 CREDIT_SECONDS_MAX = 6.0  # … if that is not more than this
 CREDIT_AT_ONCE = 0.25  # of that, what graphs may take at the very beginning; the rest comes in time, so that none is …
 CREDIT_INTERVALS = 24.0  # … spent before a run has lasted long enough to be judged
-REPAYMENT = 1 / 6  # of the budget, until what was spent beyond it is paid back: after half an hour at 3 s and 1 %
-SIDE_EFFECTS = 1.15  # seconds that the program loses for one of the agent: caches, the GIL (benchmarks/slowdown.py)
+REPAYMENT = 1 / 6  # of the budget, until what was spent beyond it is paid back: 35 minutes at 3 s and 1 %
+SIDE_EFFECTS = 1.3  # seconds that the program loses for one of the agent: caches, the GIL (benchmarks/slowdown.py)
 CENSUS_SHARE = 0.5  # of the budget for censuses once it is overdrawn: the rest pays the debt off, and graphs come again
 WAIT_SECONDS_MAX = 600.0
 
@@ -91,7 +91,7 @@ class Governor:
         return self.spent_seconds > self._allowed_seconds(self._credit_seconds())
 
     def _allowed_seconds(self, credit_seconds):
-        """Processor time that may be spent by now: an advance, which is paid back over six times what it is worth."""
+        """Processor time that may be spent by now: the advance is paid back by a part of what the time earns."""
         if self._budget <= 0:
             return float("inf")
         earned = self._budget * self.elapsed()

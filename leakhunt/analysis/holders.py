@@ -40,8 +40,7 @@ class Place:
     end (1.0 where nothing was ever taken out), `bound` the limit the container or its owner declares, None without.
     `is_steady`: larger at every one of five graphs or more. `replaced` counts the entries of a mapping whose value
     is another one now: keys that come back. `bursts` is how often it grew, where it stands still most of the time, else
-    None. `share_bytes` is the size of `reached`, objects reached from several
-    places split between them.
+    None. `share_bytes` is the size of `reached`, objects reached from several places split between them.
     """
 
     owner: str

@@ -44,24 +44,27 @@ def _without_indexes(evidence: Evidence, verdicts: list[Verdict]) -> list[Verdic
     An index is another container of the same object, that grows in lock-step and holds only atoms or tuples of them. It
     is a leak of its own where it is what takes the memory.
     """
-    kept = [verdict for verdict in verdicts if verdict.type not in GLUE and verdict.type not in ATOMS]
-    for index in (verdict for verdict in verdicts if verdict.type in GLUE or verdict.type in ATOMS):
-        carrier = evidence.names.owner_index(index.holder)
-        if carrier >= 0 and evidence.graph.type_name(carrier) == "builtins.module":
-            carrier = -1  # what a module has in common is no more than a file
-        for number, registry in enumerate(kept):
-            pace = index.trend.gain / max(registry.trend.gain, 1.0)
-            if (
-                carrier >= 0
-                and evidence.names.owner_index(registry.holder) == carrier
-                and 1 / LOCK_STEP <= pace <= LOCK_STEP
-                and index.weight <= INDEX_WEIGHT * registry.weight
-            ):
-                kept[number] = replace(registry, also_owned_by=(*registry.also_owned_by, index.owner or ""))
-                break
-        else:
+    kept = [verdict for verdict in verdicts if not _tells_nothing(verdict)]
+    for index in filter(_tells_nothing, verdicts):
+        number = next((n for n, registry in enumerate(kept) if _is_index(evidence, index, registry)), -1)
+        if number < 0:
             kept.append(index)
+        else:
+            registry = kept[number]
+            kept[number] = replace(registry, also_owned_by=(*registry.also_owned_by, index.owner or ""))
     return kept
+
+
+def _tells_nothing(verdict: Verdict) -> bool:
+    return verdict.type in GLUE or verdict.type in ATOMS
+
+
+def _is_index(evidence: Evidence, index: Verdict, registry: Verdict) -> bool:
+    carrier, other = (evidence.names.owner_index(verdict.holder) for verdict in (index, registry))
+    if carrier < 0 or carrier != other or evidence.graph.type_name(carrier) == "builtins.module":
+        return False  # what globals have in common is no more than a file
+    pace = index.trend.gain / max(registry.trend.gain, 1.0)
+    return 1 / LOCK_STEP <= pace <= LOCK_STEP and index.weight <= INDEX_WEIGHT * registry.weight
 
 
 def kept_instances(evidence: Evidence, place: Place) -> str:
