@@ -77,10 +77,10 @@ def test_a_large_heap_takes_its_share_of_the_time_and_no_more(deep: str, clock: 
     assert done["share"] * module.SIDE_EFFECTS <= 0.01 + 2 * 0.4 / 7200
 
 
-def test_what_is_advanced_is_paid_back_in_half_an_hour(clock: Clock) -> None:
+def test_what_is_advanced_is_paid_back_in_forty_minutes(clock: Clock) -> None:
     short = a_run(clock, "interval=5", 120, census_cost=0.06, deep_cost=0.5)
     assert short["share"] * 120 > 3.0
-    long = a_run(clock, "interval=5", 1800, census_cost=0.06, deep_cost=0.5)
+    long = a_run(clock, "interval=5", 2400, census_cost=0.06, deep_cost=0.5)
     assert long["share"] * module.SIDE_EFFECTS <= 0.0105
     assert long["deep"] >= 12
 
