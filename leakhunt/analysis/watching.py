@@ -8,6 +8,7 @@ from .graph import WEAK, Bools, HeapGraph, Ints
 from .telling import unwrap
 
 LIVING = 0.5
+SAMPLE = 3000
 FINALIZER, FINALIZER_ENTRY = "weakref.finalize", "weakref.finalize._Info"
 
 
@@ -18,7 +19,8 @@ def only_watches(graph: HeapGraph, children: Ints, reached: Ints, is_new: Bools,
     There are as many of them as of those objects, whose own holders are judged. Not so where many watch one object, or
     where what the place gained (`reached`) is what keeps them alive, as values of a WeakKeyDictionary may their keys.
     """
-    leaves = [i for i in unwrap(graph, children, is_new) if graph.type_name(i) != FINALIZER]
+    sample = children[np.linspace(0, len(children) - 1, min(SAMPLE, len(children))).astype(int)]
+    leaves = [i for i in unwrap(graph, sample, is_new) if graph.type_name(i) != FINALIZER]
     watched = np.unique(weakly_held(graph, _references(graph, leaves)))
     return members * len(np.setdiff1d(watched, reached, assume_unique=True)) >= LIVING * len(leaves) > 0
 
