@@ -196,7 +196,7 @@ class Fixtures:
 
     def name(self, names: Names, index: int) -> str | None:
         """The name of a growing container; None where it is the harness's, or goes with the test."""
-        from leakhunt.rounds import place_name
+        from leakhunt.analysis.holders import place_name
 
         addresses = names.graph.addresses
         way = [(step.source, step.target) for step in names.steps(index)]

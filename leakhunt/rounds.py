@@ -41,7 +41,7 @@ class Rounds(Evidence):
 
     def __init__(self, snapshots: Sequence[Snapshot], tolerance: int = 0, naming: Naming | None = None) -> None:
         super().__init__(snapshots)
-        self.tolerance, self._naming = tolerance, naming or place_name
+        self.tolerance, self._naming = tolerance, naming or holders.place_name
 
     @functools.cached_property
     def first(self) -> int:
@@ -101,12 +101,6 @@ class Rounds(Evidence):
             n for i, n in zip(members, limits, strict=True) if n is not None and holders.entries(self.graph, i) <= n
         ]
         return max(kept) if len(kept) == len(members) else None
-
-
-def place_name(names: Names, index: int) -> str:
-    """How the container is called in source; its class in angle brackets where it has no name."""
-    owners = names.owners(index)
-    return owners[0] if owners else f"<{names.class_name(index)}>"
 
 
 def is_suspect(before: Snapshot, after: Snapshot, gain: int) -> bool:

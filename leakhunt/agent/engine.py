@@ -107,11 +107,11 @@ class Engine:
         meta["cost_ms"] = round((perf_counter() - begun) * 1e3, 3)
         return meta, strings, columns
 
-    def _ask_system(self, meta, breathe):
+    def _ask_system(self, meta, breathe, is_walk):
         """The ledger into `meta`; how many bytes a walk may take. While the system is asked, others have the GIL."""
         breathe()
         meta.update(self.figures())
-        limit_bytes = headroom.limit_bytes()
+        limit_bytes = headroom.limit_bytes() if is_walk else 0
         breathe.resume()
         return limit_bytes
 
@@ -128,7 +128,7 @@ class Engine:
         """The rows in slices: the program runs in between, and what it changes meanwhile is seen before or after."""
         listed = listing.listed()  # first of all: what is made from here on is not in it
         breathe = Breath(begun, stopped)
-        limit_bytes = self._ask_system(meta, breathe)
+        limit_bytes = self._ask_system(meta, breathe, deep)
         strings = write.Strings()
         types = Types(strings)
         columns = census.census(listed, types, self._own, breathe)
@@ -147,7 +147,7 @@ class Engine:
     def _by_c(self, deep, meta, begun, stopped):
         """The rows in one call that holds the GIL, then their names in slices."""
         breathe = Breath(begun, stopped)
-        limit_bytes = self._ask_system(meta, breathe)
+        limit_bytes = self._ask_system(meta, breathe, True)
         found = roots.listed(self._package) if deep else []
         hidden = self._hidden()
         hidden.update((id(meta), id(hidden), id(breathe)))

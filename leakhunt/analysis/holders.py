@@ -106,14 +106,15 @@ def _grown(lineage: Lineage, names: Names, first: int) -> dict[str, list[int]]:
         if gain[index] <= 0:
             break
         if index not in frames:
-            groups[_place_name(names, index)].append(index)
+            groups[place_name(names, index)].append(index)
     return {
         owner: members[:1] if gain[members[0]] >= NEARLY_ALL * gain[members].sum() else members
         for owner, members in groups.items()
     }
 
 
-def _place_name(names: Names, index: int) -> str:
+def place_name(names: Names, index: int) -> str:
+    """How the container is called in source; its class in angle brackets where it has no name."""
     owners = names.owners(index)
     return owners[0] if owners else f"<{names.class_name(index)}>"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -13,7 +12,7 @@ from . import growth
 from .evidence import GROUP_GAIN_MIN, Evidence
 from .graph import BUFFERS, HeapGraph, Ints
 from .growth import Floats
-from .verdicts import Verdict, confidence
+from .verdicts import Verdict, confidence, doubted
 
 GROWTH_MIN_BYTES = 1_500_000
 GROWTH_MIN_SHARE = 0.06
@@ -49,11 +48,7 @@ def have_memory_in_c(graph: HeapGraph, objects: Ints) -> bool:
 
 def maybe_of_objects(verdict: Verdict) -> Verdict:
     """Native growth beside leaked objects that may own it: less sure than their leak, which comes first."""
-    return replace(
-        verdict,
-        confidence=min(verdict.confidence, MAYBE_OF_OBJECTS),
-        reason=f"{verdict.reason}, unless the leaked objects of C classes have it",
-    )
+    return doubted(verdict, MAYBE_OF_OBJECTS, "the leaked objects of C classes have it")
 
 
 def resident(evidence: Evidence) -> Floats:

@@ -48,14 +48,7 @@ def growing_classes(evidence: Evidence) -> list[Verdict]:
     lasting = lineage.class_survival(evidence.first + max(0, (len(lineage.graphs) - 1 - evidence.first) // 2))
     by_holder: dict[Frontier, list[tuple[str, Ints]]] = {}
     for name, series in evidence.classes.items():
-        if (
-            name in GLUE
-            or name in ATOMS
-            or name in WEAK
-            or is_context_name(name)
-            or not series.trend.is_growth
-            or series.trend.gain < 8
-        ):
+        if name in GLUE or name in ATOMS or name in WEAK or not series.trend.is_growth or series.trend.gain < 8:
             continue
         before, stayed = lasting.get(name, (0, 0))
         fresh = _instances(evidence, name)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from leakhunt.agent import schema
@@ -13,7 +11,7 @@ from .graph import Ints
 from .growth import theil_sen
 from .holders import reach
 from .telling import is_context_name, telling_class
-from .verdicts import Verdict, confidence
+from .verdicts import Verdict, confidence, doubted
 from .watching import weakly_held
 
 COVERED = 0.5
@@ -53,11 +51,7 @@ def _new_greenlets(evidence: Evidence) -> int:
 
 def _maybe_on_a_stack(verdict: Verdict) -> Verdict:
     """Less sure, where many greenlets wait: what their functions have in hand is found nowhere in the heap."""
-    return replace(
-        verdict,
-        confidence=min(verdict.confidence, MAYBE_ON_A_STACK),
-        reason=f"{verdict.reason}, unless greenlets that wait have them on their stacks",
-    )
+    return doubted(verdict, MAYBE_ON_A_STACK, "greenlets that wait have them on their stacks")
 
 
 def _outside_verdict(evidence: Evidence, group: Group, reached: Ints, callbacks_rate: float) -> Verdict:

@@ -61,6 +61,11 @@ def confidence(trend: Trend, survival: float = 1.0, certainty: float = 0.99, per
     return round(max(0.3, 1.0 - doubt), 2)
 
 
+def doubted(verdict: Verdict, at_most: float, unless: str) -> Verdict:
+    """The verdict, no surer than `at_most`, with the other explanation that there may be."""
+    return replace(verdict, confidence=min(verdict.confidence, at_most), reason=f"{verdict.reason}, unless {unless}")
+
+
 def settled(verdict: Verdict, intervals: float) -> Verdict:
     """The verdict, less sure where the process was watched for fewer than SETTLED_INTERVALS intervals.
 

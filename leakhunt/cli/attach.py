@@ -16,7 +16,7 @@ from leakhunt.attach import procfs
 from leakhunt.attach.attachment import Attachment, begin
 from leakhunt.attach.attachment import detach as detach_from
 from leakhunt.attach.family import Family
-from leakhunt.cli.measuring import begin_family, detached_in_the_end, how, say_notes
+from leakhunt.cli.measuring import begin_family, detached_in_the_end, entered, how, say_notes
 from leakhunt.cli.options import BUDGET, DEEP, ENGINE, FORK_SNAPSHOT, METHOD, NO_CHILDREN, PAUSE, SECONDS
 from leakhunt.cli.output import say, verbosity
 from leakhunt.cli.reporting import check_report, report_run
@@ -73,7 +73,7 @@ def attach(
     folder = create(out, procfs.command(pid), dataclasses.asdict(options))
     attachment, family = begin_family(pid, folder, options, method)
     if verbose:
-        say(f"attached to process {pid} ({how(attachment)}); the run folder is {folder}")
+        say(entered(attachment, pid, folder))
     elif not quiet:
         say(f"measuring process {pid}; Ctrl-C ends it and shows the report")
     with detached_in_the_end(family, quiet):

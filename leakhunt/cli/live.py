@@ -15,7 +15,7 @@ import click
 from leakhunt.attach import procfs
 from leakhunt.attach.attachment import MeasuredAlready
 from leakhunt.attach.family import Family
-from leakhunt.cli.measuring import begin_family, detached_in_the_end, how, say_notes
+from leakhunt.cli.measuring import begin_family, detached_in_the_end, entered, say_notes
 from leakhunt.cli.options import BUDGET, DEEP, ENGINE, METHOD, NO_CHILDREN, PAUSE, SECONDS
 from leakhunt.cli.output import say, verbosity
 from leakhunt.cli.reporting import short
@@ -94,7 +94,7 @@ def _measure(pid: int, options: AgentOptions, out: Path | None, method: str | No
         folder = create(kept, procfs.command(pid), dataclasses.asdict(options))
         attachment, family = begin_family(pid, folder, options, method)
         if verbose:
-            say(f"attached to process {pid} ({how(attachment)}); the run folder is {folder}")
+            say(entered(attachment, pid, folder))
         with detached_in_the_end(family, quiet):
             _view(folder, lambda: _fetch(family))
         say_notes(family, quiet)

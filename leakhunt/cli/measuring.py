@@ -37,6 +37,11 @@ def say_notes(family: Family, quiet: bool) -> None:
         say(str(note))
 
 
+def entered(attachment: Attachment, pid: int, folder: Path) -> str:
+    """What -v says when a process was entered."""
+    return f"attached to process {pid} ({how(attachment)}); the run folder is {folder}"
+
+
 def how(attachment: Attachment) -> str:
     """By which way a process was entered, and how long a thread stood still for it."""
     answer = attachment.answer

@@ -85,7 +85,7 @@ def test_a_registry_and_its_index_are_one_leak_unless_the_index_is_what_takes_th
     assert [(kind, owner) for _, kind, owner in told(heap.live(serve))] == expected
 
 
-def test_registries_of_two_modules_are_two_leaks() -> None:
+def test_two_registries_of_one_module_are_two_leaks() -> None:
     heap = Heap()
     receivers, names = heap.dict(), heap.dict()
     heap.module("shop", RECEIVERS=receivers, NAMES=names)
