@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from leakhunt import sources
-from leakhunt.analysis import accuse, conduct, picture
+from leakhunt.analysis import accuse, conduct, picture, tracks
 from leakhunt.analysis import chains as chains_module
 from leakhunt.analysis import diff as diff_module
 from leakhunt.analysis.evidence import Evidence
@@ -19,8 +19,8 @@ from leakhunt.analysis.growth import POINTS_MIN, Floats
 from leakhunt.analysis.holders import Place
 from leakhunt.analysis.known import BUILT_IN, Known
 from leakhunt.analysis.naming import Names
+from leakhunt.analysis.policy import POLICY
 from leakhunt.analysis.rules import judge
-from leakhunt.analysis.verdicts import SETTLED_INTERVALS, settled
 from leakhunt.errors import RunError, SnapshotError, UsageError
 from leakhunt.findings import (
     Chain,
@@ -32,15 +32,15 @@ from leakhunt.findings import (
     ProcessSummary,
     RefGraph,
     RunSummary,
+    Track,
+    Tracks,
 )
 from leakhunt.runfolder import ProcessFolder, RunFolder, read_run
 from leakhunt.snapshot import Snapshot
 
 Progress = Callable[[str, float], None]
-ACCUSE_AT = 0.75  # a verdict surer than this is an accusation; a less sure one is worth a note
-SURE_AT = 0.82  # surer ones come first, the larger before the smaller
-NOTE_AT = 0.5
-CENSUSES_MIN, DEEP_MIN = 8, POINTS_MIN  # less than this is too little to call a process healthy
+ACCUSE_AT, SURE_AT, NOTE_AT = POLICY.accuse_at, POLICY.sure_at, POLICY.note_at
+CENSUSES_MIN, DEEP_MIN = int(POLICY.censuses), POINTS_MIN  # less than this is too little to call a process healthy
 DEEP_MAX, DEEP_OBJECTS_MAX = 14, 6_000_000  # graphs compared, at the most, and objects in all of them
 DEEP_FEWEST = 5
 CLASSES_MAX, HOLDERS_MAX = 400, 40
@@ -72,6 +72,33 @@ def hunt(run: str | Path, progress: Progress | None = None, known: Known = BUILT
     return _together(folder, judged)
 
 
+def why(run: str | Path, asked: str, progress: Progress | None = None, known: Known = BUILT_IN) -> Tracks:
+    """The tracks of all candidates of a name in a run: what was seen and measured, what doubted it, named or not.
+
+    Args:
+        asked: a place as a report names it, a class, or the end of either at a dot.
+
+    Raises:
+        RunError: the folder is no run.
+    """
+    folder = read_run(run)
+    tell = progress or (lambda text, share: None)
+    found: list[Track] = []
+    names: set[str] = set()
+    seen = ""
+    for number, process in enumerate(folder.processes):
+        tell(f"judging process {process.pid}", number / len(folder.processes))
+        snapshots, _ = _readable(process)
+        evidence = Evidence(_thinned(snapshots), known)
+        candidates = judge(evidence) if len(evidence.censuses) > 1 else []
+        found += [tracks.track(evidence, c, process.pid) for c in tracks.matching(evidence, candidates, asked)]
+        names.update(name for c in candidates for name in tracks.names_of(evidence, c))
+        seen = seen or (tracks.seen_of(evidence, asked) if evidence.censuses else "")
+        gc.collect()
+    tell("done", 1.0)
+    return Tracks(asked, tuple(found), () if found else tracks.near(names, asked), "" if found else seen)
+
+
 def _part(tell: Progress, number: int, of: int) -> Progress:
     """Progress of one process as progress of the whole."""
     return lambda text, share: tell(text, (number + share) / of)
@@ -99,7 +126,7 @@ def _judge(process: ProcessFolder, tell: Progress, known: Known) -> _Judged:
         return _Judged(ProcessSummary(process.pid, process.command, 0, notes=tuple(notes)), [])
     evidence = Evidence(_thinned(snapshots), known)
     tell(f"weighing process {process.pid}", 0.3)
-    verdicts = [settled(v, evidence.intervals) for v in judge(evidence)] if len(evidence.censuses) > 1 else []
+    verdicts = judge(evidence) if len(evidence.censuses) > 1 else []
     tell(f"naming what process {process.pid} holds", 0.7)
     accused = [accuse.finding(evidence, v, process.pid) for v in verdicts if v.confidence >= ACCUSE_AT]
     findings = [placed(process.info, evidence, finding) for finding in accused]
@@ -111,7 +138,7 @@ def _judge(process: ProcessFolder, tell: Progress, known: Known) -> _Judged:
         for suspect, v in zip(suspects, watched, strict=True)
     ]
     seen = len(evidence.censuses) >= CENSUSES_MIN and len(evidence.deep) >= DEEP_MIN
-    enough = seen and evidence.intervals >= SETTLED_INTERVALS
+    enough = seen and evidence.intervals >= POLICY.settled_intervals
     interval = snapshots[0].number("interval", 5.0)
     needed, lasted = 3.0 * CENSUSES_MIN * interval, snapshots[-1].number("elapsed")
     if lasted >= needed or (suspects and enough):

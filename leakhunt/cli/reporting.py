@@ -16,7 +16,7 @@ from leakhunt.errors import UsageError
 from leakhunt.runfolder import read_run
 
 if TYPE_CHECKING:
-    from leakhunt.findings import Findings
+    from leakhunt.findings import Findings, Tracks
 
 _LINES_MAX = 3
 
@@ -106,6 +106,17 @@ def analysed(folder: Path, quiet: bool, verbose: bool) -> Findings:
 
     with told(f"analysed {short(folder)}", verbose), progress_bar(quiet) as progress:
         return hunt(short(folder), progress=progress, known=known)
+
+
+def tracked(folder: Path, asked: str, quiet: bool, verbose: bool) -> Tracks:
+    """What became of the candidates of a name in a run folder."""
+    from leakhunt.knownfile import known_places
+    from leakhunt.pipeline import why
+
+    known = known_places(Path.cwd())
+
+    with told(f"judged {short(folder)}", verbose), progress_bar(quiet) as progress:
+        return why(short(folder), asked, progress=progress, known=known)
 
 
 def check_report(html: str | None) -> None:
