@@ -3,7 +3,7 @@
 import sys
 from time import perf_counter, sleep, time
 
-from . import census, headroom, ledger, listing, native, own, roots, values, write
+from . import __builtins__, census, headroom, ledger, listing, native, own, roots, values, write
 from .type_table import Types
 from .walk import Walk
 
@@ -167,7 +167,3 @@ class Engine:
             columns.update(native.name(rows, types, found, strings, breathe))
         columns.update(types.columns)
         return strings, columns, breathe
-
-
-def version():
-    return "%d.%d.%d" % sys.version_info[:3]

@@ -7,7 +7,7 @@ instance) are identifiers and are.
 from array import array
 from gc import get_referents
 
-from . import plans, schema
+from . import __builtins__, plans, schema
 from .plans import generic_getattr
 
 LABELLED_MAX = 1024  # objects of one class, or functions of one code, that get names; others are read by analogy

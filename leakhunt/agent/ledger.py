@@ -4,6 +4,8 @@ import gc
 import os
 import sys
 
+from . import __builtins__
+
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 TRIM_MAX_BYTES = 64 << 20
 MALLOC_KEYS = ("malloc_in_use_bytes", "malloc_free_bytes", "malloc_top_bytes", "malloc_mapped_bytes")

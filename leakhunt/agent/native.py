@@ -8,7 +8,7 @@ import os
 import sys
 from array import array
 
-from . import labels, plans, schema
+from . import __builtins__, labels, plans, schema
 
 FILE = "_walk.abi3.so"
 OLDEST = (3, 11)

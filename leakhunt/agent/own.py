@@ -3,7 +3,7 @@
 import sys
 from gc import get_referents
 
-from . import plans
+from . import __builtins__, plans
 
 DEPTH_MAX = 50
 # Things of the interpreter that everybody refers to: by their class, and the one empty tuple.
@@ -24,6 +24,7 @@ def objects(package):
     """
     mine = modules(package)
     namespaces = {id(m.__dict__) for m in mine}
+    namespaces.add(id(__builtins__))
     foreign = foreign_loaders(mine)
     found, layer = {id(m): m for m in mine}, list(mine)
     for _ in range(DEPTH_MAX):

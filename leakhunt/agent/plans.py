@@ -11,6 +11,8 @@ from _thread import _local as ThreadLocal
 from _weakref import ReferenceType
 from array import array
 
+from . import __builtins__
+
 raw_mro_of = type.__dict__["__mro__"].__get__
 raw_namespace_proxy_of = type.__dict__["__dict__"].__get__
 qualname_of = type.__dict__["__qualname__"].__get__

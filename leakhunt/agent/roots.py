@@ -3,7 +3,7 @@
 import gc
 import sys
 
-from . import plans
+from . import __builtins__, plans
 
 FRAMES_MAX = 5000
 FORK_TABLE = "at-fork callback table"

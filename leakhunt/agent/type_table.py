@@ -4,7 +4,7 @@ import os
 import sys
 from array import array
 
-from . import plans, schema
+from . import __builtins__, plans, schema
 from .plans import FunctionType, ModuleType, class_module, mro_of
 
 TYPE_COLUMNS = (
