@@ -45,6 +45,12 @@ def version():
     return "%d.%d.%d" % sys.version_info[:3]
 
 
+def texts(values):
+    """The strings in a list, as they are and not as a class of the program's shows them."""
+    values = list.__iter__(values) if issubclass(type(values), list) else ()
+    return [str.__str__(value) for value in values if issubclass(type(value), str)]
+
+
 class Options:
     """Settings as they come from outside: "interval=5,deep=auto,budget=0.01", each optional."""
 
@@ -303,11 +309,11 @@ class Sampler:
             pass
 
     def _description(self):
-        arguments = getattr(sys, "orig_argv", None) or [sys.executable, *getattr(sys, "argv", [])]
+        arguments = texts(getattr(sys, "orig_argv", None)) or texts([sys.executable]) + texts(getattr(sys, "argv", None))
         return {
-            "pid": self._pid, "ppid": os.getppid(), "python": version(), "executable": sys.executable,
+            "pid": self._pid, "ppid": os.getppid(), "python": version(), "executable": "".join(texts([sys.executable])),
             "command": " ".join(arguments), "started": time() - (monotonic() - self._begun),
-            "engine": "" if self._engine is None else self._engine.name, "path": "\x1f".join(map(str, sys.path)), "cwd": os.getcwd(),
+            "engine": "" if self._engine is None else self._engine.name, "path": "\x1f".join(texts(sys.path)), "cwd": os.getcwd(),
         }  # fmt: skip
 
     def _note(self, text):
