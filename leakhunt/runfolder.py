@@ -5,6 +5,7 @@
         process             lines "key<TAB>value" about it, by the agent
         000001.leak …       its snapshots in order, each whole or absent
         problems            what the agent lost and why, padded with spaces
+    RUN/pid-4711.mark.…     an empty file: its name says what could not be told otherwise of a process (agent/marks.py)
 
 The agent writes the process folders, and anything may be killed at any moment: reading takes what is there.
 """
@@ -19,7 +20,7 @@ import re
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ SCHEMA = 1
 DESCRIPTION = "run.json"
 
 _PROCESS_NAME = re.compile(r"pid-(\d+)\.(\d+)")
+_MARK_NAME = re.compile(r"pid-(\d+)\.mark\.(.+)")
 _SNAPSHOT_NAME = re.compile(r"(\d+)\.leak")
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _ESCAPED = {"t": "\t", "n": "\n", "\\": "\\"}
@@ -130,6 +132,8 @@ def read_run(path: Path | str) -> RunFolder:
     folder = Path(path)
     names = _names(folder)
     processes = [_process(folder / name) for name in names if _PROCESS_NAME.fullmatch(name)]
+    marks = [(int(found[1]), found[2], folder / name) for name in names if (found := _MARK_NAME.fullmatch(name))]
+    processes = _marked(processes, marks)
     if DESCRIPTION not in names and not processes:
         raise RunError(
             f"{folder} is not a run folder: it holds no {DESCRIPTION} and no process.",
@@ -213,6 +217,24 @@ def _process(folder: Path) -> ProcessFolder:
         snapshots=tuple(folder / name for _, name in numbered),
         problems=_text(folder / "problems").strip(" \0\n"),
     )
+
+
+def _marked(processes: list[ProcessFolder], marks: list[tuple[int, str, Path]]) -> list[ProcessFolder]:
+    """The processes with what (pid, text, path) say of them; one that left nothing else is there by its mark."""
+    newest = {process.pid: process for process in sorted(processes, key=lambda process: process.started)}
+    added = {}
+    for pid, text, path in marks:
+        process = newest.get(pid)
+        if process is None:
+            newest[pid] = added[pid] = ProcessFolder(path, pid, problems=text)
+        elif text not in process.problems:
+            changed = replace(process, problems="; ".join(filter(None, [process.problems, text])))
+            newest[pid] = changed
+            if pid in added:
+                added[pid] = changed
+            else:
+                processes = [changed if one is process else one for one in processes]
+    return [*processes, *added.values()]
 
 
 def _process_info(text: str) -> dict[str, str]:

@@ -61,6 +61,8 @@ Graph, in deep snapshots only (N objects, E references):
 Without `--values` nothing of the program's data is stored: type names, attribute names, identifiers and sizes only.
 """
 
+from . import __builtins__
+
 MAGIC = b"LEAKHUNT"
 END_MAGIC = b"TNUHKAEL"
 VERSION = 1
