@@ -27,7 +27,7 @@ class NotElf(ValueError):
     """The bytes are no 64-bit little-endian ELF file, or a part of it is missing."""
 
 
-_DAMAGED = (NotElf, IndexError, struct.error)
+_DAMAGED = (NotElf, IndexError, OverflowError, struct.error)
 
 
 @dataclass(frozen=True)
