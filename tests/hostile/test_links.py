@@ -114,7 +114,7 @@ def test_what_is_no_snapshot_of_theirs_is_not_fetched(
         relay.fetch()
     finally:
         secret.unlink()
-    assert not [path for path in (tmp_path / "run").rglob("pid-*/*")]
+    assert not list((tmp_path / "run").rglob("pid-*/*"))
 
 
 def test_an_answer_that_is_a_pipe_or_a_folder_is_none(relay: attachment.Relay) -> None:
