@@ -103,9 +103,9 @@ def _of_tables(columns: Columns) -> str:
     for table, parts in _TABLES.items():
         found = [columns[name] for part in parts if (name := f"{table}.{part}") in columns]
         if len(found) < len(parts) and (found or table in needed):
-            return f"its table of {table}s lacks a column"
+            return f"its table {table} lacks a column"
         if len({len(column) for column in found}) > 1:
-            return f"its table of {table}s has columns of different lengths"
+            return f"its table {table} has columns of different lengths"
     if has_graph and "reference.count" not in columns:
         return "its references are not counted"
     if has_graph and ("reference.index" in columns) == ("reference.target" in columns):

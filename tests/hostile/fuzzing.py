@@ -182,7 +182,7 @@ def what_stands_beside(files: Files, dice: Random) -> None:
     path.write_bytes(change(dice, files.other[path]))
     try:
         look(files.small)
-        if dice.random() < 0.3:
+        if dice.random() < 0.03:
             render(files.small)
     finally:
         path.write_bytes(files.other[path])
@@ -228,8 +228,8 @@ def interpreters_file(files: Files, dice: Random) -> None:
 
 
 READERS: dict[Callable[[Files, Random], None], int] = {
-    load: 640, commands_on_one: 60, report: 8, what_stands_beside: 80, live: 60, known: 70, source: 50,
-    interpreters_file: 32,
+    load: 640, commands_on_one: 68, report: 2, what_stands_beside: 80, live: 60, known: 70, source: 50,
+    interpreters_file: 30,
 }  # fmt: skip
 
 
