@@ -152,9 +152,14 @@ def _readable(process: ProcessFolder) -> tuple[list[Snapshot], list[str]]:
     snapshots, notes = [], []
     for path in process.snapshots:
         try:
-            snapshots.append(Snapshot.load(path))
+            snapshot = Snapshot.load(path)
         except SnapshotError as problem:
             notes.append(f"Left out: {problem}")
+            continue
+        if snapshots and snapshot.number("elapsed") < snapshots[-1].number("elapsed"):
+            notes.append(f"Left out: {path} is damaged: it is older than the one before it.")
+        else:
+            snapshots.append(snapshot)
     if process.problems:
         notes.append(f"The agent reports: {process.problems}.")
     return snapshots, notes
@@ -270,7 +275,7 @@ def _verdict(
     if any(one.enough for one in judged) and not suspect:
         return "healthy", "Nothing grows that does not come to an end by itself.", ()
     needed = max(one.needed_seconds for one in judged)
-    interval = float(folder.info.get("options", {}).get("interval", 5.0) or 5.0)
+    interval = folder.info.get("options", {}).get("interval") or 5.0
     seconds = max(needed, 3.0 * CENSUSES_MIN * interval)
     said = f"Too little was seen to accuse {suspect}" if suspect else "Too little was seen to say"
     summary = f"{said}. Run it for {_long(seconds)} or more, or with a shorter --interval."

@@ -19,22 +19,57 @@ import os
 import re
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from leakhunt import __version__
 from leakhunt.errors import RunError, UsageError
+from leakhunt.reading import read_regular
 
 SCHEMA = 1
 DESCRIPTION = "run.json"
 
-_PROCESS_NAME = re.compile(r"pid-(\d+)\.(\d+)")
-_MARK_NAME = re.compile(r"pid-(\d+)\.mark\.(.+)")
-_SNAPSHOT_NAME = re.compile(r"(\d+)\.leak")
+_PROCESS_NAME = re.compile(r"pid-(\d{1,10})\.(\d{1,10})", re.ASCII)
+_MARK_NAME = re.compile(r"pid-(\d{1,10})\.mark\.(.+)", re.ASCII)
+_SNAPSHOT_NAME = re.compile(r"(\d{1,10})\.leak", re.ASCII)
+_DESCRIPTION_BYTES_MAX, _TEXT_BYTES_MAX = 16 << 20, 4 << 20  # a command line has 2 MB at the most
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _ESCAPED = {"t": "\t", "n": "\n", "\\": "\\"}
+
+
+def _finite(value: Any) -> float | None:
+    """A number, or a text that is one, that can be reckoned with; None for anything else."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return number if abs(number) < 2.0**63 else None
+
+
+def _is_number(value: Any) -> bool:
+    return value is None or (type(value) in (int, float) and _finite(value) is not None)
+
+
+def _is_list_of_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(word, str) for word in value)
+
+
+def _is_options(value: Any) -> bool:
+    """Words to settings, the interval a number above 0."""
+    return isinstance(value, dict) and _is_number(interval := value.get("interval")) and (interval or 5.0) > 0
+
+
+_FORMS: dict[str, Callable[[Any], bool]] = {
+    "schema": lambda value: type(value) is int,
+    "command": _is_list_of_texts,
+    "started": _is_number,
+    "ended": _is_number,
+    "exit_status": lambda value: value is None or type(value) is int,
+    "options": _is_options,
+    "leakhunt": lambda value: isinstance(value, str),
+}
 
 
 @dataclass(frozen=True)
@@ -54,10 +89,7 @@ class ProcessFolder:
     @property
     def started(self) -> float:
         """Seconds since the epoch; 0.0 when the process died before it could say."""
-        try:
-            return float(self.info.get("started", ""))
-        except ValueError:
-            return 0.0
+        return _finite(self.info.get("started", "")) or 0.0
 
 
 @dataclass(frozen=True)
@@ -194,12 +226,17 @@ def _names(folder: Path) -> list[str]:
 
 
 def _description(folder: Path) -> dict[str, Any]:
-    """`run.json`, or nothing when it is missing, cut or foreign."""
+    """What `run.json` says in the form in which it was written; nothing when it is missing, cut or foreign.
+
+    Like a snapshot (`contract.py`) it is checked here, and nowhere after.
+    """
     try:
-        info = json.loads((folder / DESCRIPTION).read_bytes())
-    except (OSError, ValueError):
+        info = json.loads(read_regular(folder / DESCRIPTION, _DESCRIPTION_BYTES_MAX))
+    except (OSError, ValueError, RecursionError):
         return {}
-    return info if isinstance(info, dict) else {}
+    if not isinstance(info, dict):
+        return {}
+    return {key: value for key, value in info.items() if key not in _FORMS or _FORMS[key](value)}
 
 
 def _process(folder: Path) -> ProcessFolder:
@@ -245,6 +282,6 @@ def _process_info(text: str) -> dict[str, str]:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_bytes().decode("utf-8", "replace")
+        return read_regular(path, _TEXT_BYTES_MAX).decode("utf-8", "replace")
     except OSError:
         return ""
