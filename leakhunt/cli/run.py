@@ -89,7 +89,8 @@ def run(
 
     Input, output, signals and the exit status are the program's own. The report goes to stderr and everything that was
     seen to the run folder. Killing leakhunt kills the program; a program killed at any moment leaves a run folder that
-    `leakhunt report` reads.
+    `leakhunt report` reads. Told to end from outside (SIGTERM, as by systemd or a container), leakhunt ends with the
+    program and leaves the analysis to `leakhunt report`, unless --html or --fail-on-leak asks for it.
     """
     find_program(command[0])
     check_report(html)
@@ -116,7 +117,10 @@ def _after(folder: Path, status: ExitStatus, html: str | None, quiet: bool, verb
     """Close the run and report on it; True when it leaks. Nothing that fails here reaches the exit status."""
     try:
         _finish(folder, status, quiet)
-        if quiet and html is None and not wants_verdict:
+        nobody_waits = html is None and not wants_verdict
+        if nobody_waits and status.was_asked_to_end and not quiet:
+            say(f"stopped; `leakhunt report {short(folder)}` shows what was seen")
+        if nobody_waits and (quiet or status.was_asked_to_end):
             return False
         return report_run(folder, html, quiet, verbose)
     except KeyboardInterrupt:
