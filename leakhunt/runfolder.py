@@ -31,6 +31,9 @@ from leakhunt.reading import read_regular
 SCHEMA = 1
 DESCRIPTION = "run.json"
 
+TIME_FORMAT = "%Y%m%d-%H%M%S"
+
+_PLACEHOLDER = re.compile(r"%([tp%])")
 _PROCESS_NAME = re.compile(r"pid-(\d{1,10})\.(\d{1,10})", re.ASCII)
 _MARK_NAME = re.compile(r"pid-(\d{1,10})\.mark\.(.+)", re.ASCII)
 _SNAPSHOT_NAME = re.compile(r"(\d{1,10})\.leak", re.ASCII)
@@ -105,13 +108,13 @@ def create(path: Path | None, command: Sequence[str], options: Mapping[str, Any]
     """Make a private run folder and describe the run in it; returns its absolute path.
 
     Args:
-        path: None for a fresh `leakhunt-run-…` in the current directory.
+        path: None for a fresh `leakhunt-run-…` in the current directory; %t in it stands for the time, %p for this pid.
 
     Raises:
         UsageError: the directory holds another run, or is no directory.
         RunError: it cannot be made or written.
     """
-    folder = _default_folder() if path is None else _claim(Path(os.path.abspath(path)))
+    folder = _default_folder() if path is None else _claim(Path(os.path.abspath(_filled_in(path))))
     describe(
         folder,
         {
@@ -133,6 +136,13 @@ def create(path: Path | None, command: Sequence[str], options: Mapping[str, Any]
 def finish(folder: Path, exit_status: int | None) -> None:
     """Add to the description that the run is over; `exit_status` is what a shell would show as `$?`."""
     describe(folder, {**_description(folder), "ended": time.time(), "exit_status": exit_status})
+
+
+def note_removed(folder: Path, snapshots: int) -> None:
+    """Add to the description how many snapshots were removed to keep to the folder's limit; 0 adds nothing."""
+    if snapshots:
+        with contextlib.suppress(RunError):
+            describe(folder, {**_description(folder), "removed_snapshots": snapshots})
 
 
 def describe(folder: Path, info: Mapping[str, Any]) -> None:
@@ -181,9 +191,15 @@ def read_run(path: Path | str) -> RunFolder:
 
 def _default_folder() -> Path:
     """A new folder in the current directory, named by the time."""
-    first = Path.cwd() / time.strftime("leakhunt-run-%Y%m%d-%H%M%S")
+    first = Path.cwd() / time.strftime(f"leakhunt-run-{TIME_FORMAT}")
     others = (first.with_name(f"{first.name}-{number}") for number in itertools.count(2))
     return next(folder for folder in itertools.chain([first], others) if _make(folder))
+
+
+def _filled_in(path: Path) -> Path:
+    """The path with %t, %p and %% replaced."""
+    texts = {"t": time.strftime(TIME_FORMAT), "p": str(os.getpid()), "%": "%"}
+    return Path(_PLACEHOLDER.sub(lambda found: texts[found[1]], str(path)))
 
 
 def _claim(folder: Path) -> Path:
@@ -195,7 +211,8 @@ def _claim(folder: Path) -> Path:
     if any(name == DESCRIPTION or _PROCESS_NAME.fullmatch(name) for name in _names(folder)):
         raise UsageError(
             f"{folder} already holds a run.",
-            f"Choose another --out, or look at this one with `leakhunt report {folder}`.",
+            f"Choose another --out (with %t in it each start gets a folder of its own), or look at this one with "
+            f"`leakhunt report {folder}`.",
         )
     return folder
 

@@ -33,6 +33,7 @@ MAY: dict[str, tuple[set[str], set[str]]] = {
     ),
     "lint": ({"errors"}, set()),
     "knownfile": ({"analysis", "errors", "reading"}, set()),
+    "retention": ({"agent"}, set()),
     "show": ({"errors", "findings", "render"}, {"rich", "matplotlib", "pandas"}),
     "pins": ({"agent", "errors", "snapshot"}, set()),
     "rounds": ({"analysis", "findings", "pipeline", "snapshot"}, NUMPY),

@@ -13,6 +13,8 @@ except ImportError:  # not every build has pthread_sigmask
     pthread_sigmask = None
 
 EXIT_WAIT_SECONDS = 10.0
+EXIT_GRAPH_SECONDS = 0.1  # who stops a service, or recycles a worker, waits for its end
+EXIT_GRAPHS = 4  # … but where there are fewer graphs than a trend needs, the one at exit may take longer
 LOOK_SECONDS = 5.0
 PROBLEMS_BYTES = 4096
 # A process that ends sooner is not looked at, and does not load what looks: one snapshot can't be compared, and
@@ -74,13 +76,15 @@ class Sampler:
         self._package, self._run_folder, self._options = package, run_folder, options
         self._engine = None
         self._pid = 0
+        self._is_forked = False
+        self._graph_seconds = 0.0  # wall time that the last graph took, with writing it
         self._reset()
 
     def _reset(self):
         self._begun = monotonic()
         self._due = self._begun + self._options.interval  # of the next snapshot
         self._folder = None
-        self._sequence = 0
+        self._sequence = self._graphs = 0
         self._governor = None
         self._footprint = {}
         self._fork_refused = ""
@@ -107,6 +111,7 @@ class Sampler:
     def start(self):
         """Start the thread; in a forked child begin anew, in a folder of the child's own."""
         if self._pid != os.getpid():
+            self._is_forked = self._pid != 0
             self._pid = os.getpid()
             self._reset()
         if self._is_over:
@@ -169,10 +174,15 @@ class Sampler:
         self._stop = False
         mask = hold_file_size_signal()
         try:
-            self._take(self._options.deep != "never", "exit")
+            self._take(self._options.deep != "never" and self._has_time_for_graph(), "exit")
         finally:
             release_file_size_signal(mask)
             self._stop = True
+
+    def _has_time_for_graph(self):
+        """Whether a graph at exit is quick, by the last one of this process or of the one that it was forked from."""
+        is_quick = self._graph_seconds <= EXIT_GRAPH_SECONDS
+        return is_quick or self._options.deep == "every" or (not self._is_forked and self._graphs < EXIT_GRAPHS)
 
     def _run(self):
         try:
@@ -242,9 +252,13 @@ class Sampler:
 
     def _take_here(self, deep, meta, path):
         """Take a snapshot in this thread; returns its longest pause in ms, 0 where a census stands for a graph."""
+        begun = monotonic()
         meta, strings, columns = self._engine.snapshot(deep, meta, self._is_stopping)
         self._sequence += 1
         write.write_whole(path, write.pieces(meta, strings, columns))
+        if meta["kind"] == "deep":
+            self._graphs += 1
+            self._graph_seconds = monotonic() - begun
         return meta["hold_ms"] if deep == (meta["kind"] == "deep") else 0.0
 
     def _may_fork(self, meta):
