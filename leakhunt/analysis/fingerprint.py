@@ -70,10 +70,10 @@ def fingerprint(kind: str, type_name: str, owners: Sequence[str], modules: Colle
         modules: names of the program's modules, to tell a module from a class in a dotted name.
     """
     if not owners:
-        return _digest(kind, _plain(type_name))
+        return _digest(kind, plain_name(type_name))
     tells = type_name not in ATOMS and type_name not in GLUE
-    places = (_plain(_without_classes(name, modules)) for name in _telling(owners))
-    return _digest(_plain(type_name) if tells else "", *places)
+    places = (plain_name(_without_classes(name, modules)) for name in _telling(owners))
+    return _digest(plain_name(type_name) if tells else "", *places)
 
 
 def _telling(owners: Sequence[str]) -> Sequence[str]:
@@ -92,7 +92,7 @@ def _digest(*parts: str) -> str:
     return hashlib.sha256("|".join(parts).encode("utf-8", "backslashreplace")).hexdigest()[:DIGITS]
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
     """The name by which every version and every run calls it.
 
     An identifier is written in the source, and its numbers are too (`http2`, `s3`) unless they are long; a number that
