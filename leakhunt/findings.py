@@ -298,7 +298,7 @@ class Diff:
 
 @dataclass(frozen=True)
 class Rate:
-    """Growth per minute by Theil-Sen, with the interval in which it lies at 95 %; summed over the processes of a run."""
+    """Growth per minute by Theil-Sen with its 95 % interval, summed over the processes of a run."""
 
     per_minute: float = 0.0
     low: float = 0.0
@@ -307,7 +307,7 @@ class Rate:
 
 @dataclass(frozen=True)
 class Pace:
-    """How fast a place (in items) or a class (in objects) grew in two runs; None where it did not grow or was not there.
+    """How fast a place (in items) or a class (in objects) grew in two runs; None where it did not.
 
     `what` is "place" or "class"; `name` is what the later run calls it.
     """

@@ -27,9 +27,9 @@ def compare(
 ) -> int:
     """Say what is new in RUN_B against RUN_A: leaks, and what grows faster or slower.
 
-    Each is a run folder, or a report that `leakhunt report --format json` kept. A leak is known again by its fingerprint:
-    the same on every host, on every Python and after lines were moved, another where the class or the place is
-    another. Rates are told with the interval in which they lie at 95 %; run both under the same load.
+    Each is a run folder, or a report that `leakhunt report --format json` kept. A leak is known again by its
+    fingerprint: the same on every host, on every Python and after lines were moved, another where the class or the
+    place is another. Rates are told with the interval in which they lie at 95 %; run both under the same load.
     """
     name = pick_format(format_, output, ["text", "json"], "text")
     earlier, later = (_findings(path, quiet, verbose) for path in (before, after))

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, TypeVar
+
 import click
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 BUDGET = click.option(
     "--budget",
@@ -42,3 +47,19 @@ METHOD = click.option(
     type=click.Choice(["prearmed", "pep768", "ptrace", "gdb"]),
     help="Use this way in only (default: the first that is open).",
 )
+
+
+def monitoring(command: Decorated) -> Decorated:
+    """The options of the monitor, as the parameters `metrics`, `otel` and `on_leak`."""
+    metrics = click.option(
+        "--metrics",
+        metavar="[HOST:]PORT",
+        help="Serve figures to Prometheus meanwhile, on this machine only by default.",
+    )
+    otel = click.option(
+        "--otel", is_flag=True, help="Send figures by OpenTelemetry meanwhile, as OTEL_* variables say."
+    )
+    on_leak = click.option(
+        "--on-leak", metavar="COMMAND", help="Run by the shell once for each leak found, with its JSON on stdin."
+    )
+    return metrics(otel(on_leak(command)))
