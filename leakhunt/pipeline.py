@@ -290,16 +290,16 @@ def diff(paths: Sequence[str | Path]) -> Diff:
 
 def chains(path: str | Path, type_name: str, limit: int = 3) -> tuple[Chain, ...]:
     """Retaining chains of a class; `path` is a deep snapshot or a run folder (its newest deep snapshot)."""
-    return chains_module.chains(HeapGraph(_deep(path)), type_name, limit)
+    return chains_module.chains(HeapGraph(newest_graph(path)), type_name, limit)
 
 
 def backrefs(path: str | Path, type_name: str, depth: int = 5, width: int = 4) -> RefGraph:
     """Back-reference graph of a class; `path` as for `chains`."""
-    graph = HeapGraph(_deep(path))
+    graph = HeapGraph(newest_graph(path))
     return picture.backrefs(graph, Names(graph), chains_module.instances(graph, type_name), depth, width)
 
 
-def _deep(path: str | Path) -> Snapshot:
+def newest_graph(path: str | Path) -> Snapshot:
     """The snapshot at `path`; of a run or process folder its newest deep one that was not taken at exit."""
     if not Path(path).is_dir():
         return load(path)
