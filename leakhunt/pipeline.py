@@ -332,17 +332,17 @@ def diff(paths: Sequence[str | Path]) -> Diff:
 
 def chains(path: str | Path, type_name: str, limit: int = 3) -> tuple[Chain, ...]:
     """Retaining chains of a class; `path` is a deep snapshot, or a run folder: its newest one that has the class."""
-    return chains_module.chains(HeapGraph(_deep(path, type_name)), type_name, limit)
+    return chains_module.chains(HeapGraph(newest_graph(path, type_name)), type_name, limit)
 
 
 def backrefs(path: str | Path, type_name: str, depth: int = 5, width: int = 4) -> RefGraph:
     """Back-reference graph of a class; `path` as for `chains`."""
-    graph = HeapGraph(_deep(path, type_name))
+    graph = HeapGraph(newest_graph(path, type_name))
     return picture.backrefs(graph, Names(graph), chains_module.instances(graph, type_name), depth, width)
 
 
-def _deep(path: str | Path, type_name: str) -> Snapshot:
-    """The snapshot at `path`; of a run or process folder the one that shows the class best.
+def newest_graph(path: str | Path, type_name: str = "") -> Snapshot:
+    """The snapshot at `path`; of a run or process folder the one that shows the class best, the newest without one.
 
     Each process offers its newest deep snapshot that was not taken at exit; of these the one with most objects of the
     class is taken, so that a leak of one worker is not looked for in another process.

