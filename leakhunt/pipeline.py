@@ -150,7 +150,8 @@ def _judge(process: ProcessFolder, tell: Progress, known: Known) -> _Judged:
 
 def _readable(process: ProcessFolder) -> tuple[list[Snapshot], list[str]]:
     """The process's snapshots, and a note for each that can't be read or was lost."""
-    snapshots, notes = [], []
+    snapshots: list[Snapshot] = []
+    notes: list[str] = []
     for path in process.snapshots:
         try:
             snapshot = Snapshot.load(path)
