@@ -191,6 +191,11 @@ def _place(owner: str, seen: Measured, policy: Policy) -> Place:
         doubt = question(owner, seen, policy)
         if doubt is not None:
             return Place(owner, seen.members, *seen.series, seen.trend, doubt=doubt)
+    return measured_place(owner, seen, policy)
+
+
+def measured_place(owner: str, seen: Measured, policy: Policy = POLICY) -> Place:
+    """The place with all that can be known of it, whatever may be doubted."""
     coarse = seen.coarse
     return Place(
         owner=owner,

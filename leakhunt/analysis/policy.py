@@ -97,6 +97,11 @@ class Policy:
     few_objects_less: float = _limit(0.1, "one in ten")
     least: float = _limit(0.3, "what passed every test of growth is never worth less than this")
 
+    # Processes that run the same code
+    siblings: float = _limit(5, "the same place in five of five processes is no chance (1 in 32)")
+    siblings_share: float = _limit(0.8, "a leak of the code shows in nearly every process that runs it")
+    work_share: float = _limit(0.1, "a process that does less of the work tells little of the program")
+
     c_objects: float = _limit(8, "so few objects of C classes do not have the megabytes that are missing")
     c_objects_at_most: float = _limit(0.8, "beside leaked objects that may have the memory their leak is the surer one")
 

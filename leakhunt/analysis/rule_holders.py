@@ -32,10 +32,11 @@ class Condition:
 
 def growing_holders(evidence: Evidence) -> list[Verdict]:
     """Every place that has more in it than before: the common leak, and what gc.garbage or `__del__` make of it."""
-    return [_candidate(evidence, place) for place in evidence.grown_places]
+    return [candidate(evidence, place) for place in evidence.grown_places]
 
 
-def _candidate(evidence: Evidence, place: Place) -> Verdict:
+def candidate(evidence: Evidence, place: Place) -> Verdict:
+    """The candidate that a place is."""
     certainty = evidence.policy.certainty
     if place.doubt is not None:  # it is not known what it is full of
         item = _member_type(evidence, place)
