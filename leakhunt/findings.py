@@ -349,6 +349,54 @@ class Diff:
         return json.dumps(dataclasses.asdict(self), indent=indent)
 
 
+@dataclass(frozen=True)
+class Rate:
+    """Growth per minute by Theil-Sen with its 95 % interval, summed over the processes of a run."""
+
+    per_minute: float = 0.0
+    low: float = 0.0
+    high: float = 0.0
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How fast a place (in items) or a class (in objects) grew in two runs; None where it did not.
+
+    `what` is "place" or "class"; `name` is what the later run calls it.
+    """
+
+    what: str
+    name: str
+    before: Rate | None = None
+    after: Rate | None = None
+
+
+@dataclass(frozen=True)
+class Known:
+    """A leak of both runs."""
+
+    before: Finding
+    after: Finding
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What a later run (`after`) shows against an earlier one: findings by fingerprint, and what changed its pace."""
+
+    before: RunSummary
+    after: RunSummary
+    new: tuple[Finding, ...] = ()
+    known: tuple[Known, ...] = ()
+    gone: tuple[Finding, ...] = ()
+    faster: tuple[Pace, ...] = ()
+    slower: tuple[Pace, ...] = ()
+    notes: tuple[str, ...] = ()
+    schema: int = SCHEMA
+
+    def to_json(self, indent: int | None = 1) -> str:
+        return json.dumps(dataclasses.asdict(self), indent=indent)
+
+
 def _build(kind: Any, value: Any) -> Any:
     """Rebuild a value of the annotated type `kind` from plain JSON."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)

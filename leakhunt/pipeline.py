@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -13,7 +14,7 @@ from leakhunt import sources
 from leakhunt.analysis import accuse, conduct, picture, tracks
 from leakhunt.analysis import chains as chains_module
 from leakhunt.analysis import diff as diff_module
-from leakhunt.analysis.evidence import Evidence
+from leakhunt.analysis.evidence import EXIT, Evidence
 from leakhunt.analysis.graph import HeapGraph
 from leakhunt.analysis.growth import Floats
 from leakhunt.analysis.holders import Place
@@ -121,7 +122,10 @@ class _Judged:
 def _judge(process: ProcessFolder, tell: Progress, known: Known) -> _Judged:
     snapshots, notes = _readable(process)
     if not snapshots:
-        notes.append("It left no snapshot that can be read.")
+        lived = process.info.get("lived")
+        notes.append(
+            f"It ended after {lived} s, too soon for a snapshot." if lived else "It left no snapshot that can be read."
+        )
         return _Judged(ProcessSummary(process.pid, process.command, 0, notes=tuple(notes)), [])
     evidence = Evidence(_thinned(snapshots), known)
     tell(f"weighing process {process.pid}", 0.3)
@@ -144,12 +148,18 @@ def evidence_of(process: ProcessFolder, known: Known = BUILT_IN) -> Evidence | N
 
 def _readable(process: ProcessFolder) -> tuple[list[Snapshot], list[str]]:
     """The process's snapshots, and a note for each that can't be read or was lost."""
-    snapshots, notes = [], []
+    snapshots: list[Snapshot] = []
+    notes: list[str] = []
     for path in process.snapshots:
         try:
-            snapshots.append(Snapshot.load(path))
+            snapshot = Snapshot.load(path)
         except SnapshotError as problem:
             notes.append(f"Left out: {problem}")
+            continue
+        if snapshots and snapshot.number("elapsed") < snapshots[-1].number("elapsed"):
+            notes.append(f"Left out: {path} is damaged: it is older than the one before it.")
+        else:
+            snapshots.append(snapshot)
     if process.problems:
         notes.append(f"The agent reports: {process.problems}.")
     return snapshots, notes
@@ -251,7 +261,15 @@ def _together(folder: RunFolder, judged: list[_Judged]) -> Findings:
         replace(one.summary, findings=tuple(f.rank for f in findings if one.summary.pid in f.pids)) for one in judged
     )
     verdict, summary, notes = _verdict(folder, judged, findings)
-    return Findings(_run_summary(folder, processes), verdict, summary, findings, processes, notes)
+    return Findings(_run_summary(folder, processes), verdict, summary, findings, processes, notes + _removed(folder))
+
+
+def _removed(folder: RunFolder) -> tuple[str, ...]:
+    """What to say where snapshots were removed while the run went on."""
+    number = folder.info.get("removed_snapshots")
+    if not isinstance(number, int) or number <= 0:
+        return ()
+    return (f"{number:,} snapshots were removed while it ran, to keep the run folder within --max-disk.",)
 
 
 def _verdict(
@@ -265,7 +283,7 @@ def _verdict(
     if any(one.enough for one in judged) and not suspect:
         return "healthy", "Nothing grows that does not come to an end by itself.", ()
     needed = max(one.needed_seconds for one in judged)
-    interval = float(folder.info.get("options", {}).get("interval", 5.0) or 5.0)
+    interval = folder.info.get("options", {}).get("interval") or 5.0
     seconds = max(needed, 3.0 * POLICY.censuses * interval)
     said = f"Too little was seen to accuse {suspect}" if suspect else "Too little was seen to say"
     summary = f"{said}. Run it for {_long(seconds)} or more, or with a shorter --interval."
@@ -312,22 +330,47 @@ def diff(paths: Sequence[str | Path]) -> Diff:
 
 
 def chains(path: str | Path, type_name: str, limit: int = 3) -> tuple[Chain, ...]:
-    """Retaining chains of a class; `path` is a deep snapshot or a run folder (its newest deep snapshot)."""
-    return chains_module.chains(HeapGraph(_deep(path)), type_name, limit)
+    """Retaining chains of a class; `path` is a deep snapshot, or a run folder: its newest one that has the class."""
+    return chains_module.chains(HeapGraph(newest_graph(path, type_name)), type_name, limit)
 
 
 def backrefs(path: str | Path, type_name: str, depth: int = 5, width: int = 4) -> RefGraph:
     """Back-reference graph of a class; `path` as for `chains`."""
-    graph = HeapGraph(_deep(path))
+    graph = HeapGraph(newest_graph(path, type_name))
     return picture.backrefs(graph, Names(graph), chains_module.instances(graph, type_name), depth, width)
 
 
-def _deep(path: str | Path) -> Snapshot:
-    """The snapshot at `path`; of a run or process folder its newest deep one that was not taken at exit."""
+def newest_graph(path: str | Path, type_name: str = "") -> Snapshot:
+    """The snapshot at `path`; of a run or process folder the one that shows the class best, the newest without one.
+
+    Each process offers its newest deep snapshot that was not taken at exit; of these the one with most objects of the
+    class is taken, so that a leak of one worker is not looked for in another process.
+    """
     if not Path(path).is_dir():
         return load(path)
-    files = sorted(Path(path).glob("pid-*/*.leak")) or sorted(Path(path).glob("*.leak"))
-    found = [s for s in map(load, files) if s.is_deep]
-    if not found:
+    folders = sorted({file.parent for file in [*Path(path).glob("pid-*/*.leak"), *Path(path).glob("*.leak")]})
+    offered = [snapshot for folder in folders if (snapshot := _newest_deep(folder)) is not None]
+    if not offered:
         raise RunError(f"{path} holds no deep snapshot.", "Run longer, or with --deep every.")
-    return max(found, key=lambda s: (s.meta.get("moment") != "exit", s.number("time")))
+    return max(offered, key=lambda s: (_instances(s, type_name), s.number("time")))
+
+
+def _newest_deep(folder: Path) -> Snapshot | None:
+    """The last deep snapshot of one process, of those that were not taken at exit if there is one; None without any.
+
+    One that can't be read is passed over, as in a report.
+    """
+    at_exit = None
+    for file in sorted(folder.glob("*.leak"), reverse=True):
+        with contextlib.suppress(SnapshotError):
+            snapshot = load(file)
+            if snapshot.is_deep and snapshot.meta.get("moment") != EXIT:
+                return snapshot
+            at_exit = at_exit or (snapshot if snapshot.is_deep else None)
+    return at_exit
+
+
+def _instances(snapshot: Snapshot, type_name: str) -> int:
+    """How many objects of a class a deep snapshot has."""
+    rows = [row for row, name in enumerate(snapshot.type_names) if name == type_name]
+    return int(np.isin(snapshot.column("object.type"), rows).sum())

@@ -105,11 +105,29 @@ def mann_kendall(values: Floats) -> float:
     return float(result.pvalue)
 
 
+def slope_interval(seconds: Floats, values: Floats) -> tuple[float, float, float]:
+    """Theil-Sen slope per second, and the two ends of the interval in which it lies at 95 %.
+
+    Sen's interval, by the ranks of the slopes; it takes the points for independent of one another.
+    """
+    seconds, values = _picked(seconds, values)
+    if len(values) < 3 or seconds[0] == seconds[-1]:
+        return 0.0, -np.inf, np.inf
+    slope, _, low, high = stats.theilslopes(values, seconds, 0.95)
+    return float(slope), float(low), float(high)
+
+
+def _picked(seconds: Floats, values: Floats) -> tuple[Floats, Floats]:
+    """At most 200 points, evenly picked: there are slopes for every two of them."""
+    if len(values) <= 200:
+        return seconds, values
+    rows = np.linspace(0, len(values) - 1, 200).astype(int)
+    return seconds[rows], values[rows]
+
+
 def theil_sen(seconds: Floats, values: Floats) -> float:
     """Median slope over all pairs of points, per second; of at most 200 points, evenly picked."""
-    if len(values) > 200:
-        picked = np.linspace(0, len(values) - 1, 200).astype(int)
-        seconds, values = seconds[picked], values[picked]
+    seconds, values = _picked(seconds, values)
     first, second = np.triu_indices(len(values), 1)
     spans = seconds[second] - seconds[first]
     kept = spans > 0
