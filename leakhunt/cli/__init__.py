@@ -17,6 +17,7 @@ COMMANDS = {
     "detach": "leakhunt.cli.attach:detach",
     "live": "leakhunt.cli.live:live",
     "report": "leakhunt.cli.report:report",
+    "compare": "leakhunt.cli.compare:compare",
     "diff": "leakhunt.cli.diff:diff",
     "chains": "leakhunt.cli.chains:chains",
     "backrefs": "leakhunt.cli.backrefs:backrefs",
