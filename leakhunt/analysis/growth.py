@@ -8,13 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from .policy import POLICY, Policy
+
 Floats = NDArray[np.float64]
 
-WARM_UP = 0.2  # share of the observed time in which growth means nothing
-POINTS_MIN = 4
-DECELERATION = 0.3  # the later half must keep at least this share of the earlier half's slope
-DRAWDOWN = 0.25  # the deepest fall, as a share of the whole gain
-P_VALUE = 0.05
+POINTS_MIN = 4  # of three points each order is one of six: no rise of so few is told from chance
 
 
 @dataclass(frozen=True)
@@ -38,25 +36,33 @@ class Trend:
 
     @property
     def is_growth(self) -> bool:
-        """It rises, it does not fall back, and it does not slow down towards a bound."""
-        return (
-            self.points >= POINTS_MIN
-            and self.gain > 0
-            and self.slope > 0
-            and self.p_value <= P_VALUE
-            and self.later_share >= DECELERATION
-            and self.drawdown <= DRAWDOWN
-        )
+        """It rises, it does not fall back, and it does not slow down towards a bound: by the usual policy."""
+        return not objection(self, POLICY)
+
+
+def objection(trend: Trend, policy: Policy) -> str:
+    """What speaks against calling it growth, in words; "" where nothing does."""
+    if trend.points < POINTS_MIN:
+        return f"it was seen at {trend.points} moments only"
+    if trend.gain <= 0:
+        return "it has no more than before"
+    if trend.drawdown > policy.drawdown:
+        return f"it fell back by {trend.drawdown:.0%} of what it gained"
+    if trend.slope <= 0 or trend.p_value > policy.p_value:
+        return "it does not rise all the time"
+    if trend.later_share < policy.deceleration:
+        return f"in the later half it grew at {max(0.0, trend.later_share):.0%} of its pace only: it comes to an end"
+    return ""
 
 
 FLAT = Trend(0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0)
 
 
-def after_warm_up(seconds: Floats) -> slice:
-    """The part of a run that counts: what comes after its first WARM_UP, if enough is left."""
+def after_warm_up(seconds: Floats, share: float = POLICY.warm_up) -> slice:
+    """The part of a run that counts: what comes after its first `share`, if enough is left."""
     if len(seconds) == 0:
         return slice(0, 0)
-    begin = seconds[0] + WARM_UP * (seconds[-1] - seconds[0])
+    begin = seconds[0] + share * (seconds[-1] - seconds[0])
     first = int(np.searchsorted(seconds, begin))
     return slice(min(first, max(0, len(seconds) - POINTS_MIN)), None)
 

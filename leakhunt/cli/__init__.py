@@ -22,6 +22,8 @@ COMMANDS = {
     "chains": "leakhunt.cli.chains:chains",
     "backrefs": "leakhunt.cli.backrefs:backrefs",
     "plot": "leakhunt.cli.plot:plot",
+    "export": "leakhunt.cli.export:export",
+    "query": "leakhunt.cli.query:query",
     "lint": "leakhunt.cli.lint:lint",
     "doctor": "leakhunt.cli.doctor:doctor",
 }

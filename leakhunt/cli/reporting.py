@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 from leakhunt.cli.output import check_writable, emit, page, progress_bar, say, told
 from leakhunt.command import AgentOptions
 from leakhunt.errors import UsageError
-from leakhunt.runfolder import read_run
+from leakhunt.retention import LOOK_SECONDS, Retention
+from leakhunt.runfolder import note_removed, read_run
 
 if TYPE_CHECKING:
-    from leakhunt.findings import Findings
+    from leakhunt.findings import Findings, Tracks
 
 _LINES_MAX = 3
 
@@ -29,18 +30,29 @@ NOBODY_REPORTED_IN = (
 
 
 class Following:
-    """What `run` does beside the program: attach to those of its processes that did not load the agent by themselves.
+    """What `run` does beside the program: keep the run folder within its limit, and attach to processes without agent.
 
     Called in a process of its own; `lines` are for the one that waited.
     """
 
-    def __init__(self, folder: Path, options: AgentOptions, verbose: bool) -> None:
+    def __init__(
+        self, folder: Path, options: AgentOptions, verbose: bool, retention: Retention, attaches: bool = True
+    ) -> None:
         self._folder, self._options, self._verbose = folder, options, verbose
+        self._retention, self._attaches = retention, attaches
         self._notes = os.memfd_create("leakhunt-notes")
 
     def __call__(self, program: int, over: int) -> None:
         if self._is_over(over, 0.25):  # most programs that are short are over before anything is loaded
             return
+        if self._attaches:
+            self._look_after(program, over)
+        else:
+            while not self._is_over(over, LOOK_SECONDS):
+                self._retention.look()
+        note_removed(self._folder, self._retention.removed)
+
+    def _look_after(self, program: int, over: int) -> None:
         from leakhunt.attach.family import Family, Unarmed
 
         policy = Unarmed(self._folder, self._options.interval)
@@ -49,6 +61,7 @@ class Following:
         try:
             while not self._is_over(over, 0.25):
                 family.fetch()
+                self._retention.look()
                 told = self._tell(family.notes, told)
         finally:
             family.end()
@@ -113,6 +126,17 @@ def analysed(folder: Path, quiet: bool, verbose: bool) -> Findings:
 
     with told(f"analysed {short(folder)}", verbose), progress_bar(quiet) as progress:
         return hunt(short(folder), progress=progress, known=known)
+
+
+def tracked(folder: Path, asked: str, quiet: bool, verbose: bool) -> Tracks:
+    """What became of the candidates of a name in a run folder."""
+    from leakhunt.knownfile import known_places
+    from leakhunt.pipeline import why
+
+    known = known_places(Path.cwd())
+
+    with told(f"judged {short(folder)}", verbose), progress_bar(quiet) as progress:
+        return why(short(folder), asked, progress=progress, known=known)
 
 
 def check_report(html: str | None) -> None:

@@ -9,12 +9,13 @@ from typing import NoReturn
 import click
 
 from leakhunt.cli.monitored import Monitored
-from leakhunt.cli.options import BUDGET, ENGINE, FORK_SNAPSHOT, PAUSE, monitoring
+from leakhunt.cli.options import BUDGET, ENGINE, FORK_SNAPSHOT, MAX_DISK, OUT, PAUSE, monitoring
 from leakhunt.cli.output import say, verbosity
 from leakhunt.cli.reporting import Following, check_report, report_run, short
 from leakhunt.command import AgentOptions, find_program
 from leakhunt.errors import LeakhuntError, UsageError
 from leakhunt.launch import ExitStatus, end_like, launch
+from leakhunt.retention import Retention
 from leakhunt.runfolder import create, discard, finish
 
 
@@ -41,7 +42,8 @@ def _deep(context: click.Context, parameter: click.Parameter, value: str) -> str
     metavar="SECONDS",
     help="Take a census this often (default 5).",
 )
-@click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Run folder; default leakhunt-run-<time>.")
+@OUT
+@MAX_DISK
 @click.option(
     "--deep",
     callback=_deep,
@@ -71,6 +73,7 @@ def _deep(context: click.Context, parameter: click.Parameter, value: str) -> str
 def run(
     command: tuple[str, ...],
     out: Path | None,
+    max_disk: int,
     html: str | None,
     exec_: bool,
     fail_on_leak: bool,
@@ -94,7 +97,8 @@ def run(
 
     Input, output, signals and the exit status are the program's own. The report goes to stderr and everything that was
     seen to the run folder. Killing leakhunt kills the program; a program killed at any moment leaves a run folder that
-    `leakhunt report` reads.
+    `leakhunt report` reads. Told to end from outside (SIGTERM, as by systemd or a container), leakhunt ends with the
+    program and leaves the analysis to `leakhunt report`, unless --html or --fail-on-leak asks for it.
     """
     find_program(command[0])
     check_report(html)
@@ -107,10 +111,10 @@ def run(
     folder = create(out, command, dataclasses.asdict(options))
     if verbose:
         say(f"the run folder is {folder}")
-    following = Following(folder, options, verbose)
+    following = Following(folder, options, verbose, Retention(folder, max_disk), attaches=not no_attach)
     monitored.start(folder)
     try:
-        status = launch(command, folder, options, exec_, None if no_attach else following)
+        status = launch(command, folder, options, exec_, following)
     except UsageError:
         monitored.abandon()
         discard(folder)
@@ -135,7 +139,10 @@ def _after(
     """Close the run and report on it; True when it leaks. Nothing that fails here reaches the exit status."""
     try:
         _finish(folder, status, quiet)
-        if quiet and html is None and not wants_verdict:
+        nobody_waits = html is None and not wants_verdict
+        if nobody_waits and status.was_asked_to_end and not quiet:
+            say(f"stopped; `leakhunt report {short(folder)}` shows what was seen")
+        if nobody_waits and (quiet or status.was_asked_to_end):
             return False
         return report_run(folder, html, quiet, verbose, also=monitored.keep)
     except KeyboardInterrupt:
