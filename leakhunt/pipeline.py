@@ -96,7 +96,9 @@ def _judge(process: ProcessFolder, tell: Progress, known: Known) -> _Judged:
     snapshots, notes = _readable(process)
     if not snapshots:
         lived = process.info.get("lived")
-        notes.append(f"It ended after {lived} s, too soon for a snapshot." if lived else "It left no snapshot that can be read.")
+        notes.append(
+            f"It ended after {lived} s, too soon for a snapshot." if lived else "It left no snapshot that can be read."
+        )
         return _Judged(ProcessSummary(process.pid, process.command, 0, notes=tuple(notes)), [])
     evidence = Evidence(_thinned(snapshots), known)
     tell(f"weighing process {process.pid}", 0.3)
