@@ -222,6 +222,10 @@ class Sampler:
 
     def _description(self):
         arguments = getattr(sys, "orig_argv", None) or [sys.executable, *getattr(sys, "argv", [])]
+        if not self._options.values:
+            from .masking import masked
+
+            arguments = masked(arguments)
         return {
             "pid": self._pid, "ppid": os.getppid(), "python": version(), "executable": sys.executable,
             "command": " ".join(arguments), "started": time() - self._governor.elapsed(),
