@@ -5,6 +5,7 @@
         process             lines "key<TAB>value" about it, by the agent
         000001.leak …       its snapshots in order, each whole or absent
         problems            what the agent lost and why, padded with spaces
+    RUN/pid-4711.mark.…     an empty file: its name says what could not be told otherwise of a process (agent/marks.py)
 
 The agent writes the process folders, and anything may be killed at any moment: reading takes what is there.
 """
@@ -19,7 +20,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,11 @@ from leakhunt.reading import read_regular
 SCHEMA = 1
 DESCRIPTION = "run.json"
 
+TIME_FORMAT = "%Y%m%d-%H%M%S"
+
+_PLACEHOLDER = re.compile(r"%([tp%])")
 _PROCESS_NAME = re.compile(r"pid-(\d{1,10})\.(\d{1,10})", re.ASCII)
+_MARK_NAME = re.compile(r"pid-(\d{1,10})\.mark\.(.+)", re.ASCII)
 _SNAPSHOT_NAME = re.compile(r"(\d{1,10})\.leak", re.ASCII)
 _DESCRIPTION_BYTES_MAX, _TEXT_BYTES_MAX = 16 << 20, 4 << 20  # a command line has 2 MB at the most
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
@@ -104,13 +109,13 @@ def create(path: Path | None, command: Sequence[str], options: Mapping[str, Any]
     """Make a private run folder and describe the run in it; returns its absolute path.
 
     Args:
-        path: None for a fresh `leakhunt-run-…` in the current directory.
+        path: None for a fresh `leakhunt-run-…` in the current directory; %t in it stands for the time, %p for this pid.
 
     Raises:
         UsageError: the directory holds another run, or is no directory.
         RunError: it cannot be made or written.
     """
-    folder = _default_folder() if path is None else _claim(Path(os.path.abspath(path)))
+    folder = _default_folder() if path is None else _claim(Path(os.path.abspath(_filled_in(path))))
     describe(
         folder,
         {
@@ -132,6 +137,13 @@ def create(path: Path | None, command: Sequence[str], options: Mapping[str, Any]
 def finish(folder: Path, exit_status: int | None) -> None:
     """Add to the description that the run is over; `exit_status` is what a shell would show as `$?`."""
     describe(folder, {**_description(folder), "ended": time.time(), "exit_status": exit_status})
+
+
+def note_removed(folder: Path, snapshots: int) -> None:
+    """Add to the description how many snapshots were removed to keep to the folder's limit; 0 adds nothing."""
+    if snapshots:
+        with contextlib.suppress(RunError):
+            describe(folder, {**_description(folder), "removed_snapshots": snapshots})
 
 
 def describe(folder: Path, info: Mapping[str, Any]) -> None:
@@ -165,6 +177,8 @@ def read_run(path: Path | str) -> RunFolder:
     info = _description(folder)
     shows_values = info.get("options", {}).get("values") is True
     processes = [_process(folder / name, shows_values) for name in names if _PROCESS_NAME.fullmatch(name)]
+    marks = [(int(found[1]), found[2], folder / name) for name in names if (found := _MARK_NAME.fullmatch(name))]
+    processes = _marked(processes, marks)
     if DESCRIPTION not in names and not processes:
         raise RunError(
             f"{folder} is not a run folder: it holds no {DESCRIPTION} and no process.",
@@ -181,9 +195,15 @@ def read_run(path: Path | str) -> RunFolder:
 
 def _default_folder() -> Path:
     """A new folder in the current directory, named by the time."""
-    first = Path.cwd() / time.strftime("leakhunt-run-%Y%m%d-%H%M%S")
+    first = Path.cwd() / time.strftime(f"leakhunt-run-{TIME_FORMAT}")
     others = (first.with_name(f"{first.name}-{number}") for number in itertools.count(2))
     return next(folder for folder in itertools.chain([first], others) if _make(folder))
+
+
+def _filled_in(path: Path) -> Path:
+    """The path with %t, %p and %% replaced."""
+    texts = {"t": time.strftime(TIME_FORMAT), "p": str(os.getpid()), "%": "%"}
+    return Path(_PLACEHOLDER.sub(lambda found: texts[found[1]], str(path)))
 
 
 def _claim(folder: Path) -> Path:
@@ -195,7 +215,8 @@ def _claim(folder: Path) -> Path:
     if any(name == DESCRIPTION or _PROCESS_NAME.fullmatch(name) for name in _names(folder)):
         raise UsageError(
             f"{folder} already holds a run.",
-            f"Choose another --out, or look at this one with `leakhunt report {folder}`.",
+            f"Choose another --out (with %t in it each start gets a folder of its own), or look at this one with "
+            f"`leakhunt report {folder}`.",
         )
     return folder
 
@@ -257,6 +278,24 @@ def _process(folder: Path, shows_values: bool) -> ProcessFolder:
         snapshots=tuple(folder / name for _, name in numbered),
         problems=_text(folder / "problems").strip(" \0\n"),
     )
+
+
+def _marked(processes: list[ProcessFolder], marks: list[tuple[int, str, Path]]) -> list[ProcessFolder]:
+    """The processes with what (pid, text, path) say of them; one that left nothing else is there by its mark."""
+    newest = {process.pid: process for process in sorted(processes, key=lambda process: process.started)}
+    added = {}
+    for pid, text, path in marks:
+        process = newest.get(pid)
+        if process is None:
+            newest[pid] = added[pid] = ProcessFolder(path, pid, problems=text)
+        elif text not in process.problems:
+            changed = replace(process, problems="; ".join(filter(None, [process.problems, text])))
+            newest[pid] = changed
+            if pid in added:
+                added[pid] = changed
+            else:
+                processes = [changed if one is process else one for one in processes]
+    return [*processes, *added.values()]
 
 
 def _process_info(text: str) -> dict[str, str]:

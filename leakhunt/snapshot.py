@@ -21,7 +21,7 @@ from leakhunt.agent import schema
 from leakhunt.errors import SnapshotError
 from leakhunt.reading import open_regular
 
-TAIL = struct.Struct("<QQII8s")
+TAIL = struct.Struct(schema.TAIL_FORMAT)
 DTYPES = ("|u1", "<u4", "<u8")
 
 

