@@ -84,6 +84,9 @@ class Sampler:
         self._begun = monotonic()
         self._due = self._begun + self._options.interval  # of the next snapshot
         self._folder = None
+        self._moves = False
+        self._told = ""  # the last problem
+        self._number = 0  # of the process folder, among those of this pid
         self._sequence = self._graphs = 0
         self._governor = None
         self._footprint = {}
@@ -95,6 +98,16 @@ class Sampler:
         self._turn = RLock()  # of the program's threads: one at a time ends the agent's thread, or starts it
         self._forks = 0  # under way: that many threads of the program are between the hooks
         self._tid = 0
+
+    def move(self, run_folder):
+        """Write into another run folder from the next snapshot on, since this one can't be written to any more.
+
+        Returns the name of the process folder that goes on there, "" where there was none yet.
+        """
+        if self._told:  # where nobody could read it, perhaps
+            marks.leave(run_folder, self._pid, self._told)
+        self._run_folder, self._moves = run_folder, True
+        return os.path.basename(self._folder or "")
 
     def ready(self):
         """Load what takes snapshots, where that was not done yet."""
@@ -222,6 +235,8 @@ class Sampler:
         cpu_begun, pause_ms = thread_time(), 0.0
         memory = self._engine.memory()
         try:
+            if self._moves:
+                self._folder, self._moves = None, False
             if self._folder is None:
                 self._open_folder()
             meta = self._meta(moment)
@@ -295,14 +310,14 @@ class Sampler:
         write.write_whole(os.path.join(folder, "problems"), [b" " * PROBLEMS_BYTES])
 
     def _make_folder(self):
-        for number in range(1000):
+        for number in range(self._number, 1000):
             folder = os.path.join(self._run_folder, "pid-%d.%d" % (self._pid, number))
             try:
                 os.mkdir(folder, 0o700)
             except FileExistsError:
                 continue
             break
-        self._folder = folder
+        self._folder, self._number = folder, number
         return folder
 
     def _described(self, description):
@@ -336,6 +351,7 @@ class Sampler:
 
     def _note(self, text):
         """Leave a sentence in the page kept free for it, as works on a full disk, too; else as a mark (marks.py)."""
+        self._told = text
         try:
             if self._folder is None:
                 raise OSError
