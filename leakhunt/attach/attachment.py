@@ -15,14 +15,13 @@ from leakhunt.errors import AttachError
 from . import attach, foreign, procfs
 from .refusals import Reason
 from .request import ARM, DISARM, MOVE, Answer, Request
-from .stage import Folder
+from .stage import STOP, Folder
 from .target import Target
 
 _PROCESS_FOLDER = re.compile(r"pid-(\d{1,10})\.(\d{1,10})", re.ASCII)
 _MARK = re.compile(r"pid-\d{1,10}\.mark\.[ -.0-~]{1,200}")
 _MARKS_MAX = 100
 _SNAPSHOT_SUFFIX, _UNFINISHED_SUFFIX = ".leak", ".part"
-_STOP = "stop"
 _FETCHED = re.compile(r"\d{1,9}\.leak|process|problems")
 _COPY_BYTES = 1 << 20
 _KEPT_FREE = 0.02  # of our disk: what is fetched comes from somebody who may want to fill it
@@ -70,7 +69,7 @@ class Relay:
     def ask_to_stop(self, home: str) -> None:
         """Leave a file for the agent that writes into this process folder."""
         process = next((name for name, path in self._homes.items() if path.name == home), home)
-        self._folder.write(f"{process}/{_STOP}", b"")
+        self._folder.write(f"{process}/{STOP}", b"")
 
     def remove(self) -> None:
         self.fetch()
@@ -168,7 +167,7 @@ class Attachment:
         """The agent looks for a file of this name at each snapshot."""
         for folder in self._run_folder.glob(f"pid-{Target(pid).inner_pid}.*"):
             with contextlib.suppress(OSError):
-                self._relay.ask_to_stop(folder.name) if self._relay else (folder / _STOP).touch(mode=0o600)
+                self._relay.ask_to_stop(folder.name) if self._relay else (folder / STOP).touch(mode=0o600)
 
     def _let_finish(self) -> None:
         """Wait for a snapshot that is being written."""
