@@ -43,6 +43,16 @@ _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _ESCAPED = {"t": "\t", "n": "\n", "\\": "\\"}
 
 
+class RunRemoved(RunError):
+    """The run folder went away while it was written."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(
+            f"The run folder {folder} was removed while the program ran, and with it what was seen.",
+            "Keep it with --out DIR, in a place that nobody cleans up.",
+        )
+
+
 def _finite(value: Any) -> float | None:
     """A number, or a text that is one, that can be reckoned with; None for anything else."""
     try:
@@ -135,7 +145,14 @@ def create(path: Path | None, command: Sequence[str], options: Mapping[str, Any]
 
 
 def finish(folder: Path, exit_status: int | None) -> None:
-    """Add to the description that the run is over; `exit_status` is what a shell would show as `$?`."""
+    """Add to the description that the run is over; `exit_status` is what a shell would show as `$?`.
+
+    Raises:
+        RunRemoved: there is no description any more.
+        RunError: it cannot be written.
+    """
+    if not (folder / DESCRIPTION).exists():
+        raise RunRemoved(folder)
     describe(folder, {**_description(folder), "ended": time.time(), "exit_status": exit_status})
 
 
