@@ -72,6 +72,9 @@ class Sampler:
     def _reset(self):
         self._due = monotonic() + self._options.interval  # of the next snapshot
         self._folder = None
+        self._moves = False
+        self._told = ""  # the last problem
+        self._number = 0  # of the process folder, among those of this pid
         self._sequence = self._graphs = 0
         self._governor = Governor(self._options, self._engine.pauses_per_deep)
         self._footprint = {}
@@ -84,6 +87,16 @@ class Sampler:
         self._turn = RLock()  # of the program's threads: one at a time ends the agent's thread, or starts it
         self._forks = 0  # under way: that many threads of the program are between the hooks
         self._tid = 0
+
+    def move(self, run_folder):
+        """Write into another run folder from the next snapshot on, since this one can't be written to any more.
+
+        Returns the name of the process folder that goes on there, "" where there was none yet.
+        """
+        if self._told:  # where nobody could read it, perhaps
+            marks.leave(run_folder, self._pid, self._told)
+        self._run_folder, self._moves = run_folder, True
+        return os.path.basename(self._folder or "")
 
     @property
     def follows_children(self):
@@ -217,6 +230,8 @@ class Sampler:
         cpu_begun, pause_ms = thread_time(), 0.0
         memory = self._engine.memory()
         try:
+            if self._moves:
+                self._folder, self._moves = None, False
             if self._folder is None:
                 self._open_folder()
             meta = self._meta(moment)
@@ -296,14 +311,14 @@ class Sampler:
             pass
 
     def _make_folder(self, description):
-        for number in range(1000):
+        for number in range(self._number, 1000):
             folder = os.path.join(self._run_folder, "pid-%d.%d" % (self._pid, number))
             try:
                 os.mkdir(folder, 0o700)
             except FileExistsError:
                 continue
             break
-        self._folder = folder
+        self._folder, self._number = folder, number
         lines = "".join("%s\t%s\n" % (key, schema.escape(str(value))) for key, value in description.items())
         write.write_whole(os.path.join(folder, "process"), [lines.encode("utf-8", "backslashreplace")])
 
@@ -311,6 +326,10 @@ class Sampler:
         arguments = texts(getattr(sys, "orig_argv", None)) or texts([sys.executable]) + texts(
             getattr(sys, "argv", None)
         )
+        if not self._options.values:
+            from .masking import masked
+
+            arguments = masked(arguments)
         return {
             "pid": self._pid, "ppid": os.getppid(), "python": version(), "executable": "".join(texts([sys.executable])),
             "command": " ".join(arguments), "started": time() - self._governor.elapsed(),
@@ -319,6 +338,7 @@ class Sampler:
 
     def _note(self, text):
         """Leave a sentence in the page kept free for it, as works on a full disk, too; else as a mark (marks.py)."""
+        self._told = text
         try:
             if self._folder is None:
                 raise OSError
