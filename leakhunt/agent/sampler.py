@@ -5,7 +5,7 @@ import sys
 from _thread import RLock, allocate_lock, get_native_id, start_new_thread
 from time import monotonic, sleep, thread_time, time
 
-from . import __builtins__, forked, marks, schema, write
+from . import __builtins__, forked, marks, masking, schema, write
 from .engine import Engine, Interrupted, version
 from .governor import Governor
 
@@ -327,9 +327,7 @@ class Sampler:
             getattr(sys, "argv", None)
         )
         if not self._options.values:
-            from .masking import masked
-
-            arguments = masked(arguments)
+            arguments = masking.masked(arguments)
         return {
             "pid": self._pid, "ppid": os.getppid(), "python": version(), "executable": "".join(texts([sys.executable])),
             "command": " ".join(arguments), "started": time() - self._governor.elapsed(),
