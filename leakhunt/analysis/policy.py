@@ -43,6 +43,8 @@ class Policy:
         0.3, "a class grows by a good part of what the place gains, or the place is not its holder"
     )
     class_drawdown: float = _limit(0.35, "a class that falls back by more is a batch that is dropped and begun anew")
+    class_at_most: float = _limit(0.6, "worth a note: garbage that waits makes a class fall back, too")
+    unseen_holder_at_most: float = _limit(0.7, "worth a note: a bound that C code keeps to can't be seen")
     lock_step: float = _limit(
         1.25, "a registry and its index gain the same; a lost entry or two between looks is noise"
     )
@@ -62,10 +64,14 @@ class Policy:
     faithful: float = _limit(
         0.9, "a walk in slices finds a dying object out of reach once, the same one not every time"
     )
+    attributes: float = _limit(
+        0.5, "where most are the attributes of objects, so are the rest that have none to compare"
+    )
     covered: float = _limit(0.5, "objects most of which another place explains are its leak")
     callbacks_slack: float = _limit(0.25, "callbacks counted and objects found are of different moments")
-    greenlets: float = _limit(8, "a few greenlets (hubs, loops) are in any program that uses them")
-    greenlets_at_most: float = _limit(0.7, "worth a note")
+    stacks: float = _limit(8, "a few greenlets (hubs, loops) and threads are in any program that uses them")
+    stack_values: float = _limit(4, "a running function has a handful of values in hand besides its locals")
+    stacks_at_most: float = _limit(0.7, "worth a note")
     class_survival: float = _limit(0.9, "linked nodes that leak all stay")
     class_alive: float = _limit(0.5, "where most of what a class gained is garbage, its living few are not the leak")
     dominated: float = _limit(0.4, "an old object that dominates fewer of the new ones is one holder of several")
