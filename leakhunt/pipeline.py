@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -43,6 +44,7 @@ Progress = Callable[[str, float], None]
 DEEP_MAX, DEEP_OBJECTS_MAX = 14, 6_000_000  # graphs compared, at the most, and objects in all of them
 DEEP_FEWEST = 5
 CLASSES_MAX, HOLDERS_MAX = 400, 40
+_LOST = re.compile(r"(\d{1,9}) snapshots? lost:", re.ASCII)
 
 
 def load(path: str | Path) -> Snapshot:
@@ -114,9 +116,11 @@ class _Judged:
         enough: bool = False,
         needed_seconds: float = 0.0,
         suspect: str = "",
+        unseen: str = "",
     ) -> None:
         self.summary, self.findings, self.enough, self.needed_seconds = summary, findings, enough, needed_seconds
         self.suspect = suspect  # what is worth watching most, where something is
+        self.unseen = unseen  # why it was not seen to its end, "" where it was
 
 
 def _judge(process: ProcessFolder, tell: Progress, known: Known) -> _Judged:
@@ -126,7 +130,8 @@ def _judge(process: ProcessFolder, tell: Progress, known: Known) -> _Judged:
         notes.append(
             f"It ended after {lived} s, too soon for a snapshot." if lived else "It left no snapshot that can be read."
         )
-        return _Judged(ProcessSummary(process.pid, process.command, 0, notes=tuple(notes)), [])
+        unseen = process.problems or ("no snapshot of it can be read" if process.snapshots else "")
+        return _Judged(ProcessSummary(process.pid, process.command, 0, notes=tuple(notes)), [], unseen=unseen)
     evidence = Evidence(_thinned(snapshots), known)
     tell(f"weighing process {process.pid}", 0.3)
     judgement = Judgement(evidence)
@@ -137,13 +142,23 @@ def _judge(process: ProcessFolder, tell: Progress, known: Known) -> _Judged:
     notes += [f"Worth watching, not sure enough to accuse: {suspect(v)} ({v.reason})." for v in judgement.watched]
     suspects = [suspect(v) for v in judgement.watched[:1]]
     summary = _summary(process, snapshots, evidence, notes)
-    return _Judged(summary, findings, judgement.is_enough, judgement.needed_seconds, *suspects)
+    suspected = suspects[0] if suspects else ""
+    unseen = _unseen(process, snapshots)
+    return _Judged(summary, findings, judgement.is_enough, judgement.needed_seconds, suspected, unseen)
 
 
 def evidence_of(process: ProcessFolder, known: Known = BUILT_IN) -> Evidence | None:
     """What the snapshots of one process show; None where none of them can be read."""
     snapshots, _ = _readable(process)
     return Evidence(_thinned(snapshots), known) if snapshots else None
+
+
+def _unseen(process: ProcessFolder, snapshots: list[Snapshot]) -> str:
+    """Why a process was not seen to its end; "" where what the agent lost was before its last snapshot."""
+    lost = [int(number) for number in _LOST.findall(process.problems)]
+    if lost and len(lost) == len(process.problems.split("; ")) and max(lost) <= snapshots[-1].number("lost"):
+        return ""
+    return process.problems
 
 
 def _readable(process: ProcessFolder) -> tuple[list[Snapshot], list[str]]:
@@ -279,6 +294,11 @@ def _verdict(
         return "leak", findings[0].sentence, ()
     if not judged:
         return "inconclusive", "No Python process reported in: nothing can be said of a program that ran none.", ()
+    unseen = [one for one in judged if one.unseen]
+    if unseen:
+        more = f" (and {len(unseen) - 1} more)" if len(unseen) > 1 else ""
+        said = f"Process {unseen[0].summary.pid}{more} was not seen to its end: {unseen[0].unseen.rstrip('.')}."
+        return "inconclusive", f"{said} Nothing that grows was found in what was seen.", ()
     suspect = next((one.suspect for one in judged if one.suspect), "")
     if any(one.enough for one in judged) and not suspect:
         return "healthy", "Nothing grows that does not come to an end by itself.", ()
