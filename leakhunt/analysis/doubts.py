@@ -15,7 +15,7 @@ from leakhunt.agent import schema
 
 from . import attributes, growth, memory
 from .doubt import Doubt, ended
-from .evidence import Evidence
+from .evidence import Evidence, Series
 from .graph import WEAK
 from .holders import Place
 from .rule_garbage import collector_words
@@ -179,10 +179,24 @@ def follows_its_class(evidence: Evidence, type_name: str, place: Place) -> bool:
     if series is None or type_name in ATOMS or type_name in GLUE or place.is_steady:
         return True
     policy, share = evidence.policy, _share(evidence, type_name, place)
-    return (
-        series.trend.drawdown <= policy.class_drawdown
-        and series.trend.gain >= policy.class_follows * place.trend.gain * share
-    )
+    gain, fall = _besides_garbage(evidence, series)
+    return fall <= policy.class_drawdown and gain >= policy.class_follows * place.trend.gain * share
+
+
+def _besides_garbage(evidence: Evidence, series: Series) -> tuple[float, float]:
+    """(gain, drawdown) of a class, without what fell while a full collection came by: that was garbage.
+
+    Where full collections come all the time, they tell nothing of what falls then.
+    """
+    start = growth.after_warm_up(evidence.seconds, evidence.policy.warm_up).start
+    full = [float(s.meta.get("gc_collections", "0").split()[-1]) for s in evidence.censuses[start:]]
+    collected = np.diff(full) > 0
+    if not collected.any() or collected.mean() > evidence.policy.often_collected:
+        return series.trend.gain, series.trend.drawdown
+    changes = np.diff(series.counts[start:])
+    values = np.concatenate(([0.0], np.cumsum(np.where(collected, np.maximum(changes, 0.0), changes))))
+    gain, fall = float(values[-1]), float((np.maximum.accumulate(values) - values).max())
+    return gain, fall / gain if gain > 0 else 1.0
 
 
 def _share(evidence: Evidence, type_name: str, place: Place) -> float:

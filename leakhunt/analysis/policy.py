@@ -44,6 +44,7 @@ class Policy:
     )
     class_drawdown: float = _limit(0.35, "a class that falls back by more is a batch that is dropped and begun anew")
     class_at_most: float = _limit(0.6, "worth a note: garbage that waits makes a class fall back, too")
+    often_collected: float = _limit(0.5, "full collections in most intervals tell nothing of what falls in them")
     unseen_holder_at_most: float = _limit(0.7, "worth a note: a bound that C code keeps to can't be seen")
     lock_step: float = _limit(
         1.25, "a registry and its index gain the same; a lost entry or two between looks is noise"

@@ -143,6 +143,29 @@ def not_at_every_look(is_leak: bool) -> list[Snapshot]:
     return heap.live(serve)
 
 
+def class_does_not_follow(is_leak: bool) -> list[Snapshot]:
+    # module shop -> WRITER -> Writer .rows -> Row, …   graphs at four moments; other rows in between are dropped with
+    # their batch, or are cycles that a full collection takes
+    heap = Heap()
+    rows, other = heap.list(), heap.list()
+    heap.module("shop", WRITER=heap.instance("shop.Writer", rows=rows, other=other))
+
+    def serve(k: int) -> dict[str, str]:
+        rows.extend(heap.instance("shop.Row") for _ in range(10))
+        for _ in range(60):
+            row = heap.instance("shop.Row")
+            if is_leak:
+                row.itself = row
+            else:
+                other.append(row)
+        if k % 5 == 4:
+            other.clear()
+            heap.collect()
+        return {"gc_collections": f"0 0 {(k + 1) // 5 if is_leak else 0}"}
+
+    return heap.live(serve, moments=16, deep=lambda k: k in (4, 8, 12, 15))
+
+
 def same_objects(is_leak: bool) -> list[Snapshot]:
     # module shop -> ORDERS -> Order <- BY_KEY <- module shop;   or each of its own orders
     heap = Heap()
@@ -166,6 +189,7 @@ PAIRS: dict[str, tuple[Life, str]] = {
     "watches": (watches, "shop.SEEN"),
     "held now and then": (held_now_and_then, "shop.Token"),
     "keys come back": (keys_come_back, "shop.PRICES"),
+    "class does not follow": (class_does_not_follow, "shop.Writer.rows"),
     "not at every look": (not_at_every_look, "shop.State.page"),
     "same objects": (same_objects, "shop.ORDERS"),
 }
