@@ -74,7 +74,7 @@ class Sampler:
         self._fork_refused = ""
         self._lost = 0
         self._stop, self._leaves, self._is_over = True, False, False
-        self._is_starting = self._is_alive = False
+        self._is_starting, self._is_alive, self._started = False, False, []
         self._finished = allocate_lock()
         self._wake = allocate_lock()
         self._turn = RLock()  # of the program's threads: one at a time ends the agent's thread, or starts it
@@ -91,12 +91,14 @@ class Sampler:
             self._pid = os.getpid()
             self._reset()
         with self._turn:
-            if not self._is_over and not self._is_starting:
+            while not (self._is_over or self._is_starting):
                 self._is_starting = True
                 try:
                     self._start()
                 finally:
                     self._is_starting = False
+                if not self._stop or self._forks or self._leaves:  # else a fork in the middle of this ended it again
+                    break
 
     def _start(self):
         self._stop = False
@@ -105,9 +107,9 @@ class Sampler:
         self._finished, self._wake = allocate_lock(), allocate_lock()
         self._finished.acquire()
         self._wake.acquire()
-        self._is_alive = True
+        self._is_alive, self._started = True, []
         try:
-            start_new_thread(self._run, ())
+            self._started.extend(map(start_new_thread, (self._run,), ((),)))  # both in one call into C
         except BaseException:
             self._stop, self._is_alive = True, False
             raise
@@ -120,7 +122,7 @@ class Sampler:
         with self._turn:
             if self._pid != os.getpid():
                 return True
-            if self._is_starting:  # by a fork that this one is in the middle of: there is no thread yet
+            if self._is_starting and not self._started:  # by a fork that this one is in the middle of
                 return False
             self._stop = True
             try:
@@ -190,7 +192,7 @@ class Sampler:
             self._finished.release()
 
     def _ends_by(self, moment):
-        """Wait until then; True when the agent is to end, at once where this process says so, soon where another does."""
+        """Wait until then; True when the agent is to end: at once where this process says so, else soon."""
         while True:
             seconds = moment - monotonic()
             if self._wake.acquire(True, max(0.0, min(seconds, LOOK_SECONDS))) or self._asked_to_stop():
