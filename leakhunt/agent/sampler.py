@@ -206,7 +206,7 @@ class Sampler:
 
     def _take(self, deep, moment, graph_refused=""):
         """Take and write one snapshot; what can't be written is counted and told, never raised."""
-        cpu_begun, pause_ms = thread_time(), 0.0
+        cpu_begun, pause_ms, self._listed = thread_time(), 0.0, 0
         memory = self._engine.memory()
         try:
             if self._folder is None:
@@ -235,11 +235,12 @@ class Sampler:
             self._lost += 1
             self._note("%d snapshots lost: %s" % (self._lost, told(problem)))
         self._own_up(memory)
-        self._governor.took(deep, thread_time() - cpu_begun, pause_ms)
+        self._governor.took(deep, thread_time() - cpu_begun, pause_ms, self._listed)
 
     def _take_here(self, deep, meta, path):
         """Take a snapshot in this thread; returns its longest pause in ms, 0 where a census stands for a graph."""
         meta, strings, columns = self._engine.snapshot(deep, meta, self._is_stopping)
+        self._listed = sum(columns["census.count"])
         self._sequence += 1
         write.write_whole(path, write.pieces(meta, strings, columns))
         return meta["hold_ms"] if deep == (meta["kind"] == "deep") else 0.0
