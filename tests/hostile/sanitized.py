@@ -22,7 +22,12 @@ PROJECT = Path(__file__).parents[2]
 FLAGS = ["-O1", "-g", "-fno-omit-frame-pointer", "-fsanitize=address,undefined", "-fno-sanitize-recover=all",
          "-shared", "-fPIC", "-fvisibility=hidden", "-DPy_LIMITED_API=0x030b0000"]  # fmt: skip
 LIBRARIES = {"leakhunt/agent": "_walk", "leakhunt/analysis": "_kernels"}
-TESTS = ["tests/agent", "tests/analysis", "tests/hostile/test_hostile_heaps.py", "tests/hostile/test_subinterpreters.py"]
+TESTS = [
+    "tests/agent",
+    "tests/analysis",
+    "tests/hostile/test_hostile_heaps.py",
+    "tests/hostile/test_subinterpreters.py",
+]
 # Timings, and what a preloaded library itself brings into a process: of those the sanitizer is no judge.
 LEFT_OUT = ["test_a_child_that_runs_pass_costs_little_more"]
 
