@@ -15,6 +15,8 @@ except ImportError:  # not every build has pthread_sigmask
     pthread_sigmask = None
 
 EXIT_WAIT_SECONDS = 10.0
+EXIT_GRAPH_SECONDS = 0.1  # who stops a service, or recycles a worker, waits for its end
+EXIT_GRAPHS = 4  # … but where there are fewer graphs than a trend needs, the one at exit may take longer
 LOOK_SECONDS = 5.0
 PROBLEMS_BYTES = 4096
 # A process that ends sooner is not looked at: one snapshot can't be compared, and to a program that starts many short
@@ -63,12 +65,17 @@ class Sampler:
         self._run_folder, self._options = run_folder, options
         self._engine = Engine(package, options.engine, options.values)
         self._pid = 0
+        self._is_forked = False
+        self._graph_seconds = 0.0  # wall time that the last graph took, with writing it
         self._reset()
 
     def _reset(self):
         self._due = monotonic() + self._options.interval  # of the next snapshot
         self._folder = None
-        self._sequence = 0
+        self._moves = False
+        self._told = ""  # the last problem
+        self._number = 0  # of the process folder, among those of this pid
+        self._sequence = self._graphs = 0
         self._governor = Governor(self._options, self._engine.pauses_per_deep)
         self._footprint = {}
         self._fork_refused = ""
@@ -81,6 +88,16 @@ class Sampler:
         self._forks = 0  # under way: that many threads of the program are between the hooks
         self._tid = 0
 
+    def move(self, run_folder):
+        """Write into another run folder from the next snapshot on, since this one can't be written to any more.
+
+        Returns the name of the process folder that goes on there, "" where there was none yet.
+        """
+        if self._told:  # where nobody could read it, perhaps
+            marks.leave(run_folder, self._pid, self._told)
+        self._run_folder, self._moves = run_folder, True
+        return os.path.basename(self._folder or "")
+
     @property
     def follows_children(self):
         return self._options.children
@@ -88,6 +105,7 @@ class Sampler:
     def start(self):
         """Start the thread; in a forked child begin anew, in a folder of the child's own."""
         if self._pid != os.getpid():
+            self._is_forked = self._pid != 0
             self._pid = os.getpid()
             self._reset()
         with self._turn:
@@ -168,10 +186,15 @@ class Sampler:
         self._stop = False
         mask = hold_file_size_signal()
         try:
-            self._take(self._options.deep != "never", "exit")
+            self._take(self._options.deep != "never" and self._has_time_for_graph(), "exit")
         finally:
             release_file_size_signal(mask)
             self._stop = True
+
+    def _has_time_for_graph(self):
+        """Whether a graph at exit is quick, by the last one of this process or of the one that it was forked from."""
+        is_quick = self._graph_seconds <= EXIT_GRAPH_SECONDS
+        return is_quick or self._options.deep == "every" or (not self._is_forked and self._graphs < EXIT_GRAPHS)
 
     def _run(self):
         try:
@@ -209,6 +232,8 @@ class Sampler:
         cpu_begun, pause_ms, self._listed = thread_time(), 0.0, 0
         memory = self._engine.memory()
         try:
+            if self._moves:
+                self._folder, self._moves = None, False
             if self._folder is None:
                 self._open_folder()
             meta = self._meta(moment)
@@ -239,10 +264,14 @@ class Sampler:
 
     def _take_here(self, deep, meta, path):
         """Take a snapshot in this thread; returns its longest pause in ms, 0 where a census stands for a graph."""
+        begun = monotonic()
         meta, strings, columns = self._engine.snapshot(deep, meta, self._is_stopping)
         self._listed = sum(columns["census.count"])
         self._sequence += 1
         write.write_whole(path, write.pieces(meta, strings, columns))
+        if meta["kind"] == "deep":
+            self._graphs += 1
+            self._graph_seconds = monotonic() - begun
         return meta["hold_ms"] if deep == (meta["kind"] == "deep") else 0.0
 
     def _may_fork(self, meta):
@@ -285,14 +314,14 @@ class Sampler:
             pass
 
     def _make_folder(self, description):
-        for number in range(1000):
+        for number in range(self._number, 1000):
             folder = os.path.join(self._run_folder, "pid-%d.%d" % (self._pid, number))
             try:
                 os.mkdir(folder, 0o700)
             except FileExistsError:
                 continue
             break
-        self._folder = folder
+        self._folder, self._number = folder, number
         lines = "".join("%s\t%s\n" % (key, schema.escape(str(value))) for key, value in description.items())
         write.write_whole(os.path.join(folder, "process"), [lines.encode("utf-8", "backslashreplace")])
 
@@ -300,6 +329,10 @@ class Sampler:
         arguments = texts(getattr(sys, "orig_argv", None)) or texts([sys.executable]) + texts(
             getattr(sys, "argv", None)
         )
+        if not self._options.values:
+            from .masking import masked
+
+            arguments = masked(arguments)
         return {
             "pid": self._pid, "ppid": os.getppid(), "python": version(), "executable": "".join(texts([sys.executable])),
             "command": " ".join(arguments), "started": time() - self._governor.elapsed(),
@@ -308,6 +341,7 @@ class Sampler:
 
     def _note(self, text):
         """Leave a sentence in the page kept free for it, as works on a full disk, too; else as a mark (marks.py)."""
+        self._told = text
         try:
             if self._folder is None:
                 raise OSError
