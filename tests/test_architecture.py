@@ -25,7 +25,7 @@ MAY: dict[str, tuple[set[str], set[str]]] = {
     "contract": ({"agent"}, NUMPY),
     "snapshot": ({"agent", "contract", "errors", "package", "reading"}, NUMPY),
     "analysis": ({"agent", "errors", "findings", "snapshot"}, NUMPY | SCIPY),
-    "runfolder": ({"errors", "package", "reading"}, set()),
+    "runfolder": ({"agent", "errors", "package", "reading"}, set()),
     "pipeline": ({"analysis", "errors", "findings", "runfolder", "snapshot", "sources"}, NUMPY),
     "export": (
         {"agent", "analysis", "errors", "findings", "pipeline", "runfolder", "snapshot"},

@@ -38,6 +38,10 @@ class Interrupted(Exception):
     """The program forks or ends: this snapshot is given up."""
 
 
+def version():
+    return "%d.%d.%d" % sys.version_info[:3]
+
+
 class Engine:
     """Takes snapshots in this process. `package` is the name under which the agent is loaded.
 

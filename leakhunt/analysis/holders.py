@@ -178,9 +178,8 @@ def growing_places(survey: Survey, policy: Policy = POLICY) -> list[Place]:
     first = min(window.start, len(lineage.graphs) - 2)
     found = []
     for owner, (members, gained) in survey.grown(first).items():
-        if gained[0] >= policy.stands_for_all * sum(gained):
-            members = members[:1]  # one that grew by nearly all that its namesakes did: the others only wobble
-        found.append(_place(owner, survey.of(members, first), policy))
+        is_one = gained[0] >= policy.stands_for_all * sum(gained)  # the others only wobble
+        found.append(_place(owner, survey.of(members[:1] if is_one else members, first), policy))
     doubted = [place for place in found if place.doubt is not None]
     kept = [place for place in found if place.doubt is None]
     return merged(shared(lineage.last, kept), survey.names, policy) + doubted

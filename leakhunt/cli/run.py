@@ -16,7 +16,7 @@ from leakhunt.command import AgentOptions, find_program
 from leakhunt.errors import LeakhuntError, UsageError
 from leakhunt.launch import ExitStatus, end_like, launch
 from leakhunt.retention import Retention
-from leakhunt.runfolder import create, discard, finish
+from leakhunt.runfolder import RunRemoved, create, discard, finish
 
 
 def _deep(context: click.Context, parameter: click.Parameter, value: str) -> str:
@@ -161,6 +161,8 @@ def _after(
 def _finish(folder: Path, status: ExitStatus, quiet: bool) -> None:
     try:
         finish(folder, status.number)
+    except RunRemoved:
+        raise
     except LeakhuntError as error:
         if not quiet:
             say(str(error))

@@ -64,7 +64,9 @@ def meta_hash(cls):
     return type.__hash__(cls)
 
 
-META_HOOKS = """__eq__ __instancecheck__ __subclasscheck__ __subclasses__ __repr__ __len__ __bool__ __sizeof__""".split()
+META_HOOKS = (
+    """__eq__ __instancecheck__ __subclasscheck__ __subclasses__ __repr__ __len__ __bool__ __sizeof__""".split()
+)
 META_PROPERTIES = ("__dict__", "__mro__", "__name__", "__flags__", "__module__")
 # Answers nothing about its classes but what `type` itself would, and tells.
 Meta = type(
