@@ -69,7 +69,7 @@ def _candidate(evidence: Evidence, place: Place) -> Verdict:
 
 
 def _is_atexit_table(evidence: Evidence, place: Place) -> bool:
-    """Whether this is where `atexit` keeps its callbacks: what its module refers to or, from 3.14 on, a list of C's own.
+    """Whether `atexit` keeps its callbacks here: in what its module refers to or, from 3.14 on, in a list of C's own.
 
     Nothing leads to that list. It has as many items as the program has callbacks, at every look.
     """
