@@ -1003,6 +1003,29 @@ def test_callbacks_that_pile_up_at_exit_are_named_by_their_table() -> None:
     assert told(heap.live(serve)) == [("python-leak", "shop.Client", "atexit callback table")]
 
 
+# C (atexit, from 3.14 on) -> list -> tuple -> method -> Client
+def in_a_list_of_c_s(callbacks: Callable[[int], int]) -> list[tuple[str, str, str | None]]:
+    heap = Heap()
+    heap.module("shop")
+    table = heap.hold_by_c(heap.list())
+
+    def serve(k: int) -> dict[str, int]:
+        for _ in range(10):
+            method = heap.instance("builtins.method", __self__=heap.instance("shop.Client"))
+            table.append(heap.tuple([method]))
+        return {"atexit_callbacks": callbacks(10 * (k + 1))}
+
+    return told(heap.live(serve))
+
+
+def test_the_list_in_which_3_14_has_the_callbacks_is_named_as_the_table_is_before() -> None:
+    assert in_a_list_of_c_s(lambda items: items) == [("python-leak", "shop.Client", "atexit callback table")]
+
+
+def test_a_list_of_c_s_with_another_number_of_items_is_not_the_table() -> None:
+    assert in_a_list_of_c_s(lambda items: items + 1) == [("python-leak", "shop.Client", "<builtins.list>")]
+
+
 def test_the_same_callbacks_held_by_something_else_are_not() -> None:
     heap = Heap()
     heap.module("shop")
