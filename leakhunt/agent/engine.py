@@ -126,12 +126,12 @@ class Engine:
 
     def _by_python(self, deep, meta, begun, stopped):
         """The rows in slices: the program runs in between, and what it changes meanwhile is seen before or after."""
-        listed = listing.listed()  # first of all: what is made from here on is not in it
+        listed, is_by_age = listing.by_age()  # first of all: what is made from here on is not in it
         breathe = Breath(begun, stopped)
         limit_bytes = self._ask_system(meta, breathe, deep)
         strings = write.Strings()
         types = Types(strings)
-        columns = census.census(listed, types, self._own, breathe)
+        columns = census.census(listed, types, self._own, breathe, is_by_age)
         if deep:
             hidden = self._hidden()
             hidden.add(id(meta))
@@ -141,6 +141,8 @@ class Engine:
             walk.run(listed, found)
             meta["walk_bytes"] = walk.taken_bytes()
             columns.update(walk.columns())
+            if not is_by_age:
+                del columns["object.place"]
         columns.update(types.columns)
         return strings, columns, breathe
 
@@ -165,6 +167,10 @@ class Engine:
         columns = native.census(rows, types)
         if deep:
             columns.update(native.name(rows, types, found, strings, breathe))
+        if not listing.is_in_order_of_birth():
+            del columns["spectrum.count"]
+        elif deep:
+            meta["generation_rows"] = "%d %d" % rows.generations()
         columns.update(types.columns)
         return strings, columns, breathe
 

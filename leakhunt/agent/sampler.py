@@ -8,6 +8,7 @@ from time import sleep, thread_time, time
 from . import forked, schema, write
 from .engine import Engine, Interrupted, version
 from .governor import Governor
+from .ledger import process_times
 
 try:
     from _signal import SIG_BLOCK, pthread_sigmask, valid_signals
@@ -59,7 +60,9 @@ class Sampler:
     def _reset(self):
         self._folder = None
         self._sequence = 0
-        self._governor = Governor(self._options, self._engine.pauses_per_deep)
+        self._governor = Governor(
+            self._options, self._engine.pauses_per_deep, process_times().get("process_seconds", 0.0)
+        )
         self._footprint = {}
         self._fork_refused = ""
         self._lost = 0
@@ -115,7 +118,7 @@ class Sampler:
             self._tid = get_native_id()
             if pthread_sigmask is not None:
                 pthread_sigmask(SIG_BLOCK, valid_signals())
-            due = self._options.interval
+            due = self._governor.first_wait()
             while not self._stop and not self._ends_within(due):
                 deep, graph_refused = self._governor.choose()
                 self._take(deep, "interval", graph_refused)
