@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from leakhunt import sources
-from leakhunt.analysis import accuse, conduct, picture
+from leakhunt.analysis import accuse, conduct, picture, rule_age
 from leakhunt.analysis import chains as chains_module
 from leakhunt.analysis import diff as diff_module
 from leakhunt.analysis.evidence import Evidence
@@ -99,7 +99,7 @@ def _judge(process: ProcessFolder, tell: Progress, known: Known) -> _Judged:
         return _Judged(ProcessSummary(process.pid, process.command, 0, notes=tuple(notes)), [])
     evidence = Evidence(_thinned(snapshots), known)
     tell(f"weighing process {process.pid}", 0.3)
-    verdicts = [settled(v, evidence.intervals) for v in judge(evidence)] if len(evidence.censuses) > 1 else []
+    verdicts = [settled(v, rule_age.intervals(evidence, v)) for v in judge(evidence)] if len(evidence.censuses) > 1 else []
     tell(f"naming what process {process.pid} holds", 0.7)
     accused = [accuse.finding(evidence, v, process.pid) for v in verdicts if v.confidence >= ACCUSE_AT]
     findings = [placed(process.info, evidence, finding) for finding in accused]

@@ -65,6 +65,7 @@ class Engine:
 
     def leave(self):
         """Leave the process's memory as it was found, as far as that can be: called when no snapshot will follow."""
+        self._own = ()  # this engine is among them, and would wait for the collector with all of it
         self._malloc.trim()
 
     def memory(self):

@@ -7,7 +7,7 @@ is compared is the same object at several moments, so containers that come and g
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -69,8 +69,13 @@ def extents(graph: HeapGraph) -> Ints:
     return graph.extents
 
 
-def growing_places(lineage: Lineage, names: Names, censuses: Sequence[Snapshot]) -> list[Place]:
-    """All places that pass the trend test, the one that leads to most bytes first."""
+def growing_places(
+    lineage: Lineage,
+    names: Names,
+    censuses: Sequence[Snapshot],
+    is_growth: Callable[[Trend], bool] = lambda trend: trend.is_growth,
+) -> list[Place]:
+    """All places that pass the trend test `is_growth`, the one that leads to most bytes first."""
     window = growth.after_warm_up(lineage.seconds)
     first = min(window.start, len(lineage.graphs) - 2)
     is_new = lineage.is_new(first)
@@ -79,7 +84,7 @@ def growing_places(lineage: Lineage, names: Names, censuses: Sequence[Snapshot])
     for owner, members in _grown(lineage, names, first).items():
         if len(members) > 1 and (owner.startswith("<") or not _is_lasting(names, members, lasting)):
             continue
-        place = _place(lineage, owner, members, first, is_new, censuses)
+        place = _place(lineage, owner, members, first, is_new, censuses, is_growth)
         if place is not None:
             found.append(place)
     return merged(shared(lineage.last, found), names)
@@ -120,7 +125,13 @@ def place_name(names: Names, index: int) -> str:
 
 
 def _place(
-    lineage: Lineage, owner: str, members: list[int], first: int, is_new: Bools, censuses: Sequence[Snapshot]
+    lineage: Lineage,
+    owner: str,
+    members: list[int],
+    first: int,
+    is_new: Bools,
+    censuses: Sequence[Snapshot],
+    is_growth: Callable[[Trend], bool],
 ) -> Place | None:
     """The place when its growth means something, else None."""
     seconds, values = _series(lineage, members, first)
@@ -134,10 +145,10 @@ def _place(
         if len(finer[0]) > len(seconds):
             seconds, values = finer
     found = growth.trend(seconds, values)
-    if not found.is_growth or found.gain < max(GAIN_MIN, 2 * len(members) if len(members) > 1 else 0):
+    if not is_growth(found) or found.gain < max(GAIN_MIN, 2 * len(members) if len(members) > 1 else 0):
         return None
-    stayed = survival(lineage, members, first)
-    if stayed < SURVIVAL_MIN:
+    share = survival(lineage, members, first)
+    if share < SURVIVAL_MIN:
         return None
     children = new_children(lineage, members, first)
     reached = reach(lineage.last, children, is_new)
@@ -151,7 +162,7 @@ def _place(
         trend=found,
         children=children,
         reached=reached,
-        survival=stayed,
+        survival=share,
         bound=_bound(lineage.last, members),
         is_steady=coarse.points >= growth.POINTS_MIN + 1 and coarse.steady == 1.0,
         replaced=sum(replaced_values(lineage, index, first) for index in members),
@@ -246,13 +257,16 @@ def survival(lineage: Lineage, members: Iterable[int], first: int) -> float:
     """
     last = len(lineage.graphs) - 1
     middle = first + max(1, (last - first) // 2)
-    if middle >= last:
-        return 1.0
-    stayed = total = 0
+    return stayed(lineage, members, middle) if middle < last else 1.0
+
+
+def stayed(lineage: Lineage, members: Iterable[int], k: int) -> float:
+    """Of the items that the containers held at snapshot `k`, the share that they still hold."""
+    kept = total = 0
     for index in members:
-        total += len(_items(lineage.graphs[middle], int(lineage.present[middle, index])))
-        stayed += len(np.intersect1d(_then(lineage, index, middle), _items(lineage.last, index)))
-    return stayed / total if total else 1.0
+        total += len(_items(lineage.graphs[k], int(lineage.present[k, index])))
+        kept += len(np.intersect1d(_then(lineage, index, k), _items(lineage.last, index)))
+    return kept / total if total else 1.0
 
 
 def _items(graph: HeapGraph, index: int) -> Ints:

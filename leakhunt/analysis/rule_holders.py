@@ -23,8 +23,13 @@ INDEX_WEIGHT = 4.0
 
 def growing_holders(evidence: Evidence) -> list[Verdict]:
     """A container that only grows, whose items stay: the common leak."""
+    return verdicts_of(evidence, evidence.places)
+
+
+def verdicts_of(evidence: Evidence, places: list[Place]) -> list[Verdict]:
+    """A verdict on each of these growing places that is not known to be harmless."""
     found = []
-    for place in evidence.places:
+    for place in places:
         if evidence.known.is_harmless(place.owner):
             continue
         type_name = telling_class(evidence.graph, place.children, evidence.is_new) or _member_type(evidence, place)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from . import memory
 from .buffers import growing_buffers
 from .evidence import Evidence
+from .rule_age import leaked_since_start
 from .rule_frontier import growing_classes
 from .rule_garbage import waiting_garbage
 from .rule_holders import growing_holders
@@ -21,6 +22,7 @@ __all__ = ["RULES", "growing_classes", "growing_holders", "held_from_outside", "
 Rule = Callable[[Evidence], list[Verdict]]
 RULES: tuple[Rule, ...] = (
     growing_holders,
+    leaked_since_start,
     growing_buffers,
     held_from_outside,
     waiting_garbage,
