@@ -285,7 +285,7 @@ def diff(paths: Sequence[str | Path]) -> Diff:
             f"These snapshots are of different processes ({pids}): their objects can't be compared.",
             "Choose snapshots of one pid-* folder.",
         )
-    return diff_module.diff(sorted(snapshots, key=lambda s: s.number("sequence")))
+    return diff_module.diff(sorted(snapshots, key=lambda s: (s.number("process_seconds"), s.number("sequence"))))
 
 
 def chains(path: str | Path, type_name: str, limit: int = 3) -> tuple[Chain, ...]:

@@ -15,10 +15,10 @@ from leakhunt.agent import schema
 from leakhunt.snapshot import Snapshot
 
 from .graph import Bools, HeapGraph, Ints
-from .growth import Floats
 
-SETTLED_SHARE = 0.9  # of the modules a program has, so many are imported when its start-up is over
-AGREES = 0.6, 1.6  # what there is over what rate and life would make
+STARTED = 0.75  # of a program's modules are imported when its start-up is over; some come later, with the agent too
+WORK_MIN_SECONDS = 0.1  # the system counts it in hundredths
+AGREES = 0.6, 1.8  # what there is over what rate and life would make
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Life:
     """How long a process lived before it was looked at, and how long it was looked at.
 
     `seconds` and `work` are of its whole life up to the last look, `looked_seconds` and `looked_work` of the time between
-    the two looks; work is processor time, 0.0 where it is not known.
+    the two looks; work is processor time without the agent's, 0.0 where it is not known.
     """
 
     seconds: float
@@ -36,14 +36,17 @@ class Life:
 
     @classmethod
     def between(cls, first: Snapshot, last: Snapshot) -> Life:
-        names = "process_seconds", "process_cpu_seconds"
-        (lived, work), (before, work_before) = ([s.number(n) for n in names] for s in (last, first))
+        lived, before = (snapshot.number("process_seconds") for snapshot in (last, first))
+        work, work_before = (
+            snapshot.number("process_cpu_seconds") - snapshot.number("spent_seconds") for snapshot in (last, first)
+        )
         return cls(lived, work, lived - before, work - work_before)
 
     def times_as_long(self) -> tuple[float, float]:
         """(life, life by work) in looks: how many times the time between the looks fits into the life before them."""
         by_time = (self.seconds - self.looked_seconds) / self.looked_seconds if self.looked_seconds > 0 else 0.0
-        by_work = (self.work - self.looked_work) / self.looked_work if self.looked_work > 0 else by_time
+        is_known = self.looked_work >= WORK_MIN_SECONDS
+        by_work = (self.work - self.looked_work) / self.looked_work if is_known else by_time
         return by_time, by_work
 
     def agreement(self, before: float, gained: float) -> float:
@@ -98,10 +101,13 @@ def spectra(snapshot: Snapshot) -> dict[str, Ints]:
 
 
 def place_of_start(graph: HeapGraph, place: Ints) -> int:
-    """Where in the list the start-up ends: by then SETTLED_SHARE of all modules are imported."""
+    """Where in the list the start-up ends: by then STARTED of all modules are imported.
+
+    -1 where most are not in the list: `gc.freeze` took the start-up out of it.
+    """
     is_module = np.array([name == "builtins.module" for name in graph.snapshot.type_names], dtype=bool)[graph.types]
     modules = place[is_module & (place >= 0)]
-    return int(np.quantile(modules, SETTLED_SHARE)) if len(modules) else -1
+    return int(np.quantile(modules, STARTED)) if 2 * len(modules) > is_module.sum() else -1
 
 
 def is_of_start(graph: HeapGraph) -> Bools:
@@ -110,14 +116,3 @@ def is_of_start(graph: HeapGraph) -> Bools:
     if place is None:
         return np.zeros(graph.count, dtype=bool)
     return (place >= 0) & (place <= place_of_start(graph, place))
-
-
-def sparkline(counts: Ints | Floats) -> str:
-    """A spectrum as a line of ten marks, oldest first: the tallest has most, a space has none.
-
-    >>> sparkline(np.array([0, 1, 8, 0, 4, 4, 4, 4, 4, 8]))
-    ' ▁█ ▄▄▄▄▄█'
-    """
-    marks = " ▁▂▃▄▅▆▇█"
-    most = max(float(np.max(counts, initial=0)), 1.0)
-    return "".join(marks[int(np.ceil(8 * float(n) / most))] for n in counts)

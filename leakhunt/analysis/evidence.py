@@ -13,6 +13,7 @@ from leakhunt.findings import Retained
 from leakhunt.snapshot import Snapshot
 
 from . import growth, holders
+from .age import Life, agrees
 from .dominators import Dominators, is_affordable
 from .graph import Bools, HeapGraph, Ints
 from .growth import Floats, Trend
@@ -23,7 +24,9 @@ from .naming import Names
 from .retained import retained_tree
 
 EXIT = "exit"
+OLD_INTERVALS = 18.0  # as verdicts.SETTLED_INTERVALS
 GROUP_GAIN_MIN = 8
+GROUP_STAYED_MIN = 0.95
 
 
 @dataclass(frozen=True)
@@ -152,6 +155,27 @@ class Evidence:
                 stayed = faithful / before if before else 1.0
         return min(stayed, held / moments) if moments else 0.0
 
+    @property
+    def is_old(self) -> bool:
+        """Whether the process had lived for long, as its user counts time, when it was first looked at."""
+        first = self.snapshots[0]
+        before = first.number("process_seconds") - first.number("elapsed")
+        return before >= OLD_INTERVALS * first.number("interval", 5.0)
+
+    @functools.cached_property
+    def life(self) -> Life:
+        """The life of the process up to the last graph, and from the first that counts to it."""
+        return Life.between(self.deep[self.first], self.deep[-1])
+
+    def _has_grown_all_along(self, condition: Callable[[HeapGraph], Bools], objects: Ints, counts: Floats) -> bool:
+        """Growth at too few looks to show a trend, but at the rate at which an old process came to what it has."""
+        if not self.is_old or not (np.diff(counts) > 0).all():
+            return False
+        then = self.lineage.present[self.first, objects]
+        stayed = float(condition(self.lineage.graphs[self.first])[then[then >= 0]].sum())
+        gained = float(counts[-1]) - stayed
+        return stayed >= GROUP_STAYED_MIN * counts[0] and agrees(self.life.agreement(stayed, gained))
+
     def _groups(self, condition: Callable[[HeapGraph], Bools]) -> list[Group]:
         counts = []
         for graph in self.lineage.graphs[self.first :]:
@@ -166,7 +190,9 @@ class Evidence:
         for name in counts[-1]:
             values = np.array([c[name] for c in counts], dtype=float)
             trend = growth.trend(seconds, values)
-            if trend.is_growth and trend.gain >= GROUP_GAIN_MIN:
-                of_name = now[[self.graph.type_name(int(i)) == name for i in now]]
+            if trend.gain < GROUP_GAIN_MIN or not (trend.is_growth or trend.points < growth.POINTS_MIN):
+                continue
+            of_name = now[[self.graph.type_name(int(i)) == name for i in now]]
+            if trend.is_growth or self._has_grown_all_along(condition, of_name, values):
                 found.append(Group(name, seconds, values, trend, of_name))
         return sorted(found, key=lambda group: -group.trend.gain)

@@ -74,14 +74,18 @@ def growing_places(
     names: Names,
     censuses: Sequence[Snapshot],
     is_growth: Callable[[Trend], bool] = lambda trend: trend.is_growth,
+    is_candidate: Callable[[Ints, Ints], Bools] = lambda before, gain: gain > 0,
 ) -> list[Place]:
-    """All places that pass the trend test `is_growth`, the one that leads to most bytes first."""
+    """All places that pass the trend test `is_growth`, the one that leads to most bytes first.
+
+    `is_candidate` tells of containers, by what was in each and what it gained, which are looked at.
+    """
     window = growth.after_warm_up(lineage.seconds)
     first = min(window.start, len(lineage.graphs) - 2)
     is_new = lineage.is_new(first)
     lasting = lineage.class_survival(first)
     found = []
-    for owner, members in _grown(lineage, names, first).items():
+    for owner, members in _grown(lineage, names, first, is_candidate).items():
         if len(members) > 1 and (owner.startswith("<") or not _is_lasting(names, members, lasting)):
             continue
         place = _place(lineage, owner, members, first, is_new, censuses, is_growth)
@@ -97,7 +101,9 @@ def _is_lasting(names: Names, members: list[int], lasting: dict[str, tuple[int, 
     return before == 0 or stayed >= LASTING * before
 
 
-def _grown(lineage: Lineage, names: Names, first: int) -> dict[str, list[int]]:
+def _grown(
+    lineage: Lineage, names: Names, first: int, is_candidate: Callable[[Ints, Ints], Bools]
+) -> dict[str, list[int]]:
     """Containers that are larger than at snapshot `first`, by the name of their place, the most grown first.
 
     One that grew by nearly all that its namesakes did stands for them: the others only wobble.
@@ -105,6 +111,7 @@ def _grown(lineage: Lineage, names: Names, first: int) -> dict[str, list[int]]:
     then = lineage.present[first]
     before = np.where(then >= 0, extents(lineage.graphs[first])[np.maximum(then, 0)], -1)
     gain = np.where(then >= 0, extents(lineage.last) - before, 0)
+    gain[~is_candidate(before, gain)] = 0
     frames = {root.index for root in lineage.last.roots if root.kind == "frame"}
     groups: dict[str, list[int]] = defaultdict(list)
     for index in np.argsort(-gain, kind="stable")[:CANDIDATES_MAX].tolist():

@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from . import holders
-from .age import Life, agrees, distance, is_of_start, places
+from .age import AGREES, agrees, distance, is_of_start, places
 from .evidence import Evidence
 from .graph import Ints
 from .growth import POINTS_MIN, Trend
@@ -32,25 +32,21 @@ SAMPLE = 2000
 
 def leaked_since_start(evidence: Evidence) -> list[Verdict]:
     """Places that gained too few times to show a trend, but at the rate at which they were filled all along."""
-    if len(evidence.deep) < 2 or not is_old(evidence):
+    if len(evidence.deep) < 2 or not evidence.is_old:
         return []
     known = {name for place in evidence.places for name in (place.owner, *place.also_owned_by)}
-    found = holders.growing_places(evidence.lineage, evidence.names, evidence.censuses, _grew)
+    least = _least_before(evidence)
+    found = holders.growing_places(
+        evidence.lineage, evidence.names, evidence.censuses, _grew, lambda before, gain: (before >= least * gain)
+    )
     aged = [place for place in found if place.owner not in known and agrees(agreement_of_place(evidence, place))]
     return [_by_age(evidence, verdict) for verdict in verdicts_of(evidence, aged)]
-
-
-def is_old(evidence: Evidence) -> bool:
-    """Whether the process had lived for long, as its user counts time, when it was first looked at."""
-    first = evidence.snapshots[0]
-    before = first.number("process_seconds") - first.number("elapsed")
-    return before >= SETTLED_INTERVALS * first.number("interval", 5.0)
 
 
 def intervals(evidence: Evidence, verdict: Verdict) -> float:
     """For how many intervals what is accused has grown: those watched, or those before, where its age tells of them."""
     watched = evidence.intervals
-    if watched >= SETTLED_INTERVALS or len(evidence.deep) < 2 or not is_old(evidence):
+    if watched >= SETTLED_INTERVALS or len(evidence.deep) < 2 or not evidence.is_old:
         return watched
     ratio = agreement(evidence, verdict)
     if not agrees(ratio):
@@ -63,7 +59,7 @@ def agreement(evidence: Evidence, verdict: Verdict) -> float:
     """What there was at the first look over what the rate since would have made in the life before it."""
     if verdict.place is not None:
         return agreement_of_place(evidence, verdict.place)
-    life = _life(evidence)
+    life = evidence.life
     if verdict.is_in_bytes:
         return life.agreement(float(verdict.counts[0]), verdict.trend.slope * life.looked_seconds)
     then = evidence.lineage.present[evidence.first]
@@ -88,11 +84,7 @@ def agreement_of_place(evidence: Evidence, place: Place) -> float:
     rows = [int(lineage.present[first, index]) for index in place.members]
     before = float(sum(int(holders.extents(lineage.graphs[first])[row]) for row in rows))
     now = float(sum(int(holders.extents(lineage.last)[index]) for index in place.members))
-    return _life(evidence).agreement(before * (1.0 - _share_of_start(evidence, place)), now - before)
-
-
-def _life(evidence: Evidence) -> Life:
-    return Life.between(evidence.deep[evidence.first], evidence.deep[-1])
+    return evidence.life.agreement(before * (1.0 - _share_of_start(evidence, place)), now - before)
 
 
 def _share_of_start(evidence: Evidence, place: Place) -> float:
@@ -124,9 +116,14 @@ def _grew(trend: Trend) -> bool:
     return trend.gain > 0 and trend.drawdown <= DRAWDOWN_MAX and (trend.points < POINTS_MIN or rises >= RISES_MIN)
 
 
+def _least_before(evidence: Evidence) -> float:
+    """How many times what a container gained it must have held before, at the least, to have gained all the time."""
+    return AGREES[0] * min(evidence.life.times_as_long())
+
+
 def _by_age(evidence: Evidence, verdict: Verdict) -> Verdict:
     ratio = agreement(evidence, verdict)
-    life = _life(evidence)
+    life = evidence.life
     sure = SURE - PER_DISTANCE * distance(ratio) - (0.05 if verdict.trend.gain < 15 else 0.0)
     reason = f"{verdict.reason}; at that rate it has grown for all of the {_long(life.seconds)} that the process has run"
     return replace(verdict, confidence=round(max(0.3, sure), 2), reason=reason)

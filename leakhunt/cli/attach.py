@@ -20,6 +20,7 @@ from leakhunt.cli.measuring import begin_family, detached_in_the_end, entered, h
 from leakhunt.cli.options import BUDGET, DEEP, ENGINE, FORK_SNAPSHOT, METHOD, NO_CHILDREN, PAUSE, SECONDS
 from leakhunt.cli.output import say, verbosity
 from leakhunt.cli.reporting import check_report, report_run
+from leakhunt.cli.thinking import Thinking
 from leakhunt.command import AgentOptions
 from leakhunt.errors import AttachError, UsageError
 from leakhunt.runfolder import create, finish
@@ -66,6 +67,8 @@ def attach(
 
     Nothing needs to be installed in it, and it runs on as before when the time is over or Ctrl-C is pressed.
     """
+    from leakhunt.knownfile import known_places
+
     check_report(html)
     options = AgentOptions(
         interval, deep, "never", budget, not no_children, engine=engine, pause=pause, fork_snapshot=fork_snapshot
@@ -76,8 +79,11 @@ def attach(
         say(entered(attachment, pid, folder))
     elif not quiet:
         say(f"measuring process {pid}; Ctrl-C ends it and shows the report")
+    thinking = None if quiet else Thinking(folder, known_places(Path.cwd()))
     with detached_in_the_end(family, quiet):
-        _wait(family, duration)
+        _wait(family, duration, thinking)
+    if thinking is not None:
+        thinking.end()
     say_notes(family, quiet)
     finish(folder, None)
     leaks = report_run(folder, html, quiet)
@@ -121,10 +127,16 @@ def detach(pid: int, quiet: bool, verbose: bool) -> None:
         say(f"detached from process {pid}; `leakhunt report {answer.detail}` shows what was seen")
 
 
-def _wait(family: Family, duration: float | None) -> None:
-    """Until the time is over or the process has ended, fetching snapshots meanwhile."""
+def _wait(family: Family, duration: float | None, thinking: Callable[[], None] | None = None) -> None:
+    """Until the time is over or the process has ended, fetching snapshots and thinking about them meanwhile."""
     deadline = None if duration is None else time.monotonic() + duration
-    _poll(family, lambda: deadline is not None and time.monotonic() >= deadline)
+
+    def is_enough() -> bool:
+        if thinking is not None:
+            thinking()
+        return deadline is not None and time.monotonic() >= deadline
+
+    _poll(family, is_enough)
 
 
 def _first_snapshot(attachment: Attachment, folder: Path) -> Path | None:
