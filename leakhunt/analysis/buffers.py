@@ -70,7 +70,7 @@ def _named(place: tuple[str, str], moments: list[Buffers]) -> tuple[str, str]:
 
 
 def large_buffers(graph: HeapGraph) -> Buffers:
-    """(size, index) by (owner's name, class) of the largest buffers, where the name has one of the class only."""
+    """(bytes in it, index) by (owner's name, class) of the largest buffers, where the name has one of the class only."""
     names = Names(graph)
     is_buffer = np.array([name in BUFFERS for name in graph.snapshot.type_names], dtype=bool)[graph.types]
     kept, _ = graph.kept_tree
@@ -81,4 +81,10 @@ def large_buffers(graph: HeapGraph) -> Buffers:
         owners = names.owners(index)
         if owners:
             by_place[owners[0], graph.type_name(index)].append(index)
-    return {place: (int(graph.sizes[rows[0]]), rows[0]) for place, rows in by_place.items() if len(rows) == 1}
+    return {place: (filled_bytes(graph, rows[0]), rows[0]) for place, rows in by_place.items() if len(rows) == 1}
+
+
+def filled_bytes(graph: HeapGraph, index: int) -> int:
+    """Bytes that a buffer holds: what it has allocated grows by an eighth at a time, and stands still in between."""
+    length = int(graph.lengths[index])
+    return length if length >= 0 else int(graph.sizes[index])

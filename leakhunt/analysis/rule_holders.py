@@ -89,6 +89,8 @@ def follows_its_class(evidence: Evidence, type_name: str, place: Place) -> bool:
     series = evidence.classes.get(type_name)
     if series is None or type_name in ATOMS or type_name in GLUE or place.is_steady:
         return True
+    if series.counts[-1] < _instances(evidence, type_name, place):
+        return True  # the collector does not list all of them
     return series.trend.drawdown <= 0.35 and series.trend.gain >= 0.3 * place.trend.gain * _share(
         evidence, type_name, place
     )
@@ -96,8 +98,11 @@ def follows_its_class(evidence: Evidence, type_name: str, place: Place) -> bool:
 
 def _share(evidence: Evidence, type_name: str, place: Place) -> float:
     """Instances of the class among the place's new objects, for each item that it gained (at most 1)."""
-    instances = sum(evidence.graph.type_name(int(i)) == type_name for i in place.reached[:20000])
-    return min(1.0, instances / max(1.0, float(place.extents[-1] - place.extents[0])))
+    return min(1.0, _instances(evidence, type_name, place) / max(1.0, float(place.extents[-1] - place.extents[0])))
+
+
+def _instances(evidence: Evidence, type_name: str, place: Place) -> int:
+    return sum(evidence.graph.type_name(int(i)) == type_name for i in place.reached[:20000])
 
 
 def _member_type(evidence: Evidence, place: Place) -> str:
