@@ -20,7 +20,7 @@ from leakhunt.analysis.holders import Place
 from leakhunt.analysis.known import BUILT_IN, Known
 from leakhunt.analysis.naming import Names
 from leakhunt.analysis.rules import judge
-from leakhunt.analysis.verdicts import SETTLED_INTERVALS, settled
+from leakhunt.analysis.verdicts import SETTLED_INTERVALS
 from leakhunt.errors import RunError, SnapshotError, UsageError
 from leakhunt.findings import (
     Chain,
@@ -99,7 +99,7 @@ def _judge(process: ProcessFolder, tell: Progress, known: Known) -> _Judged:
         return _Judged(ProcessSummary(process.pid, process.command, 0, notes=tuple(notes)), [])
     evidence = Evidence(_thinned(snapshots), known)
     tell(f"weighing process {process.pid}", 0.3)
-    verdicts = [settled(v, rule_age.intervals(evidence, v)) for v in judge(evidence)] if len(evidence.censuses) > 1 else []
+    verdicts = [rule_age.weighed(evidence, v) for v in judge(evidence)] if len(evidence.censuses) > 1 else []
     tell(f"naming what process {process.pid} holds", 0.7)
     accused = [accuse.finding(evidence, v, process.pid) for v in verdicts if v.confidence >= ACCUSE_AT]
     findings = [placed(process.info, evidence, finding) for finding in accused]

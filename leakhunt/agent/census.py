@@ -13,7 +13,7 @@ FLOOR_BYTES = 8 * schema.CONTAINER_FLOOR  # at a pointer an item, whatever is sm
 
 
 def census(listed, types, own, breathe, is_by_age=False):
-    """Columns census.*, container.* and spectrum.* (schema.py) of what is `listed`, the agent's `own` objects taken off.
+    """Columns census.*, container.*, spectrum.* (schema.py) of what is `listed`, the agent's `own` objects taken off.
 
     `is_by_age`: the oldest come first in `listed`; without it there is no spectrum.
 

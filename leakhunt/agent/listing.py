@@ -23,7 +23,7 @@ INCREMENTAL = ((3, 14), (3, 14, 5)), ((3, 15), (3, 15, 0, "beta"))
 
 def is_in_order_of_birth():
     """Whether this interpreter's collector lists each generation oldest first; a free-threaded one lists by address."""
-    return "t" not in sys.abiflags and not any([low <= sys.version_info < high for low, high in INCREMENTAL])
+    return "t" not in sys.abiflags and not any(low <= sys.version_info < high for low, high in INCREMENTAL)
 
 
 def listed():

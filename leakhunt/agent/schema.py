@@ -44,10 +44,11 @@ Graph, in deep snapshots only (N objects, E references):
     object.length    <u4   items of a container, bytes of a buffer; NO_LENGTH where it has none
     object.refcount  <u4   references, the walker's own taken off; SATURATED for immortal objects
     object.flags     |u1   OBJECT_* bits
-    object.place     <u4   place in the collector's list, oldest first, NO_PLACE where it is not listed; absent where the
-                           meta data has `generation_rows`, or nothing tells ages. With `generation_rows`, two row
-                           numbers, the rows with OBJECT_TRACKED are in order of the list: generation 0, generation 1
-                           from the first of these rows on, generation 2 from the second, each with the oldest first.
+    object.place     <u4   place in the collector's list, oldest first, NO_PLACE where it is not listed; absent where
+                           the meta data has `generation_rows`, or nothing tells ages. With `generation_rows`, two
+                           row numbers, the rows with OBJECT_TRACKED are in order of the list: generation 0, then
+                           generation 1 from the first of these rows on, generation 2 from the second, each with the
+                           oldest first.
     reference.count  <u4   references of each object, in the order of object.*
     reference.target <u8   address referred to, grouped by source; may name an address that is no row (gone meanwhile).
                            A mapping, namespaces too, lists its values (`length` of them), then its keys, then the rest.

@@ -1,8 +1,8 @@
 """How old things are: places in the collector's list as ages, and what a short look says of a long life.
 
-The collector lists what it tracks in order of birth (schema.py says where it does not). A place in that list is an order,
-not a time. Time comes from looks: what came between two of them has a rate, and a rate times the life of the process is
-a number that can be compared with what is there.
+The collector lists what it tracks in order of birth (agent/listing.py says where it does not). A place in that list is
+an order, not a time. Time comes from looks: what came between two of them has a rate, and a rate times the life of the
+process is a number that can be compared with what is there.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ AGREES = 0.6, 1.8  # what there is over what rate and life would make
 class Life:
     """How long a process lived before it was looked at, and how long it was looked at.
 
-    `seconds` and `work` are of its whole life up to the last look, `looked_seconds` and `looked_work` of the time between
-    the two looks; work is processor time without the agent's, 0.0 where it is not known.
+    `seconds` and `work` are of its whole life up to the last look, `looked_seconds` and `looked_work` of the time
+    between the two looks; work is processor time without the agent's, 0.0 where it is not known.
     """
 
     seconds: float
@@ -52,8 +52,8 @@ class Life:
     def agreement(self, before: float, gained: float) -> float:
         """What was there `before` the looks over what growth as between them would have made since the start.
 
-        A program may be busier now than it used to be, so its work is a clock as good as the wall's: of the two, the one
-        that agrees better is meant. 0.0 where nothing was gained.
+        A program may be busier now than it used to be, so its work is a clock as good as the wall's: of the two, the
+        one that agrees better is meant. 0.0 where nothing was gained.
         """
         if gained <= 0:
             return 0.0

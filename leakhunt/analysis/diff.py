@@ -33,14 +33,15 @@ def diff(snapshots: Sequence[Snapshot]) -> Diff:
         old, new = before.get(name, (0, 0)), after.get(name, (0, 0))
         births, deaths, survivors = lives.get(name, (0, 0, 0)) if both_deep else (None, None, None)
         middle_count = alive.get(name, 0) if alive or (middle and both_deep) else None
-        rows.append(DiffRow(name, old[0], new[0], old[1], new[1], births, deaths, survivors, middle_count, ages.get(name)))
+        found = births, deaths, survivors, middle_count, ages.get(name)
+        rows.append(DiffRow(name, old[0], new[0], old[1], new[1], *found))
     rows.sort(key=lambda row: (row.bytes_before - row.bytes_after, row.before - row.after, row.type))
     seconds = round(seconds_between(first, last), 3)
     return Diff(first.path, last.path, seconds, tuple(rows), middle.path if middle else None, _notes(snapshots))
 
 
 def seconds_between(first: Snapshot, last: Snapshot) -> float:
-    """By the life of the process: two snapshots taken by hand each have an agent of their own, whose clock begins anew."""
+    """By the life of the process: snapshots taken by hand each have an agent of their own, whose clock begins anew."""
     key = "process_seconds" if first.number("process_seconds") and last.number("process_seconds") else "elapsed"
     return last.number(key) - first.number(key)
 

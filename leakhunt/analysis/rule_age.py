@@ -1,10 +1,10 @@
 """Rule: an old process, judged by a short look: what grew while it was looked at has grown since it began.
 
-The rate between two looks, times the life of the process, says how much there would be had it gone on like that from the
-start. Where there is about as much, older than the first look and younger than the start-up, and nothing left the place
-between the looks, it has. A cache at its bound gains nothing, a population with a time to live loses as much as it gains,
-a batch that is flushed or a cache that is swept holds less than its rate and the life of the process would make, a start-up
-table holds what is older, and what fills up ever more slowly holds more.
+The rate between two looks, times the life of the process, says how much there would be had it gone on like that from
+the start. Where there is about as much, older than the first look and younger than the start-up, and nothing left the
+place between the looks, it has. A cache at its bound gains nothing, a population with a time to live loses as much as
+it gains, a batch that is flushed or a cache that is swept holds less than its rate and the life of the process would make,
+a start-up table holds what is older, and what fills up ever more slowly holds more.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ from .graph import Ints
 from .growth import POINTS_MIN, Trend
 from .holders import Place
 from .rule_holders import verdicts_of
-from .verdicts import SETTLED_INTERVALS, Verdict
+from .verdicts import SETTLED_INTERVALS, Verdict, few_looks, settled
 
 STAYED_MIN = 0.97
 DRAWDOWN_MAX = 0.1
 RISES_MIN = 3
 SURE = 0.95
+SURE_AT_TWO_LOOKS = 0.93
 PER_DISTANCE = 0.25
 SAMPLE = 2000
 
@@ -37,22 +38,29 @@ def leaked_since_start(evidence: Evidence) -> list[Verdict]:
     known = {name for place in evidence.places for name in (place.owner, *place.also_owned_by)}
     least = _least_before(evidence)
     found = holders.growing_places(
-        evidence.lineage, evidence.names, evidence.censuses, _grew, lambda before, gain: (before >= least * gain)
+        evidence.lineage, evidence.names, evidence.censuses, _grew, lambda before, gain: before >= least * gain
     )
     aged = [place for place in found if place.owner not in known and agrees(agreement_of_place(evidence, place))]
     return [_by_age(evidence, verdict) for verdict in verdicts_of(evidence, aged)]
 
 
-def intervals(evidence: Evidence, verdict: Verdict) -> float:
-    """For how many intervals what is accused has grown: those watched, or those before, where its age tells of them."""
-    watched = evidence.intervals
-    if watched >= SETTLED_INTERVALS or len(evidence.deep) < 2 or not evidence.is_old:
-        return watched
+def weighed(evidence: Evidence, verdict: Verdict) -> Verdict:
+    """The verdict, less sure where what it accuses was not seen to grow for long enough (`verdicts.settled`).
+
+    An old process was not watched for long, but where the age of what is there tells of the time before, it counts as
+    if it had been; and that there were few looks is no doubt then.
+    """
+    if evidence.intervals >= SETTLED_INTERVALS or len(evidence.deep) < 2 or not evidence.is_old:
+        return settled(verdict, evidence.intervals)
     ratio = agreement(evidence, verdict)
     if not agrees(ratio):
-        return watched
+        return settled(verdict, evidence.intervals)
+    if verdict.place is not None and verdict.trend.points >= POINTS_MIN:
+        sure = min(SURE, verdict.confidence + few_looks(verdict.trend.points))
+        verdict = replace(verdict, confidence=round(max(verdict.confidence, sure), 2))
     last = evidence.snapshots[-1]
-    return max(watched, min(1.0, ratio) * last.number("process_seconds") / last.number("interval", 5.0))
+    before = min(1.0, ratio) * last.number("process_seconds") / last.number("interval", 5.0)
+    return settled(verdict, max(evidence.intervals, before))
 
 
 def agreement(evidence: Evidence, verdict: Verdict) -> float:
@@ -102,11 +110,10 @@ def _share_of_start(evidence: Evidence, place: Place) -> float:
         items: Ints = np.unique(graph.referents(index)).astype(np.int64)
         items = items[then[items] >= 0]
         for item in items[np.linspace(0, len(items) - 1, min(SAMPLE, len(items))).astype(int)].tolist():
-            if age[item] < 0:
-                below = graph.referents(item)
-                item = int(below[np.argmax(age[below])]) if len(below) else item
-            known += age[item] >= 0
-            early += bool(is_early[item])
+            below = graph.referents(item) if age[item] < 0 else ()
+            dated = int(below[np.argmax(age[below])]) if len(below) else item
+            known += age[dated] >= 0
+            early += bool(is_early[dated])
     return early / known if known else 0.0
 
 
@@ -124,8 +131,8 @@ def _least_before(evidence: Evidence) -> float:
 def _by_age(evidence: Evidence, verdict: Verdict) -> Verdict:
     ratio = agreement(evidence, verdict)
     life = evidence.life
-    sure = SURE - PER_DISTANCE * distance(ratio) - (0.05 if verdict.trend.gain < 15 else 0.0)
-    reason = f"{verdict.reason}; at that rate it has grown for all of the {_long(life.seconds)} that the process has run"
+    sure = SURE_AT_TWO_LOOKS - PER_DISTANCE * distance(ratio) - (0.05 if verdict.trend.gain < 15 else 0.0)
+    reason = f"{verdict.reason}; at that rate it has grown in all the {_long(life.seconds)} that the process has run"
     return replace(verdict, confidence=round(max(0.3, sure), 2), reason=reason)
 
 

@@ -51,7 +51,7 @@ def confidence(trend: Trend, survival: float = 1.0, certainty: float = 0.99, per
     slowly. Of few points the halves say little, of many the thirds more.
     """
     doubt = 1.0 - certainty
-    doubt += 0.12 if trend.points < 6 else 0.04 if trend.points < 9 else 0.0
+    doubt += few_looks(trend.points)
     doubt += 0.15 * max(0.0, 0.9 - trend.steady)
     doubt += 1.5 * (1.0 - min(1.0, survival))
     doubt += per_slowing * min(1.0, max(0, trend.points - 4) / 8) * max(0.0, 0.75 - trend.later_share)
@@ -59,6 +59,11 @@ def confidence(trend: Trend, survival: float = 1.0, certainty: float = 0.99, per
     doubt += 0.2 * trend.drawdown
     doubt += 0.1 if trend.gain < 15 else 0.0
     return round(max(0.3, 1.0 - doubt), 2)
+
+
+def few_looks(points: int) -> float:
+    """The doubt that comes from few points."""
+    return 0.12 if points < 6 else 0.04 if points < 9 else 0.0
 
 
 def doubted(verdict: Verdict, at_most: float, unless: str) -> Verdict:

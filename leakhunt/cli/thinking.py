@@ -57,7 +57,7 @@ class Thinking:
 
 
 def thought(findings: Findings) -> tuple[object, str]:
-    """(what changes only when the thought does, the thought in one line); the line is "" while two looks are not there."""
+    """(what changes only when the thought does, the thought in one line); the line is "" before the second look."""
     seconds = max((process.seconds[-1] for process in findings.processes if process.seconds), default=0.0)
     if max((len(process.deep_seconds) for process in findings.processes), default=0) < 2:
         return None, ""

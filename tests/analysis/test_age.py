@@ -75,5 +75,7 @@ def test_the_start_up_is_over_when_most_modules_are_imported() -> None:
         (Life(10.0, 1.0, 0.0, 0.0), 10, 10, False),
     ],
 )
-def test_rate_times_life_is_compared_with_what_is_there(life: Life, before: float, gained: float, expected: bool) -> None:
+def test_rate_times_life_is_compared_with_what_is_there(
+    life: Life, before: float, gained: float, expected: bool
+) -> None:
     assert agrees(life.agreement(before, gained)) is expected
