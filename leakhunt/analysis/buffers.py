@@ -70,7 +70,7 @@ def _named(place: tuple[str, str], moments: list[Buffers]) -> tuple[str, str]:
 
 
 def large_buffers(graph: HeapGraph) -> Buffers:
-    """(bytes in it, index) by (owner's name, class) of the largest buffers; of names that have one of the class only."""
+    """(bytes in it, index) of the largest buffers by (owner's name, class); where there are several, of none."""
     names = Names(graph)
     is_buffer = np.array([name in BUFFERS for name in graph.snapshot.type_names], dtype=bool)[graph.types]
     kept, _ = graph.kept_tree

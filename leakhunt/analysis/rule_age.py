@@ -3,8 +3,8 @@
 The rate between two looks, times the life of the process, says how much there would be had it gone on like that from
 the start. Where there is about as much, older than the first look and younger than the start-up, and nothing left the
 place between the looks, it has. A cache at its bound gains nothing, a population with a time to live loses as much as
-it gains, a batch that is flushed or a cache that is swept holds less than its rate and the life of the process would make,
-a start-up table holds what is older, and what fills up ever more slowly holds more.
+it gains, a batch that is flushed or a cache that is swept holds less than its rate and the life of the process would
+make, a start-up table holds what is older, and what fills up ever more slowly holds more.
 """
 
 from __future__ import annotations
