@@ -14,20 +14,24 @@ from leakhunt import pipeline
 from leakhunt.analysis import chains as chains_module
 from leakhunt.analysis import diff as diff_module
 from leakhunt.analysis import picture
+from leakhunt.analysis.dominators import dominators
 from leakhunt.analysis.graph import HeapGraph, Indexes, Ints
 from leakhunt.analysis.lineage import Lineage
 from leakhunt.analysis.naming import Names
+from leakhunt.analysis.retained import retained_tree
 from leakhunt.analysis.telling import telling_class
 from leakhunt.errors import RunError, UsageError
-from leakhunt.findings import Diff, Finding, Findings
-from leakhunt.render import units, words
+from leakhunt.findings import Diff, Finding, Findings, Retained
+from leakhunt.render import treemap, units, words
 from leakhunt.runfolder import read_run
-from leakhunt.show import Chains, Graph, Table, bars
+from leakhunt.show import Chains, Graph, Page, Table, bars
 from leakhunt.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from pandas import DataFrame
+
+    from leakhunt.query import Database
 
 
 # Beginnings of holders' names: what IPython and its kernel keep of every cell, and who looks.
@@ -54,6 +58,7 @@ class HeapView:
         self.snapshot = snapshot
         self._graph: HeapGraph | None = None
         self._names: Names | None = None
+        self._database: Database | None = None
 
     @property
     def graph(self) -> HeapGraph:
@@ -100,9 +105,27 @@ class HeapView:
         found = chains_module.instances(self.graph, type_name)
         return Graph(picture.backrefs(self.graph, self.names, found, depth, width))
 
+    def treemap(self) -> Page:
+        """What keeps the memory, to look around in: boxes of the dominator tree, each inside the one that keeps it."""
+        whole = retained_tree(self.graph, self.names, dominators(self.graph))
+        return _treemap(whole, self._title())
+
     def plot(self, limit: int = 15) -> Figure:
         """Bytes by class."""
         return bars(self.top(limit), "class", "bytes")
+
+    def sql(self, question: str) -> DataFrame:
+        """The answer to a question in SQL as a data frame; the tables are those of `leakhunt query`.
+
+        Raises:
+            UsageError: DuckDB does not understand it, or the snapshot is in no file.
+            LeakhuntError: duckdb or pyarrow is not installed.
+        """
+        if not self.snapshot.path:
+            raise UsageError("This snapshot is in no file that could be asked.", "Take it with `leakhunt snapshot`.")
+        if self._database is None:
+            self._database = database(self.snapshot.path)
+        return self._database.ask(question).to_pandas()
 
     def to_pandas(self) -> DataFrame:
         """Classes with their objects and bytes."""
@@ -130,6 +153,7 @@ class RunView:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self._findings: Findings | None = None
+        self._database: Database | None = None
 
     @property
     def findings(self) -> Findings:
@@ -183,11 +207,37 @@ class RunView:
         """As of a snapshot: the newest one with a graph."""
         return self.deep[-1].backrefs(type_name, depth, width)
 
+    def treemap(self) -> Page:
+        """What keeps the memory of the process that has most of it, to look around in."""
+        found = [process.retained for process in self.findings.processes if process.retained is not None]
+        if not found:
+            raise RunError(f"{self.path} holds no object graph that could be folded.", "Run longer, or --deep every.")
+        return _treemap(max(found, key=lambda whole: whole.size_bytes), f"What keeps the memory in {self.path}")
+
+    def series(self, by: str = "class") -> Page:
+        """Curves to pick from, of every process: by "class" in objects, in "bytes", or by "holder" in items."""
+        if by not in ("class", "bytes", "holder"):
+            raise UsageError(f"There are no curves by {by!r}.", 'Use "class", "bytes" or "holder".')
+        from leakhunt.render.explore import series_page
+
+        return Page(series_page(self.findings, by), f"<curves by {by} of {self.path}>", 520)
+
     def plot(self, by: str = "class") -> Picture:
         """Growth over time by "class" or by "holder", with RSS."""
         from leakhunt.render.plot import growth
 
         return Picture(growth(self.findings, "png", by), f"Growth over time in {self.path}")
+
+    def sql(self, question: str) -> DataFrame:
+        """The answer to a question in SQL as a data frame; the tables are those of `leakhunt query`.
+
+        Raises:
+            UsageError: DuckDB does not understand it.
+            LeakhuntError: duckdb or pyarrow is not installed.
+        """
+        if self._database is None:
+            self._database = database(self.path)
+        return self._database.ask(question).to_pandas()
 
     def report(self) -> Report:
         """The whole HTML report, in a frame."""
@@ -239,11 +289,14 @@ class Report:
         from leakhunt.render import renderer
 
         page = renderer("html")().render(self.findings)
-        text = page if isinstance(page, str) else page.decode()
-        return (
-            f'<iframe title="leakhunt report" srcdoc="{html.escape(text, quote=True)}" '
-            f'style="width:100%;height:{self.height}px;border:1px solid rgba(128,128,128,.35)"></iframe>'
-        )
+        return Page(page if isinstance(page, str) else page.decode(), "", self.height)._repr_html_()
+
+
+def _treemap(whole: Retained, title: str) -> Page:
+    from leakhunt.render.explore import treemap_page
+
+    boxes = "\n".join(f"  {treemap.told_of(box)}: {treemap.facts(box, whole)}" for box in whole.inside)
+    return Page(treemap_page(whole, title), f"{title}\n{boxes}", 500)
 
 
 def findings_table(findings: Findings) -> Table:
@@ -333,6 +386,14 @@ def left_behind(before: Snapshot, after: Snapshot, ignored: Sequence[str] = TOOL
     total, size = sum(row[2] for row in rows), sum(row[3] for row in rows)
     title = f"Left behind: {units.plural(total, 'object')}, {units.size(size)}" if rows else "Left behind: nothing"
     return Table(title, ("held by", "class", "objects", "bytes"), tuple(rows))
+
+
+def database(path: str | Path) -> Database:
+    """The tables of a run or a snapshot; what is known of harmless places comes from the current directory."""
+    from leakhunt.knownfile import known_places
+    from leakhunt.query import Database
+
+    return Database(path, known_places(Path.cwd()))
 
 
 def _tops(new: Ints, is_new: np.ndarray, parents: Indexes, count: int) -> Ints:

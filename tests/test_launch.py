@@ -242,6 +242,23 @@ def test_what_kills_leakhunt_kills_the_program(number: int, start: Start) -> Non
     assert gone(pid)
 
 
+@pytest.mark.parametrize("send", [to_leakhunt, to_the_group, to_every_process])
+@pytest.mark.parametrize("asked_for", [[], ["--fail-on-leak"]], ids=["", "--fail-on-leak"])
+def test_told_to_end_it_leaves_the_analysis_for_later(
+    send: Callable[..., None], asked_for: list[str], tmp_path: Path
+) -> None:
+    command = [*LEAKHUNT, "run", "--out", "run", *asked_for, "--", *SLEEPING]
+    running = subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, process_group=0
+    )  # fmt: skip
+    first_line(running)
+    send(running, signal.SIGTERM)
+    said = running.communicate(timeout=30)[1].decode()
+    assert running.returncode == -signal.SIGTERM
+    assert ("stopped; `leakhunt report run` shows what was seen" in said) == (not asked_for)
+    assert read_run(tmp_path / "run").info["exit_status"] == 128 + signal.SIGTERM
+
+
 def test_killing_the_program_ends_leakhunt_the_same_way(start: Start) -> None:
     running = start(SLEEPING)
     os.kill(int(first_line(running)), signal.SIGKILL)
@@ -482,17 +499,19 @@ def without_traceback(result: Result) -> Result:
     return status, out, b"\n".join(lines)
 
 
-def test_an_agent_that_cannot_start_says_so_in_one_line_and_leaves(tmp_path: Path) -> None:
+def test_an_agent_that_cannot_start_tells_the_run_folder_and_leaves(tmp_path: Path) -> None:
     launch_folder = tmp_path / "agent" / "launch"
     launch_folder.mkdir(parents=True)
     shutil.copy(LAUNCH_FOLDER / "sitecustomize.py", launch_folder)
     (tmp_path / "agent" / "__init__.py").write_text("def arm(*arguments): raise ValueError(f'a\\nb {arguments}')")
-    environment = {**os.environ, "PYTHONPATH": str(launch_folder), "LEAKHUNT_RUN": "/r", "LEAKHUNT_OPTIONS": "x=1"}
+    run = tmp_path / "run"
+    run.mkdir(0o700)
+    environment = {**os.environ, "PYTHONPATH": str(launch_folder), "LEAKHUNT_RUN": str(run), "LEAKHUNT_OPTIONS": "x=1"}
     code = "import sys; print([name for name in sys.modules if name.startswith('_leakhunt')])"
     status, out, err = outcome(python(code), env=environment)
-    assert (status, out) == (0, b"[]\n")
-    assert err.startswith(b"leakhunt: process ")
-    assert err.endswith(b" is not measured: ValueError: a b ('/r', 'x=1')\n")
+    assert (status, out, err) == (0, b"[]\n", b"")
+    (process,) = read_run(run).processes
+    assert process.problems.startswith("it is not measured: ValueError: a b (")
 
 
 # --- the command -----------------------------------------------------------------------------------------------------
@@ -514,7 +533,12 @@ HAS_C_ENGINE = (LAUNCH_FOLDER.parent / "_walk.abi3.so").exists()
 )
 def test_the_engine_that_was_asked_for_takes_the_snapshots(engine: str, tmp_path: Path) -> None:
     options = ["-q", "--engine", engine, "--interval", "60", "--out", "run"]
-    subprocess.run([*LEAKHUNT, "run", *options, "--", *python("pass")], cwd=tmp_path, check=True, timeout=60)
+    subprocess.run(
+        [*LEAKHUNT, "run", *options, "--", *python("import time; time.sleep(0.4)")],
+        cwd=tmp_path,
+        check=True,
+        timeout=60,
+    )
     (process,) = read_run(tmp_path / "run").processes
     assert process.info["engine"] == engine
 

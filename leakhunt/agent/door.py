@@ -8,6 +8,8 @@ import os
 import sys
 from _thread import start_new_thread
 
+from . import __builtins__
+
 try:
     from _signal import SIG_BLOCK, SIG_SETMASK, pthread_sigmask, valid_signals
 except ImportError:  # not every build has pthread_sigmask
@@ -124,6 +126,9 @@ def _obey(action, folder, options):
             return "absent"
         agent.disarm()
         return "stopped\0" + sampler._run_folder
+    if action == "move":
+        is_ours = sampler is not None and sampler._run_folder == options
+        return "moved\0" + sampler.move(folder) if is_ours else "absent"
     if agent.arm(folder, options):
         return "started"
     return "already\0" + sampler._run_folder

@@ -2,6 +2,8 @@
 
 from time import monotonic
 
+from . import __builtins__
+
 FIRST_DEEP = 1.5  # intervals of a program's life before its first graph: imports are still going on
 DEEP_RATIO = 1.25  # a deep snapshot when the run is this much older than at the last one …
 DEEP_SPACING = 1.9  # … and this many intervals have passed

@@ -5,6 +5,8 @@ import os
 import sys
 import time
 
+from . import __builtins__, plans
+
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 TRIM_MAX_BYTES = 64 << 20
@@ -135,8 +137,7 @@ class Malloc:
 
 def atexit_callbacks():
     """Number of registered exit callbacks: the table itself can't be read from 3.10 to 3.13."""
-    module = sys.modules.get("atexit")
-    count = getattr(module, "_ncallbacks", None)
+    count = plans.module_entry("atexit", "_ncallbacks")
     return {} if count is None else {"atexit_callbacks": count()}
 
 

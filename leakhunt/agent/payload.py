@@ -13,8 +13,8 @@ PACKAGE = "_leakhunt_agent"
 
 def main(stage, agent_folder):
     """`stage` is the folder of the request, `agent_folder` that of the agent's files."""
-    if is_agent_thread():  # it can't end itself; another thread, or another way in, will do it
-        return
+    if is_agent_thread() or not is_main_interpreter():  # it can't end itself, and no thread of ours may run in a
+        return  # sub-interpreter; another thread, or another way in, will do it
     try:
         rename(stage + "/request", stage + "/claimed")
     except OSError:
@@ -26,7 +26,10 @@ def main(stage, agent_folder):
         finally:
             close(descriptor)
         action, folder, options = text.decode("utf-8", "surrogateescape").split("\0")
-        result = disarm(folder) if action == "disarm" else arm(agent_folder, folder, options)
+        if action == "move":
+            result = move(folder, options)
+        else:
+            result = disarm(folder) if action == "disarm" else arm(agent_folder, folder, options)
     except BaseException as error:  # a SystemExit would end the program
         result = "failed\0%s: %s" % (type(error).__name__, error)
     answer(stage, result)
@@ -37,6 +40,28 @@ def is_agent_thread():
 
     sampler = getattr(sys.modules.get(PACKAGE), "_sampler", None)
     return sampler is not None and sampler._tid == get_native_id()
+
+
+def is_main_interpreter():
+    """As the agent asks it (__init__.py), which is not loaded yet."""
+    try:
+        from _thread import _is_main_interpreter
+
+        return _is_main_interpreter()
+    except ImportError:  # before 3.12
+        pass
+    import _signal
+
+    try:
+        _signal.signal(0, _signal.SIG_DFL)
+    except ValueError as why:
+        if "range" in str(why):
+            return True
+    try:
+        import _xxsubinterpreters
+    except ImportError:
+        return True
+    return _xxsubinterpreters.get_current() == _xxsubinterpreters.get_main()
 
 
 def answer(stage, text):
@@ -61,6 +86,14 @@ def arm(agent_folder, folder, options):
             leave(agent)
         raise
     return "already\0%s" % getattr(agent._sampler, "_run_folder", "")
+
+
+def move(folder, only_from):
+    """Have an agent that writes to the run folder `only_from`, and can't any more, write to another."""
+    agent = sys.modules.get(PACKAGE)
+    if agent is None or agent._sampler is None or agent._sampler._run_folder != only_from:
+        return "absent"
+    return "moved\0" + agent._sampler.move(folder)
 
 
 def load(folder):

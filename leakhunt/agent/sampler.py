@@ -2,22 +2,27 @@
 
 import os
 import sys
-from _thread import allocate_lock, get_native_id, start_new_thread
-from time import sleep, thread_time, time
+from _thread import RLock, allocate_lock, get_native_id, start_new_thread
+from time import monotonic, sleep, thread_time, time
 
-from . import forked, schema, write
+from . import __builtins__, forked, marks, schema, write
 from .engine import Engine, Interrupted, version
 from .governor import Governor
 from .ledger import process_times
 
 try:
-    from _signal import SIG_BLOCK, pthread_sigmask, valid_signals
+    from _signal import SIG_BLOCK, SIG_SETMASK, SIGXFSZ, pthread_sigmask, sigpending, sigtimedwait, valid_signals
 except ImportError:  # not every build has pthread_sigmask
     pthread_sigmask = None
 
 EXIT_WAIT_SECONDS = 10.0
+EXIT_GRAPH_SECONDS = 0.1  # who stops a service, or recycles a worker, waits for its end
+EXIT_GRAPHS = 4  # … but where there are fewer graphs than a trend needs, the one at exit may take longer
 LOOK_SECONDS = 5.0
 PROBLEMS_BYTES = 4096
+# A process that ends sooner is not looked at: one snapshot can't be compared, and to a program that starts many short
+# ones it would be most of what they cost.
+SETTLING_SECONDS = 0.3
 
 
 def told(problem):
@@ -30,6 +35,12 @@ def told(problem):
     module = trace.tb_frame.f_globals.get("__name__", "?").rpartition(".")[2]  # an attached agent's code knows no file
     place = "%s:%d" % (module, trace.tb_lineno)
     return "%s at %s (%s)" % (type(problem).__name__, place, problem)
+
+
+def texts(values):
+    """The strings in a list, as they are and not as a class of the program's shows them."""
+    values = list.__iter__(values) if issubclass(type(values), list) else ()
+    return [str.__str__(value) for value in values if issubclass(type(value), str)]
 
 
 class Options:
@@ -55,21 +66,39 @@ class Sampler:
         self._run_folder, self._options = run_folder, options
         self._engine = Engine(package, options.engine, options.values)
         self._pid = 0
+        self._is_forked = False
+        self._graph_seconds = 0.0  # wall time that the last graph took, with writing it
         self._reset()
 
     def _reset(self):
         self._folder = None
-        self._sequence = 0
-        self._governor = Governor(
-            self._options, self._engine.pauses_per_deep, process_times().get("process_seconds", 0.0)
-        )
+        self._moves = False
+        self._told = ""  # the last problem
+        self._number = 0  # of the process folder, among those of this pid
+        self._sequence = self._graphs = 0
+        lived_seconds = process_times().get("process_seconds", 0.0)
+        self._governor = Governor(self._options, self._engine.pauses_per_deep, lived_seconds)
+        self._due = monotonic() + self._governor.first_wait()  # of the next snapshot
         self._footprint = {}
         self._fork_refused = ""
         self._lost = 0
-        self._stop = self._leaves = False
+        self._stop, self._leaves, self._is_over = True, False, False
+        self._is_starting = self._is_alive = False
         self._finished = allocate_lock()
         self._wake = allocate_lock()
+        self._turn = RLock()  # of the program's threads: one at a time ends the agent's thread, or starts it
+        self._forks = 0  # under way: that many threads of the program are between the hooks
         self._tid = 0
+
+    def move(self, run_folder):
+        """Write into another run folder from the next snapshot on, since this one can't be written to any more.
+
+        Returns the name of the process folder that goes on there, "" where there was none yet.
+        """
+        if self._told:  # where nobody could read it, perhaps
+            marks.leave(run_folder, self._pid, self._told)
+        self._run_folder, self._moves = run_folder, True
+        return os.path.basename(self._folder or "")
 
     @property
     def follows_children(self):
@@ -78,28 +107,68 @@ class Sampler:
     def start(self):
         """Start the thread; in a forked child begin anew, in a folder of the child's own."""
         if self._pid != os.getpid():
+            self._is_forked = self._pid != 0
             self._pid = os.getpid()
             self._reset()
+        with self._turn:
+            if not self._is_over and not self._is_starting:
+                self._is_starting = True
+                try:
+                    self._start()
+                finally:
+                    self._is_starting = False
+
+    def _start(self):
         self._stop = False
-        self._finished = allocate_lock()
+        if self._is_alive:  # the wait for its end was given up, and it goes on
+            return
+        self._finished, self._wake = allocate_lock(), allocate_lock()
         self._finished.acquire()
-        self._wake = allocate_lock()
         self._wake.acquire()
-        start_new_thread(self._run, ())
+        self._is_alive = True
+        try:
+            start_new_thread(self._run, ())
+        except BaseException:
+            self._stop, self._is_alive = True, False
+            raise
 
     def pause(self, wait_seconds=EXIT_WAIT_SECONDS):
-        """End the thread and wait until the system has let go of it; True when it is gone."""
-        if self._stop or self._pid != os.getpid():
-            return True
-        self._stop = True
-        self._wake.release()
-        if not self._finished.acquire(True, wait_seconds):
-            return False
+        """End the thread and wait until the system has let go of it; True when it is gone.
+
+        Between any two lines a signal handler of the program may fork, and be here once more in the same thread.
+        """
+        with self._turn:
+            if self._pid != os.getpid():
+                return True
+            if self._is_starting:  # by a fork that this one is in the middle of: there is no thread yet
+                return False
+            self._stop = True
+            try:
+                self._wake.release()
+            except RuntimeError:  # it was told already
+                pass
+            until = monotonic() + wait_seconds
+            while self._is_alive:
+                if not self._finished.acquire(True, max(0.0, until - monotonic())):
+                    return False
+                self._finished.release()
         for _ in range(4000):  # on a busy machine the system takes its time, and 3.12+ counts the thread until then
             if not os.path.exists("/proc/self/task/%d" % self._tid):
                 break
             sleep(0.0002)
         return True
+
+    def before_fork(self):
+        """End the thread; every thread that forks at the same time waits for that, and the last starts it again."""
+        with self._turn:
+            self._forks += 1
+            self.pause()
+
+    def after_fork(self):
+        with self._turn:
+            self._forks = max(0, self._forks - 1)  # 0 already: armed between another thread's two hooks
+            if self._forks == 0:
+                self.start()
 
     def leave(self):
         """End the thread for good: the agent goes out of the program."""
@@ -108,35 +177,51 @@ class Sampler:
 
     def last(self):
         """The last snapshot, taken in the calling thread when the program ends."""
-        if self._pid == os.getpid() and self.pause():
-            self._stop = False
-            self._take(self._options.deep != "never", "exit")
+        if self._pid != os.getpid() or not self.pause() or self._is_over:
+            return
+        self._is_over = True
+        if self._sequence == 0 and self._governor.elapsed() < min(SETTLING_SECONDS, self._options.interval):
+            self._note_early_end()
+            return
+        self._stop = False
+        mask = hold_file_size_signal()
+        try:
+            self._take(self._options.deep != "never" and self._has_time_for_graph(), "exit")
+        finally:
+            release_file_size_signal(mask)
             self._stop = True
+
+    def _has_time_for_graph(self):
+        """Whether a graph at exit is quick, by the last one of this process or of the one that it was forked from."""
+        is_quick = self._graph_seconds <= EXIT_GRAPH_SECONDS
+        return is_quick or self._options.deep == "every" or (not self._is_forked and self._graphs < EXIT_GRAPHS)
 
     def _run(self):
         try:
             self._tid = get_native_id()
             if pthread_sigmask is not None:
                 pthread_sigmask(SIG_BLOCK, valid_signals())
-            due = self._governor.first_wait()
-            while not self._stop and not self._ends_within(due):
+            while not self._stop and not self._ends_by(self._due):
                 deep, graph_refused = self._governor.choose()
                 self._take(deep, "interval", graph_refused)
-                due = self._governor.wait()
+                self._due = monotonic() + self._governor.wait()
             if self._leaves or not self._stop:
                 self._engine.leave()
-        except Exception as problem:  # the program goes on whatever happens here
+        except BaseException as problem:  # the program goes on whatever happens here
+            self._is_over = True
             self._note("the agent stopped: %s" % told(problem))
         finally:
+            self._is_alive = False
             self._finished.release()
 
-    def _ends_within(self, seconds):
-        """Wait so long; True when the agent is to end, at once where this process says so, soon where another does."""
-        while seconds > LOOK_SECONDS:
-            if self._wake.acquire(True, LOOK_SECONDS) or self._asked_to_stop():
+    def _ends_by(self, moment):
+        """Wait until then; True when the agent is to end, at once where this process says so, soon where another does."""
+        while True:
+            seconds = moment - monotonic()
+            if self._wake.acquire(True, max(0.0, min(seconds, LOOK_SECONDS))) or self._asked_to_stop():
                 return True
-            seconds -= LOOK_SECONDS
-        return self._wake.acquire(True, seconds) or self._asked_to_stop()
+            if seconds <= LOOK_SECONDS:
+                return False
 
     def _asked_to_stop(self):
         """Whether somebody outside left a file named "stop" in the process folder (leakhunt detach)."""
@@ -147,6 +232,8 @@ class Sampler:
         cpu_begun, pause_ms = thread_time(), 0.0
         memory = self._engine.memory()
         try:
+            if self._moves:
+                self._folder, self._moves = None, False
             if self._folder is None:
                 self._open_folder()
             meta = self._meta(moment)
@@ -177,9 +264,13 @@ class Sampler:
 
     def _take_here(self, deep, meta, path):
         """Take a snapshot in this thread; returns its longest pause in ms, 0 where a census stands for a graph."""
+        begun = monotonic()
         meta, strings, columns = self._engine.snapshot(deep, meta, self._is_stopping)
         self._sequence += 1
         write.write_whole(path, write.pieces(meta, strings, columns))
+        if meta["kind"] == "deep":
+            self._graphs += 1
+            self._graph_seconds = monotonic() - begun
         return meta["hold_ms"] if deep == (meta["kind"] == "deep") else 0.0
 
     def _may_fork(self, meta):
@@ -211,35 +302,66 @@ class Sampler:
 
     def _open_folder(self):
         """Make this process's folder: what it is, and a page kept free for telling of problems on a full disk."""
-        for number in range(1000):
+        self._make_folder(self._description())
+        write.write_whole(os.path.join(self._folder, "problems"), [b" " * PROBLEMS_BYTES])
+
+    def _note_early_end(self):
+        """Say that this process was there, in a folder without snapshots."""
+        try:
+            self._make_folder(dict(self._description(), lived=round(self._governor.elapsed(), 3)))
+        except Exception:  # nobody misses it
+            pass
+
+    def _make_folder(self, description):
+        for number in range(self._number, 1000):
             folder = os.path.join(self._run_folder, "pid-%d.%d" % (self._pid, number))
             try:
                 os.mkdir(folder, 0o700)
             except FileExistsError:
                 continue
             break
-        self._folder = folder
-        lines = "".join("%s\t%s\n" % (key, schema.escape(str(value))) for key, value in self._description().items())
+        self._folder, self._number = folder, number
+        lines = "".join("%s\t%s\n" % (key, schema.escape(str(value))) for key, value in description.items())
         write.write_whole(os.path.join(folder, "process"), [lines.encode("utf-8", "backslashreplace")])
-        write.write_whole(os.path.join(folder, "problems"), [b" " * PROBLEMS_BYTES])
 
     def _description(self):
-        arguments = getattr(sys, "orig_argv", None) or [sys.executable, *getattr(sys, "argv", [])]
+        arguments = texts(getattr(sys, "orig_argv", None)) or texts([sys.executable]) + texts(
+            getattr(sys, "argv", None)
+        )
+        if not self._options.values:
+            from .masking import masked
+
+            arguments = masked(arguments)
         return {
-            "pid": self._pid, "ppid": os.getppid(), "python": version(), "executable": sys.executable,
+            "pid": self._pid, "ppid": os.getppid(), "python": version(), "executable": "".join(texts([sys.executable])),
             "command": " ".join(arguments), "started": time() - self._governor.elapsed(),
-            "engine": self._engine.name, "path": "\x1f".join(map(str, sys.path)), "cwd": os.getcwd(),
+            "engine": self._engine.name, "path": "\x1f".join(texts(sys.path)), "cwd": os.getcwd(),
         }  # fmt: skip
 
     def _note(self, text):
-        """Leave a sentence in the page kept free for it; on a full disk this still works."""
-        if self._folder is None:
-            return
+        """Leave a sentence in the page kept free for it, as works on a full disk, too; else as a mark (marks.py)."""
+        self._told = text
         try:
+            if self._folder is None:
+                raise OSError
             descriptor = os.open(os.path.join(self._folder, "problems"), os.O_WRONLY | os.O_CLOEXEC)
             try:
                 os.write(descriptor, text.encode("utf-8", "backslashreplace")[:PROBLEMS_BYTES].ljust(256))
             finally:
                 os.close(descriptor)
-        except OSError:
-            pass
+        except BaseException:
+            marks.leave(self._run_folder, self._pid, text)
+
+
+def hold_file_size_signal():
+    """Let a file that grows beyond the process's limit be an error, as it is in the agent's thread, not its end."""
+    if pthread_sigmask is None or SIGXFSZ in sigpending():
+        return None
+    return pthread_sigmask(SIG_BLOCK, [SIGXFSZ])
+
+
+def release_file_size_signal(mask):
+    """As before; `mask` is what `hold_file_size_signal` gave."""
+    if mask is not None and SIGXFSZ not in mask:
+        sigtimedwait([SIGXFSZ], 0)
+        pthread_sigmask(SIG_SETMASK, mask)

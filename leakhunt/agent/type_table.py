@@ -1,11 +1,10 @@
 """The table of classes of one snapshot: what each is called, where it is from, what its instances may be."""
 
 import os
-import sys
 from array import array
 
-from . import plans, schema
-from .plans import FunctionType, ModuleType, class_module, mro_of
+from . import __builtins__, plans, schema
+from .plans import FunctionType, class_module, mro_of
 
 TYPE_COLUMNS = (
     ("type.address", "Q"), ("type.name", "I"), ("type.flags", "I"),
@@ -81,7 +80,4 @@ def file_of(kind):
 
 
 def file_of_module(name):
-    module = dict.get(sys.modules, name)
-    if type(module) is not ModuleType:
-        return ""
-    return plans.text_of(dict.get(plans.generic_getattr(module, "__dict__"), "__file__"))
+    return plans.text_of(plans.module_entry(name, "__file__"))

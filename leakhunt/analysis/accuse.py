@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections import Counter
 
 import numpy as np
@@ -13,6 +11,7 @@ from leakhunt.findings import Chain, Finding, Growth, Holder
 from . import finalizers, picture
 from .dominators import is_affordable
 from .evidence import Evidence
+from .fingerprint import fingerprint
 from .telling import ATOMS
 from .verdicts import Verdict
 
@@ -32,9 +31,9 @@ def finding(evidence: Evidence, verdict: Verdict, pid: int) -> Finding:
         reason=verdict.reason,
         holder=holder,
         growth=_growth(evidence, verdict),
-        retained_size_bytes=_retained(evidence, verdict),
+        retained_size_bytes=retained_bytes(evidence, verdict),
         finalizers=finalizers.finalizers(evidence.graph, objects) if len(objects) else (),
-        fingerprint=fingerprint(verdict),
+        fingerprint=fingerprint(verdict.kind, verdict.type, _names(holder), _modules(evidence)),
         advice=verdict.advice,
         chain=on_chain,
         graph=picture.of_verdict(evidence, verdict) if len(objects) else None,
@@ -42,10 +41,12 @@ def finding(evidence: Evidence, verdict: Verdict, pid: int) -> Finding:
     )
 
 
-def fingerprint(verdict: Verdict) -> str:
-    """The same for the same leak on any host and in any run: kind, class and place, without numbers in names."""
-    place = re.sub(r"\d+", "#", f"{verdict.kind}|{verdict.type}|{verdict.owner or ''}")
-    return hashlib.sha256(place.encode()).hexdigest()[:8]
+def _names(holder: Holder | None) -> tuple[str, ...]:
+    return (holder.owner, *holder.aliases) if holder is not None else ()
+
+
+def _modules(evidence: Evidence) -> set[str]:
+    return {root.label for root in evidence.graph.roots if root.kind == "module"}
 
 
 def _holder(evidence: Evidence, verdict: Verdict) -> Holder | None:
@@ -99,7 +100,7 @@ def _rounded(seconds: np.ndarray) -> tuple[float, ...]:
     return tuple(np.round(seconds, 3).tolist())
 
 
-def _retained(evidence: Evidence, verdict: Verdict) -> int:
+def retained_bytes(evidence: Evidence, verdict: Verdict) -> int:
     """Bytes that go when the holder lets go: what the leaked objects dominate, at least all that is new below them."""
     graph, direct = evidence.graph, verdict.direct
     if not len(verdict.objects):

@@ -7,6 +7,7 @@ process is a number that can be compared with what is there.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +19,7 @@ from .graph import Bools, HeapGraph, Ints
 
 STARTED = 0.75  # of a program's modules are imported when its start-up is over; some come later, with the agent too
 WORK_MIN_SECONDS = 0.1  # the system counts it in hundredths
-AGREES = 0.6, 1.8  # what there is over what rate and life would make
+SAMPLE = 2000
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,12 @@ class Life:
             snapshot.number("process_cpu_seconds") - snapshot.number("spent_seconds") for snapshot in (last, first)
         )
         return cls(lived, work, lived - before, work - work_before)
+
+    def __str__(self) -> str:
+        minutes = self.seconds / 60
+        if minutes < 10:
+            return f"{self.seconds:.0f} s"
+        return f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.0f} h"
 
     def times_as_long(self) -> tuple[float, float]:
         """(life, life by work) in looks: how many times the time between the looks fits into the life before them."""
@@ -66,8 +73,10 @@ def distance(ratio: float) -> float:
     return abs(float(np.log(ratio))) if ratio > 0 else float("inf")
 
 
-def agrees(ratio: float) -> bool:
-    return AGREES[0] <= ratio <= AGREES[1]
+def is_old(first: Snapshot, intervals: float) -> bool:
+    """Whether a process had lived for so many intervals before it was first looked at."""
+    before = first.number("process_seconds") - first.number("elapsed")
+    return before >= intervals * first.number("interval", 5.0)
 
 
 def places(graph: HeapGraph) -> Ints | None:
@@ -116,3 +125,26 @@ def is_of_start(graph: HeapGraph) -> Bools:
     if place is None:
         return np.zeros(graph.count, dtype=bool)
     return (place >= 0) & (place <= place_of_start(graph, place))
+
+
+def share_of_start(graph: HeapGraph, then: Ints, containers: Iterable[int]) -> float:
+    """Of the items that containers had at an earlier moment, the share that is there since the start-up.
+
+    `then` int64[N]: index at that moment, -1 for none. An item that the collector does not list is as old as the youngest
+    that it refers to; of atoms nothing is known.
+    """
+    age = places(graph)
+    if age is None:
+        return 0.0
+    end = place_of_start(graph, age)
+    early = known = 0
+    for index in containers:
+        items = np.unique(graph.referents(index)).astype(np.int64)
+        items = items[then[items] >= 0]
+        for item in items[np.linspace(0, len(items) - 1, min(SAMPLE, len(items))).astype(int)].tolist():
+            dated = int(age[item])
+            if dated < 0:
+                dated = int(np.max(age[graph.referents(item)], initial=-1))
+            known += dated >= 0
+            early += 0 <= dated <= end
+    return early / known if known else 0.0

@@ -12,7 +12,7 @@ from . import growth
 from .evidence import GROUP_GAIN_MIN, Evidence
 from .graph import BUFFERS, HeapGraph, Ints
 from .growth import Floats
-from .verdicts import Verdict, confidence, doubted
+from .verdicts import Verdict
 
 GROWTH_MIN_BYTES = 1_500_000
 GROWTH_MIN_SHARE = 0.06
@@ -20,7 +20,6 @@ EXPLAINED = 0.5
 FREE_MIN_BYTES = 6_000_000
 FREE_MIN_SHARE = 0.25
 USED_SHARE = 0.3
-MAYBE_OF_OBJECTS = 0.8
 VIEWS = frozenset(("numpy.ndarray", "builtins.memoryview"))
 SMALL_BYTES = 512  # what Python's own allocator serves; larger blocks are malloc's
 
@@ -44,11 +43,6 @@ def have_memory_in_c(graph: HeapGraph, objects: Ints) -> bool:
         for name, flag in zip(names, flags, strict=True)
     ]
     return int(np.array(may_own, dtype=bool)[graph.types[objects]].sum()) >= GROUP_GAIN_MIN
-
-
-def maybe_of_objects(verdict: Verdict) -> Verdict:
-    """Native growth beside leaked objects that may own it: less sure than their leak, which comes first."""
-    return doubted(verdict, MAYBE_OF_OBJECTS, "the leaked objects of C classes have it")
 
 
 def resident(evidence: Evidence) -> Floats:
@@ -148,7 +142,7 @@ def native_growth(evidence: Evidence) -> list[Verdict]:
         Verdict(
             "native-growth",
             "",
-            confidence(trend, certainty=0.95),
+            0.95,
             f"{trend.gain / 1e6:.1f} MB more in {seconds[-1] - seconds[0]:.0f} s in {where} while {python}: "
             "no Python object holds it",
             "Look at C extensions and ctypes calls that allocate and don't free; memray --native shows where.",
@@ -157,6 +151,7 @@ def native_growth(evidence: Evidence) -> list[Verdict]:
             trend,
             weight=trend.gain,
             is_in_bytes=True,
+            detector="memory",
         )
     ]
 
@@ -181,7 +176,9 @@ def fragmentation(evidence: Evidence) -> list[Verdict]:
     values, free, used = resident(evidence), inner_free(evidence), evidence.ledger("malloc_in_use_bytes")
     grown = settled_gain(values)
     enough = max(FREE_MIN_BYTES, FREE_MIN_SHARE * float(evidence.ledger("rss_bytes")[-1]))
-    is_rising = growth.mann_kendall(values) <= growth.P_VALUE and growth.mann_kendall(free) <= growth.P_VALUE
+    is_rising = (
+        growth.mann_kendall(values) <= evidence.policy.p_value and growth.mann_kendall(free) <= evidence.policy.p_value
+    )
     if not is_rising or grown < enough or settled_gain(free) < EXPLAINED * grown:
         return []
     if (
@@ -194,7 +191,7 @@ def fragmentation(evidence: Evidence) -> list[Verdict]:
         Verdict(
             "fragmentation",
             "",
-            confidence(trend, certainty=0.95, per_slowing=0.15),
+            0.95,
             f"the process grew by {grown / 1e6:.1f} MB that malloc holds free but can't give back: "
             "something small and long-lived lies above",
             "Call malloc_trim(0) (ctypes) after bursts, make the bursts smaller, or use jemalloc.",
@@ -203,5 +200,7 @@ def fragmentation(evidence: Evidence) -> list[Verdict]:
             trend,
             weight=grown,
             is_in_bytes=True,
+            detector="memory",
+            spared=frozenset(("no growth", "few more", "slowing", "settling")),
         )
     ]

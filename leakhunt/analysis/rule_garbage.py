@@ -1,4 +1,4 @@
-"""Rule: cyclic garbage that waits for a collector which is off or never comes."""
+"""Detector: cyclic garbage that waits for a collector which is off or never comes."""
 
 from __future__ import annotations
 
@@ -7,18 +7,17 @@ import numpy as np
 from . import finalizers
 from .evidence import Evidence
 from .telling import ATOMS, GLUE
-from .verdicts import Verdict, confidence
+from .verdicts import Verdict
 
 
 def waiting_garbage(evidence: Evidence) -> list[Verdict]:
-    """Cycles that nobody collects: the collector is off, or so lazy that it never came by."""
-    if len(evidence.deep) < 2 or not evidence.garbage:
-        return []
-    asleep = collector_words(evidence)
-    if not asleep:
+    """Cycles that wait: all together, by the name of the class that has a `__del__` or else is the most numerous."""
+    groups = [g for g in evidence.garbage_groups if g.type not in ATOMS] if len(evidence.deep) > 1 else []
+    growing = [g for g in evidence.garbage if g.type not in ATOMS] if groups else []
+    groups = growing or groups
+    if not groups:
         return []
     graph = evidence.graph
-    groups = [g for g in evidence.garbage if g.type not in ATOMS]
     concerned = finalizers.finalizable(graph, np.concatenate([g.objects for g in groups]))
     with_del = {graph.type_name(int(i)) for i in concerned}
     ranked = sorted(groups, key=lambda g: (g.type not in with_del, g.type in GLUE, -g.trend.gain))
@@ -28,8 +27,8 @@ def waiting_garbage(evidence: Evidence) -> list[Verdict]:
         Verdict(
             "delayed-finalizer",
             top.type,
-            confidence(top.trend),
-            f"{top.trend.gain:,.0f} more in cycles that nothing refers to{effect}: {asleep}",
+            evidence.policy.certainty,
+            f"{top.trend.gain:,.0f} more in cycles that nothing refers to{effect}: {collector_words(evidence)}",
             "Let the collector run (gc.enable, gc.collect at a quiet moment), or break the cycle by a weakref.",
             top.seconds,
             top.counts,
@@ -37,6 +36,7 @@ def waiting_garbage(evidence: Evidence) -> list[Verdict]:
             objects=objects,
             direct=top.objects,
             weight=float(graph.sizes[objects].sum()),
+            detector="garbage",
         )
     ]
 

@@ -1,28 +1,25 @@
-"""Verdict rules, in order: each looks at the evidence of one process and accuses, or keeps silent.
-
-Each rule has a reason that holds for programs nobody here wrote; the known and bounded are let pass.
-"""
+"""Judging one process: detectors yield candidates, doubts weigh them, and nothing is lost on the way."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from . import memory
 from .buffers import growing_buffers
+from .doubts import doubted
 from .evidence import Evidence
-from .rule_age import leaked_since_start
 from .rule_frontier import growing_classes
 from .rule_garbage import waiting_garbage
 from .rule_holders import growing_holders
 from .rule_outside import held_from_outside
 from .verdicts import Verdict
 
-__all__ = ["RULES", "growing_classes", "growing_holders", "held_from_outside", "judge", "waiting_garbage"]
+__all__ = ["DETECTORS", "growing_classes", "growing_holders", "held_from_outside", "judge", "waiting_garbage"]
 
-Rule = Callable[[Evidence], list[Verdict]]
-RULES: tuple[Rule, ...] = (
+Detector = Callable[[Evidence], list[Verdict]]
+# Memory comes last: it is doubted by what the others account for.
+DETECTORS: tuple[Detector, ...] = (
     growing_holders,
-    leaked_since_start,
     growing_buffers,
     held_from_outside,
     waiting_garbage,
@@ -32,13 +29,7 @@ RULES: tuple[Rule, ...] = (
 )
 
 
-def judge(evidence: Evidence) -> list[Verdict]:
-    """All verdicts on one process, the heaviest first; memory of no object only where objects do not explain it."""
-    found: list[Verdict] = []
-    for rule in RULES:
-        if rule in (memory.native_growth, memory.fragmentation) and memory.is_explained(evidence, found):
-            continue
-        found.extend(rule(evidence))
-    if any(len(v.objects) and memory.have_memory_in_c(evidence.graph, v.objects) for v in found):
-        found = [memory.maybe_of_objects(v) if v.kind == "native-growth" else v for v in found]
-    return sorted(found, key=lambda verdict: -verdict.weight)
+def judge(evidence: Evidence, detectors: Sequence[Detector] = DETECTORS) -> list[Verdict]:
+    """All candidates on one process with their doubts, those that are not ended first, the heaviest of them first."""
+    found = doubted(evidence, [candidate for detector in detectors for candidate in detector(evidence)])
+    return sorted(found, key=lambda verdict: (verdict.is_ended, -verdict.weight))

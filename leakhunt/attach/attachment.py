@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import re
 import shutil
-import stat
 import time
 from pathlib import Path
 
 from leakhunt.errors import AttachError
 
-from . import attach, procfs
+from . import attach, foreign, procfs
 from .refusals import Reason
-from .request import ARM, DISARM, Answer, Request
-from .stage import Folder, open_folder, open_foreign
+from .request import ARM, DISARM, MOVE, Answer, Request
+from .stage import STOP, Folder
 from .target import Target
 
-_PROCESS_FOLDER = re.compile(r"pid-(\d+)\.\d+")
+_PROCESS_FOLDER = re.compile(r"pid-(\d{1,10})\.(\d{1,10})", re.ASCII)
+_MARK = re.compile(r"pid-\d{1,10}\.mark\.[ -.0-~]{1,200}")
+_MARKS_MAX = 100
 _SNAPSHOT_SUFFIX, _UNFINISHED_SUFFIX = ".leak", ".part"
-_STOP = "stop"
+_FETCHED = re.compile(r"\d{1,9}\.leak|process|problems")
 _COPY_BYTES = 1 << 20
+_KEPT_FREE = 0.02  # of our disk: what is fetched comes from somebody who may want to fill it
 _LAST_WORDS_SECONDS = 2.0
 
 
@@ -41,35 +44,64 @@ class Relay:
 
     def __init__(self, target: Target, run_folder: Path) -> None:
         self._folder, self._run_folder = Folder(target), run_folder
-        self._folder.hand_over()
+        self._marks = 0
+        self._homes: dict[str, Path] = {}  # where what comes in a process folder goes
         self.inside = self._folder.inside
+
+    def go_on_with(self, process: str) -> None:
+        """What comes in the process folder of this name continues the one that is there."""
+        if _PROCESS_FOLDER.fullmatch(process):
+            self._homes[process] = self._run_folder / process
 
     def fetch(self) -> None:
         """Copy what is new; whole snapshots are taken away from there."""
-        for name in _listed(self._folder.fd):
+        with self._folder.owner.acting():
+            names = foreign.listed(self._folder.fd)
+        for name in names:
             if _PROCESS_FOLDER.fullmatch(name):
                 with contextlib.suppress(OSError):
                     self._fetch_process(name)
+            elif _MARK.fullmatch(name) and self._marks < _MARKS_MAX:
+                self._marks += not (self._run_folder / name).exists()
+                with contextlib.suppress(OSError):
+                    (self._run_folder / name).touch(mode=0o600)
 
-    def ask_to_stop(self, process: str) -> None:
-        self._folder.write(f"{process}/{_STOP}", b"")
+    def ask_to_stop(self, home: str) -> None:
+        """Leave a file for the agent that writes into this process folder."""
+        process = next((name for name, path in self._homes.items() if path.name == home), home)
+        self._folder.write(f"{process}/{STOP}", b"")
 
     def remove(self) -> None:
         self.fetch()
         self._folder.remove()
 
     def _fetch_process(self, name: str) -> None:
-        home = self._run_folder / name
-        home.mkdir(mode=0o700, exist_ok=True)
-        descriptor = open_folder(name, self._folder.fd)
+        owner = self._folder.owner
+        with owner.acting():
+            folder = foreign.open_folder(name, self._folder.fd)
+            files = [file for file in foreign.listed(folder) if _FETCHED.fullmatch(file)]
         try:
-            for file in _listed(descriptor):
-                if file.endswith(_UNFINISHED_SUFFIX):
-                    continue
-                if _copy(file, descriptor, home) and file.endswith(_SNAPSHOT_SUFFIX):
-                    os.unlink(file, dir_fd=descriptor)
+            home = self._homes.get(name) or self._homes.setdefault(name, self._new_home(name))
+            for file in files:
+                with owner.acting():
+                    source = foreign.open_file(file, folder)
+                _copy(source, home / file)
+                if file.endswith(_SNAPSHOT_SUFFIX):
+                    with owner.acting():
+                        os.unlink(file, dir_fd=folder)
         finally:
-            os.close(descriptor)
+            os.close(folder)
+
+    def _new_home(self, name: str) -> Path:
+        """A process folder for that pid: of the same number, unless another process had it before."""
+        match = _PROCESS_FOLDER.fullmatch(name)
+        assert match is not None
+        for number in itertools.count(int(match[2])):
+            home = self._run_folder / f"pid-{match[1]}.{number}"
+            with contextlib.suppress(FileExistsError):
+                home.mkdir(mode=0o700)
+                return home
+        raise AssertionError("numbers have no end")
 
 
 class Attachment:
@@ -88,6 +120,11 @@ class Attachment:
         """Bring what was written meanwhile into the run folder."""
         if self._relay is not None:
             self._relay.fetch()
+
+    @property
+    def has_relay(self) -> bool:
+        """Whether the process can't write into the run folder, so that all is fetched."""
+        return self._relay is not None
 
     @property
     def pid(self) -> int:
@@ -130,7 +167,7 @@ class Attachment:
         """The agent looks for a file of this name at each snapshot."""
         for folder in self._run_folder.glob(f"pid-{Target(pid).inner_pid}.*"):
             with contextlib.suppress(OSError):
-                self._relay.ask_to_stop(folder.name) if self._relay else (folder / _STOP).touch(mode=0o600)
+                self._relay.ask_to_stop(folder.name) if self._relay else (folder / STOP).touch(mode=0o600)
 
     def _let_finish(self) -> None:
         """Wait for a snapshot that is being written."""
@@ -146,10 +183,12 @@ def begin(pid: int, run_folder: Path, options: str, method: str | None = None) -
         AttachError: it can't be reached, or is being measured already.
     """
     target = Target(pid)
-    relay = Relay(target, run_folder) if _is_far(target) else None
+    relay = Relay(target, run_folder) if is_far(target) else None
     inside = relay.inside if relay else str(run_folder.absolute())
     try:
         answer = attach(pid, Request(ARM, inside, options), method)
+        if relay is not None and (answer.word, answer.detail) == ("already", own := str(run_folder.absolute())):
+            answer = _move(pid, relay, own, method)
         if answer.word != "started":
             raise _refusal(pid, answer)
     except BaseException as problem:
@@ -162,6 +201,15 @@ def begin(pid: int, run_folder: Path, options: str, method: str | None = None) -
     return Attachment(target, run_folder, relay, answer)
 
 
+def _move(pid: int, relay: Relay, run_folder: str, method: str | None) -> Answer:
+    """Have the agent of this very run, in a process that gave up the right to write there, write into the relay."""
+    answer = attach(pid, Request(MOVE, relay.inside, run_folder), method)
+    if answer.word != "moved":
+        return answer
+    relay.go_on_with(answer.detail)
+    return Answer("started", "", answer.method, answer.pause_ms)
+
+
 def detach(pid: int) -> Answer:
     """Stop whatever agent is in the process. Raises AttachError when it can't be reached."""
     answer = attach(pid, Request(DISARM))
@@ -170,7 +218,7 @@ def detach(pid: int) -> Answer:
     return answer
 
 
-def _is_far(target: Target) -> bool:
+def is_far(target: Target) -> bool:
     """Whether the agent can't write where we can: another root, or another user than root."""
     return target.status.exists and not (procfs.is_same_root(target.pid) and target.uid in (0, os.geteuid()))
 
@@ -181,21 +229,20 @@ def _refusal(pid: int, answer: Answer) -> AttachError:
     return AttachError(f"The agent could not start in process {pid}: {answer.detail or answer.word}.")
 
 
-def _listed(descriptor: int) -> list[str]:
-    try:
-        return sorted(os.listdir(descriptor))
-    except OSError:
-        return []
-
-
-def _copy(name: str, folder: int, home: Path) -> bool:
-    """Copy a regular file from a folder that somebody else owns, whole or not at all; whether it was done."""
-    with contextlib.suppress(OSError), open(open_foreign(name, folder), "rb") as source:
-        if not stat.S_ISREG(os.fstat(source.fileno()).st_mode):
-            return False
-        temporary = home / f"{name}{_UNFINISHED_SUFFIX}"
-        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as copy:
-            shutil.copyfileobj(source, copy, _COPY_BYTES)
-        os.replace(temporary, home / name)
-        return True
-    return False
+def _copy(source: int, path: Path) -> None:
+    """Copy an open file of somebody else, whole or not at all. Raises OSError when it must not be, or can't be."""
+    with open(source, "rb") as original:
+        left = os.fstat(source).st_size  # and no more: it may grow as fast as we copy
+        disk = shutil.disk_usage(path.parent)
+        if left > disk.free - disk.total * _KEPT_FREE:
+            raise OSError("the disk is nearly full")
+        temporary = path.with_name(f"{path.name}{_UNFINISHED_SUFFIX}")
+        try:
+            with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as copy:
+                while left and (part := original.read(min(left, _COPY_BYTES))):
+                    copy.write(part)
+                    left -= len(part)
+            os.replace(temporary, path)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise

@@ -7,8 +7,10 @@ import pytest
 from heap import Heap
 
 from leakhunt.agent import schema
-from leakhunt.analysis.age import Life, agrees, is_of_start, places, spectra
+from leakhunt.analysis.age import Life, is_of_start, places, spectra
 from leakhunt.analysis.graph import HeapGraph
+from leakhunt.analysis.holders import agrees
+from leakhunt.analysis.policy import POLICY
 from leakhunt.snapshot import Snapshot
 
 
@@ -78,4 +80,4 @@ def test_the_start_up_is_over_when_most_modules_are_imported() -> None:
 def test_rate_times_life_is_compared_with_what_is_there(
     life: Life, before: float, gained: float, expected: bool
 ) -> None:
-    assert agrees(life.agreement(before, gained)) is expected
+    assert agrees(life.agreement(before, gained), POLICY) is expected
