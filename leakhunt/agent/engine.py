@@ -70,6 +70,7 @@ class Engine:
 
     def leave(self):
         """Leave the process's memory as it was found, as far as that can be: called when no snapshot will follow."""
+        self._own = ()  # this engine is among them, and would wait for the collector with all of it
         self._malloc.trim()
 
     def memory(self):
@@ -153,12 +154,12 @@ class Engine:
 
     def _by_python(self, deep, meta, begun, stopped):
         """The rows in slices: the program runs in between, and what it changes meanwhile is seen before or after."""
-        listed = listing.listed()  # first of all: what is made from here on is not in it
+        listed, is_by_age = listing.by_age()  # first of all: what is made from here on is not in it
         breathe = Breath(begun, stopped)
         limit_bytes = self._ask_system(meta, breathe, deep)
         strings = write.Strings()
         types = Types(strings)
-        columns = census.census(listed, types, self._own, breathe)
+        columns = census.census(listed, types, self._own, breathe, is_by_age)
         if deep:
             hidden = self._hidden()
             hidden.add(id(meta))
@@ -168,6 +169,8 @@ class Engine:
             walk.run(listed, found)
             meta["walk_bytes"] = walk.taken_bytes()
             columns.update(walk.columns())
+            if not is_by_age:
+                del columns["object.place"]
         columns.update(types.columns)
         return strings, columns, breathe
 
@@ -192,5 +195,9 @@ class Engine:
         columns = native.census(rows, types)
         if deep:
             columns.update(native.name(rows, types, found, strings, breathe))
+        if not listing.is_in_order_of_birth():
+            del columns["spectrum.count"]
+        elif deep:
+            meta["generation_rows"] = "%d %d" % rows.generations()
         columns.update(types.columns)
         return strings, columns, breathe

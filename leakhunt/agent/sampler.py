@@ -8,6 +8,7 @@ from time import monotonic, sleep, thread_time, time
 from . import __builtins__, forked, marks, masking, schema, write
 from .engine import Engine, Interrupted, version
 from .governor import Governor
+from .ledger import process_times
 
 try:
     from _signal import SIG_BLOCK, SIG_SETMASK, SIGXFSZ, pthread_sigmask, sigpending, sigtimedwait, valid_signals
@@ -70,13 +71,14 @@ class Sampler:
         self._reset()
 
     def _reset(self):
-        self._due = monotonic() + self._options.interval  # of the next snapshot
         self._folder = None
         self._moves = False
         self._told = ""  # the last problem
         self._number = 0  # of the process folder, among those of this pid
         self._sequence = self._graphs = 0
-        self._governor = Governor(self._options, self._engine.pauses_per_deep)
+        lived_seconds = process_times().get("process_seconds", 0.0)
+        self._governor = Governor(self._options, self._engine.pauses_per_deep, lived_seconds)
+        self._due = monotonic() + self._governor.first_wait()  # of the next snapshot
         self._footprint = {}
         self._fork_refused = ""
         self._lost = 0

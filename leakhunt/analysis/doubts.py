@@ -14,10 +14,12 @@ import numpy as np
 from leakhunt.agent import schema
 
 from . import attributes, growth, memory
+from .age import distance
 from .doubt import Doubt, ended
 from .evidence import Evidence, Series
 from .graph import WEAK
 from .holders import Place
+from .lifetime import agreement, has_grown_all_along
 from .rule_garbage import collector_words
 from .telling import ATOMS, GLUE
 from .verdicts import Verdict
@@ -52,8 +54,17 @@ def doubted(evidence: Evidence, candidates: Iterable[Verdict]) -> list[Verdict]:
             doubt = None if candidate.is_ended else question(case, candidate)
             if doubt is not None and doubt.name not in candidate.spared:
                 case.candidates[number] = candidate.doubted(doubt)
-    found = [candidate.weighed(evidence.policy) for candidate in case.candidates]
+    found = [_with_its_age(evidence, candidate).weighed(evidence.policy) for candidate in case.candidates]
     return [_with_followers(candidate, found) for candidate in found]
+
+
+def _with_its_age(evidence: Evidence, candidate: Verdict) -> Verdict:
+    """The candidate, its reason saying that it has grown since the process began, where its age does."""
+    if candidate.is_ended or not has_grown_all_along(evidence, candidate):
+        return candidate
+    life = evidence.survey.life(evidence.first)
+    said = f"; at that rate it has grown in all the {life} that the process has run"
+    return replace(candidate, reason=candidate.reason + said)
 
 
 def _with_followers(candidate: Verdict, found: list[Verdict]) -> Verdict:
@@ -71,7 +82,9 @@ def no_growth(case: Case, candidate: Verdict) -> Doubt | None:
     if candidate.place is not None:  # asked already
         return None
     problem = growth.objection(candidate.trend, case.evidence.policy)
-    return ended("no growth", problem) if problem else None
+    if not problem or has_grown_all_along(case.evidence, candidate):
+        return None
+    return ended("no growth", problem)
 
 
 def few_more(case: Case, candidate: Verdict) -> Doubt | None:
@@ -178,6 +191,8 @@ def follows_its_class(evidence: Evidence, type_name: str, place: Place) -> bool:
     series = evidence.classes.get(type_name)
     if series is None or type_name in ATOMS or type_name in GLUE or place.is_steady:
         return True
+    if series.counts[-1] < _instances(evidence, type_name, place):
+        return True  # the collector does not list all of them
     policy, share = evidence.policy, _share(evidence, type_name, place)
     gain, fall = _besides_garbage(evidence, series)
     return fall <= policy.class_drawdown and gain >= policy.class_follows * place.trend.gain * share
@@ -201,9 +216,12 @@ def _besides_garbage(evidence: Evidence, series: Series) -> tuple[float, float]:
 
 def _share(evidence: Evidence, type_name: str, place: Place) -> float:
     """Instances of the class among the place's new objects, for each item that it gained (at most 1)."""
+    return min(1.0, _instances(evidence, type_name, place) / max(1.0, float(place.extents[-1] - place.extents[0])))
+
+
+def _instances(evidence: Evidence, type_name: str, place: Place) -> int:
     rows = [row for row, name in enumerate(evidence.graph.snapshot.type_names) if name == type_name]
-    instances = int(np.isin(evidence.graph.types[place.reached], rows).sum())
-    return min(1.0, instances / max(1.0, float(place.extents[-1] - place.extents[0])))
+    return int(np.isin(evidence.graph.types[place.reached], rows).sum())
 
 
 def index(case: Case, candidate: Verdict) -> Doubt | None:
@@ -247,6 +265,10 @@ def explained(case: Case, candidate: Verdict) -> Doubt | None:
 def few_looks(case: Case, candidate: Verdict) -> Doubt | None:
     policy, points = case.evidence.policy, candidate.trend.points
     less = policy.few_looks_less if points < policy.few_looks else policy.some_looks_less
+    if points < policy.some_looks and has_grown_all_along(case.evidence, candidate):
+        ratio, life = agreement(case.evidence, candidate), case.evidence.survey.life(case.evidence.first)
+        said = f"it was seen at {points} moments, when it held {ratio:.0%} of what its rate would have made in {life}"
+        return Doubt("short look", said, policy.age_less + policy.age_apart_less * distance(ratio))
     return Doubt("few looks", f"it was seen at {points} moments only", less) if points < policy.some_looks else None
 
 
@@ -360,7 +382,7 @@ def young(case: Case, candidate: Verdict) -> Doubt | None:
     No curve tells them from a leak, and the interval is what the user said of the program's time scale.
     """
     policy, intervals = case.evidence.policy, case.evidence.intervals
-    if intervals >= policy.settled_intervals:
+    if intervals >= policy.settled_intervals or has_grown_all_along(case.evidence, candidate):
         return None
     said = f"it was watched for {intervals:.0f} intervals only: what lives for a while grows until its first goes"
     return Doubt("young", said, at_most=policy.unsettled_at_most)

@@ -107,6 +107,15 @@ class Policy:
     c_objects: float = _limit(8, "so few objects of C classes do not have the megabytes that are missing")
     c_objects_at_most: float = _limit(0.8, "beside leaked objects that may have the memory their leak is the surer one")
 
+    # An old process, judged by a short look: what there was over what its rate and the life before would have made
+    age_least: float = _limit(0.6, "less is a batch, a cache that is swept, or what began lately")
+    age_most: float = _limit(1.8, "more is a table of the start-up, or what fills up ever more slowly")
+    age_stayed: float = _limit(0.97, "of a population that turns over as many go as come")
+    age_drawdown: float = _limit(0.1, "of so few looks one at which it fell back is half of what is known")
+    age_rises: float = _limit(3, "where there were looks enough, a burst or two are a table that was loaded")
+    age_less: float = _limit(0.03, "two looks and a long life are nearly as good as a long look")
+    age_apart_less: float = _limit(0.25, "for each time that the two numbers are e times apart")
+
     # From confidence to what is said
     settled_intervals: float = _limit(
         18, "the interval is what the user said of the program's time scale: sessions, batches"

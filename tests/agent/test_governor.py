@@ -175,6 +175,44 @@ def test_a_short_run_of_half_a_million_objects_has_enough_to_be_judged_by(deep_c
 # --- memory ----------------------------------------------------------------------------------------------------------
 
 
+def looks(clock: Clock, options: str, lived: float, seconds: float, deep_cost: float = 0.02) -> list[tuple[float, str]]:
+    """(when, what was taken or refused) of a process that had lived for a while when the agent came."""
+    governor, found = module.Governor(Options(options), 4.0, lived), []
+    begun = clock.now
+    clock.now += governor.first_wait()
+    while clock.now < begun + seconds:
+        deep, refused = governor.choose()
+        found.append((round(clock.now - begun, 1), "deep" if deep else refused or "census"))
+        if deep:
+            governor.tried_deep()
+        cost = deep_cost if deep else deep_cost / 10
+        governor.took(deep, cost, cost * 1e3)
+        clock.now += governor.wait()
+    return found
+
+
+def test_an_old_program_is_looked_at_at_once_and_again_at_the_next_interval(clock: Clock) -> None:
+    assert looks(clock, "interval=5", lived=600, seconds=11)[:3] == [(0.2, "census"), (0.4, "deep"), (5.4, "deep")]
+
+
+def test_a_program_that_has_just_begun_is_left_alone_with_its_imports(clock: Clock) -> None:
+    assert looks(clock, "interval=5", lived=1, seconds=11) == [(5.0, "census"), (10.0, "deep")]
+
+
+def test_two_graphs_of_a_large_heap_may_spend_what_is_advanced_at_once(clock: Clock) -> None:
+    assert [what for _, what in looks(clock, "interval=5", lived=600, seconds=6, deep_cost=1.2)] == [
+        "census",
+        "deep",
+        "deep",
+    ]
+
+
+def test_a_pause_that_is_too_long_is_refused_at_the_first_look_too(clock: Clock) -> None:
+    found = looks(clock, "interval=5,pause=0.1", lived=600, seconds=21, deep_cost=2.0)
+    assert {what for _, what in found} == {"census", "pause"}
+    assert len(found) <= 6
+
+
 def test_half_of_what_is_left_may_be_taken_in_a_container_too(monkeypatch: pytest.MonkeyPatch) -> None:
     group = "/sys/fs/cgroup/shop"
     files = {
