@@ -28,7 +28,7 @@ def load():
     """Bring in what takes snapshots: half of the agent, and most of the time that it needs to start."""
     global engine, forked, governor, write
     if write is None:
-        from . import engine, forked, governor, write
+        from . import engine, forked, governor, masking, write  # noqa: F401
 
 
 def told(problem):
@@ -340,9 +340,9 @@ class Sampler:
     def _description(self):
         arguments = texts(getattr(sys, "orig_argv", None)) or texts([sys.executable]) + texts(getattr(sys, "argv", None))
         if not self._options.values:
-            from .masking import masked
+            from . import masking  # loaded already, but where a launched process ends at once
 
-            arguments = masked(arguments)
+            arguments = masking.masked(arguments)
         return {
             "pid": self._pid, "ppid": os.getppid(), "python": version(), "executable": "".join(texts([sys.executable])),
             "command": " ".join(arguments), "started": time() - (monotonic() - self._begun),
