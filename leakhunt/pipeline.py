@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from leakhunt import sources
-from leakhunt.analysis import accuse, conduct, picture, tracks
+from leakhunt.analysis import accuse, conduct, picture, siblings, tracks
 from leakhunt.analysis import chains as chains_module
 from leakhunt.analysis import diff as diff_module
 from leakhunt.analysis.evidence import EXIT, Evidence
@@ -23,6 +23,7 @@ from leakhunt.analysis.judgement import Judgement, rank, suspect
 from leakhunt.analysis.known import BUILT_IN, Known
 from leakhunt.analysis.naming import Names
 from leakhunt.analysis.policy import POLICY
+from leakhunt.analysis.siblings import Life
 from leakhunt.errors import RunError, SnapshotError, UsageError
 from leakhunt.findings import (
     Chain,
@@ -43,6 +44,8 @@ from leakhunt.snapshot import Snapshot
 Progress = Callable[[str, float], None]
 DEEP_MAX, DEEP_OBJECTS_MAX = 14, 6_000_000  # graphs compared, at the most, and objects in all of them
 DEEP_FEWEST = 5
+SIBLINGS_MAX = 24  # processes that are judged together, the newest
+_NUMBER = re.compile(r"\d+")
 CLASSES_MAX, HOLDERS_MAX = 400, 40
 _LOST = re.compile(r"(\d{1,9}) snapshots? lost:", re.ASCII)
 
@@ -69,6 +72,7 @@ def hunt(run: str | Path, progress: Progress | None = None, known: Known = BUILT
         tell(f"reading process {process.pid}", number / len(folder.processes))
         judged.append(_judge(process, _part(tell, number, len(folder.processes)), known))
         gc.collect()
+    _judge_siblings(folder, judged, known)
     tell("done", 1.0)
     return _together(folder, judged)
 
@@ -117,10 +121,16 @@ class _Judged:
         needed_seconds: float = 0.0,
         suspect: str = "",
         unseen: str = "",
+        intervals: float = 0.0,
+        worked_seconds: float = 0.0,
+        lives: list[Life] | None = None,
     ) -> None:
         self.summary, self.findings, self.enough, self.needed_seconds = summary, findings, enough, needed_seconds
         self.suspect = suspect  # what is worth watching most, where something is
         self.unseen = unseen  # why it was not seen to its end, "" where it was
+        self.intervals = intervals  # for how many it was watched
+        self.worked_seconds = worked_seconds  # processor time, without the agent's; 0.0 where it was not told
+        self.lives = lives  # what it shows of places that grew; None where it was seen long enough by itself
 
 
 def _judge(process: ProcessFolder, tell: Progress, known: Known) -> _Judged:
@@ -144,7 +154,40 @@ def _judge(process: ProcessFolder, tell: Progress, known: Known) -> _Judged:
     summary = _summary(process, snapshots, evidence, notes)
     suspected = suspects[0] if suspects else ""
     unseen = _unseen(process, snapshots)
-    return _Judged(summary, findings, judgement.is_enough, judgement.needed_seconds, suspected, unseen)
+    last, enough = snapshots[-1], judgement.is_enough
+    return _Judged(
+        summary, findings, enough, judgement.needed_seconds, suspected, unseen, evidence.intervals,
+        max(0.0, last.number("cpu_seconds") - last.number("spent_seconds")),
+        None if enough or len(evidence.deep) < 2 else siblings.lives(evidence),
+    )  # fmt: skip
+
+
+def _judge_siblings(folder: RunFolder, judged: list[_Judged], known: Known) -> None:
+    """Judge processes together that run the same code and were seen too shortly each: recycled workers.
+
+    What they show together becomes a finding of the one that shows most of it, and they count as seen.
+    """
+    for numbers in siblings.groups(map(_kind, folder.processes)).values():
+        young = [n for n in numbers if judged[n].lives is not None][-SIBLINGS_MAX:]
+        watched = sum(judged[n].intervals for n in young)
+        if len(young) < POLICY.siblings or watched < POLICY.settled_intervals:
+            continue
+        for place in siblings.pooled([judged[n].lives or [] for n in young]):
+            showing = {n: life.gain for n in young for life in judged[n].lives or [] if life.owner == place.owner}
+            best = max(showing, key=lambda n: showing[n])
+            evidence = evidence_of(folder.processes[best], known)
+            verdict = siblings.verdict(evidence, place) if evidence is not None else None
+            if evidence is not None and verdict is not None and verdict.confidence >= POLICY.accuse_at:
+                finding = placed(folder.processes[best].info, evidence, accuse.finding(evidence, verdict, 0))
+                pids = tuple(judged[n].summary.pid for n, gain in showing.items() if gain > 0)
+                judged[best].findings.append(replace(finding, pids=pids))
+        for n in numbers:
+            judged[n].enough = True
+
+
+def _kind(process: ProcessFolder) -> tuple[str, str]:
+    """What processes that run the same code have in common: command, whatever numbers are in it, and parent."""
+    return _NUMBER.sub("#", process.command), process.info.get("ppid", "")
 
 
 def evidence_of(process: ProcessFolder, known: Known = BUILT_IN) -> Evidence | None:
@@ -300,14 +343,39 @@ def _verdict(
         said = f"Process {unseen[0].summary.pid}{more} was not seen to its end: {unseen[0].unseen.rstrip('.')}."
         return "inconclusive", f"{said} Nothing that grows was found in what was seen.", ()
     suspect = next((one.suspect for one in judged if one.suspect), "")
-    if any(one.enough for one in judged) and not suspect:
+    unseen_workers = _unseen_workers(folder, judged)
+    if any(one.enough for one in judged) and not unseen_workers and not suspect:
         return "healthy", "Nothing grows that does not come to an end by itself.", ()
     needed = max(one.needed_seconds for one in judged)
     interval = folder.info.get("options", {}).get("interval") or 5.0
     seconds = max(needed, 3.0 * POLICY.censuses * interval)
     said = f"Too little was seen to accuse {suspect}" if suspect else "Too little was seen to say"
-    summary = f"{said}. Run it for {_long(seconds)} or more, or with a shorter --interval."
-    return "inconclusive", summary, ()
+    return "inconclusive", f"{said}. {_how_to_see_more(seconds, interval, unseen_workers)}", ()
+
+
+def _unseen_workers(folder: RunFolder, judged: list[_Judged]) -> list[_Judged]:
+    """Processes of one kind that did a good part of the work, and of which none was seen enough; [] without such.
+
+    A master that only waits says nothing of what its workers do.
+    """
+    worked = sum(one.worked_seconds for one in judged)
+    for numbers in siblings.groups(map(_kind, folder.processes)).values():
+        same = [judged[n] for n in numbers]
+        share = sum(one.worked_seconds for one in same)
+        if share and share >= POLICY.work_share * worked and not any(one.enough for one in same):
+            return same
+    return []
+
+
+def _how_to_see_more(needed_seconds: float, interval: float, unseen: list[_Judged]) -> str:
+    """What to type so that the next run is long enough, or its processes are looked at more often while they live."""
+    lived = max((one.summary.seconds[-1] for one in unseen if one.summary.seconds), default=0.0)
+    shortest = lived / (3.0 * POLICY.censuses)
+    if len(unseen) > 1 and 0 < shortest < interval:
+        fewer = POLICY.siblings if len(unseen) < POLICY.siblings else 2 * len(unseen)
+        lives = f"Its workers lived for {lived:.0f} s at most"
+        return f"{lives}: type --interval {shortest:.2g}, or let {fewer:.0f} of them end."
+    return f"Run it for {_long(needed_seconds)} or more, or with a shorter --interval."
 
 
 def _long(seconds: float) -> str:

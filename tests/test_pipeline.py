@@ -366,3 +366,48 @@ def test_a_damaged_snapshot_is_passed_over(tmp_path: Path) -> None:
 def test_a_run_without_a_graph_has_no_chains(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="no deep snapshot"):
         pipeline.chains(run_folder(tmp_path / "run", leaking(deep=lambda k: False)), "shop.Order")
+
+
+# Workers that are recycled
+
+
+def recycled(pid: int, leaks: bool, moments: int = 4) -> list[Snapshot]:
+    heap = Heap(pid=pid, cpu_seconds=8.0)
+    kept = heap.list()
+    heap.module("shop", KEPT=kept)
+
+    def serve(k: int) -> None:
+        for _ in range(5 if leaks else 0):
+            kept.append(heap.instance("shop.Order"))
+
+    return heap.live(serve, moments)
+
+
+def idle_master(moments: int = 30) -> list[Snapshot]:
+    heap = Heap(pid=1, cpu_seconds=0.5)
+    heap.module("shop", KEPT=heap.list())
+    return heap.live(lambda k: None, moments)
+
+
+def test_workers_that_are_recycled_are_judged_together(tmp_path: Path) -> None:
+    found = hunt(run_folder(tmp_path / "run", *(recycled(100 + n, leaks=True) for n in range(8)), ppid=1))
+    finding = only(found)
+    assert found.verdict == "leak"
+    assert (finding.type, finding.holder and finding.holder.owner) == ("shop.Order", "shop.KEPT")
+    assert len(finding.pids) == 8
+
+
+def test_healthy_workers_that_are_recycled_are_healthy_together(tmp_path: Path) -> None:
+    found = hunt(run_folder(tmp_path / "run", *(recycled(100 + n, leaks=False) for n in range(8)), ppid=1))
+    assert (found.verdict, found.findings) == ("healthy", ())
+
+
+def test_a_master_that_waits_says_nothing_of_its_workers(tmp_path: Path) -> None:
+    workers = [recycled(100 + n, leaks=True, moments=2) for n in range(3)]
+    run = run_folder(tmp_path / "run", idle_master(), *workers)
+    for folder in run.glob("pid-1.0/process"):
+        folder.write_text(folder.read_text() + "ppid\t7\n")
+    found = hunt(run)
+    assert found.verdict == "inconclusive"
+    assert "Its workers lived for" in found.summary
+    assert hunt(run_folder(tmp_path / "alone", idle_master())).verdict == "healthy"
