@@ -149,6 +149,14 @@ def test_the_agent_imports_itself_relatively(file: Path) -> None:
             assert (node.module or "").split(".")[0] != "leakhunt"
 
 
+@pytest.mark.parametrize("file", [f for f in AGENT if f.parent == HOUSE / "agent"], ids=named)
+def test_the_agent_has_builtins_of_its_own(file: Path) -> None:
+    """A program may replace any: what a module uses comes from the copy that the package makes when it is loaded."""
+    if file.name not in ("__init__.py", "payload.py"):  # that one runs as a file, before the package is there
+        relative = [node for node in tree(file).body if isinstance(node, ast.ImportFrom) and node.level]
+        assert any(alias.name == "__builtins__" for node in relative for alias in node.names)
+
+
 def test_the_agent_imports_little() -> None:
     """Each of these brings dozens of modules and thousands of objects that would be seen in what is measured."""
     heavy = {"collections", "ctypes", "dataclasses", "enum", "functools", "inspect", "json", "logging", "pathlib", "re",

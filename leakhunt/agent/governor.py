@@ -82,7 +82,7 @@ class Governor:
             self._cost_seconds = cost_seconds
 
     def _learn(self, pause_ms):
-        """What was measured counts, and not what was hoped for: a ratio that was higher before is forgotten by halves."""
+        """What was measured counts, not what was hoped for; a ratio that was higher before is forgotten by halves."""
         if self._census_pause_ms > 0:
             ratio = max(1.0, pause_ms / self._census_pause_ms)
             if self._has_measured:
@@ -91,7 +91,7 @@ class Governor:
         self._deep_pause_ms, self._deep_listed = pause_ms, self._listed
 
     def _expected_pause_ms(self):
-        """Of a graph now: the larger of what the last census and, by the objects listed then and now, the last graph say."""
+        """Of a graph now: the larger of what the last census says, and the last graph by the objects listed since."""
         grown = self._listed / self._deep_listed if self._deep_listed else 1.0
         return max(self._census_pause_ms * self._pauses_per_deep, self._deep_pause_ms * grown)
 

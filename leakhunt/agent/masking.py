@@ -5,6 +5,8 @@ passwords in URLs (`postgres://user:X@host`), what follows "Bearer" and "Basic",
 too much is hidden than too little: nothing depends on a command line but its reader.
 """
 
+from . import __builtins__
+
 HIDDEN = "***"
 
 _NAMES = frozenset(("pass", "pwd", "pw", "pat", "auth", "authorization", "cookie", "jwt", "secrets", "credentials"))

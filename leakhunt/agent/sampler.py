@@ -8,6 +8,7 @@ from time import monotonic, sleep, thread_time, time
 from . import __builtins__, forked, marks, schema, write
 from .engine import Engine, Interrupted, version
 from .governor import Governor
+from .masking import masked
 
 try:
     from _signal import SIG_BLOCK, SIG_SETMASK, SIGXFSZ, pthread_sigmask, sigpending, sigtimedwait, valid_signals
@@ -330,8 +331,6 @@ class Sampler:
             getattr(sys, "argv", None)
         )
         if not self._options.values:
-            from .masking import masked
-
             arguments = masked(arguments)
         return {
             "pid": self._pid, "ppid": os.getppid(), "python": version(), "executable": "".join(texts([sys.executable])),
