@@ -21,7 +21,7 @@ MAY: dict[str, tuple[set[str], set[str]]] = {
     "findings": (set(), set()),
     "reading": (set(), set()),
     "sources": ({"reading"}, set()),
-    # the program's own sitecustomize, which the agent's chains to; a private module of the interpreter
+    # The program's own, which the agent's chains to; what tells interpreters apart before 3.12, in CPython of that age.
     "agent": (set(), {"sitecustomize", "_xxsubinterpreters"}),
     "contract": ({"agent"}, NUMPY),
     "snapshot": ({"agent", "contract", "errors", "package", "reading"}, NUMPY),
@@ -148,6 +148,14 @@ def test_the_agent_imports_itself_relatively(file: Path) -> None:
             assert not any(alias.name.split(".")[0] == "leakhunt" for alias in node.names)
         if isinstance(node, ast.ImportFrom) and not node.level:
             assert (node.module or "").split(".")[0] != "leakhunt"
+
+
+@pytest.mark.parametrize("file", [f for f in AGENT if f.parent == HOUSE / "agent"], ids=named)
+def test_the_agent_has_builtins_of_its_own(file: Path) -> None:
+    """A program may replace any: what a module uses comes from the copy that the package makes when it is loaded."""
+    if file.name not in ("__init__.py", "payload.py"):  # that one runs as a file, before the package is there
+        relative = [node for node in tree(file).body if isinstance(node, ast.ImportFrom) and node.level]
+        assert any(alias.name == "__builtins__" for node in relative for alias in node.names)
 
 
 def test_the_agent_imports_little() -> None:
