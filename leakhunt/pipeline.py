@@ -157,7 +157,7 @@ def _judge(process: ProcessFolder, tell: Progress, known: Known) -> _Judged:
     last, enough = snapshots[-1], judgement.is_enough
     return _Judged(
         summary, findings, enough, judgement.needed_seconds, suspected, unseen, evidence.intervals,
-        max(0.0, last.number("cpu_seconds") - last.number("spent_seconds")),
+        max(0.0, last.number("process_cpu_seconds") - last.number("spent_seconds")),
         None if enough or len(evidence.deep) < 2 else siblings.lives(evidence),
     )  # fmt: skip
 

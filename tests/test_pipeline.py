@@ -372,7 +372,7 @@ def test_a_run_without_a_graph_has_no_chains(tmp_path: Path) -> None:
 
 
 def recycled(pid: int, leaks: bool, moments: int = 4) -> list[Snapshot]:
-    heap = Heap(pid=pid, cpu_seconds=8.0)
+    heap = Heap(pid=pid, process_cpu_seconds=8.0)
     kept = heap.list()
     heap.module("shop", KEPT=kept)
 
@@ -384,7 +384,7 @@ def recycled(pid: int, leaks: bool, moments: int = 4) -> list[Snapshot]:
 
 
 def idle_master(moments: int = 30) -> list[Snapshot]:
-    heap = Heap(pid=1, cpu_seconds=0.5)
+    heap = Heap(pid=1, process_cpu_seconds=0.5)
     heap.module("shop", KEPT=heap.list())
     return heap.live(lambda k: None, moments)
 

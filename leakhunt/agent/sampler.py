@@ -3,7 +3,7 @@
 import os
 import sys
 from _thread import RLock, allocate_lock, get_native_id, start_new_thread
-from time import monotonic, process_time, sleep, thread_time, time
+from time import monotonic, sleep, thread_time, time
 
 from . import __builtins__, forked, marks, masking, schema, write
 from .engine import Engine, Interrupted, version
@@ -287,7 +287,7 @@ class Sampler:
         meta = {
             "pid": self._pid, "sequence": self._sequence + 1, "moment": moment, "python": version(),
             "elapsed": round(self._governor.elapsed(), 4), "interval": self._options.interval, "lost": self._lost,
-            "spent_seconds": round(self._governor.spent_seconds, 4), "cpu_seconds": round(process_time(), 3),
+            "spent_seconds": round(self._governor.spent_seconds, 4),
             "waited_seconds": round(self._governor.waited_seconds, 4), "budget": self._options.budget,
             "pause_limit_seconds": self._options.pause,
         }  # fmt: skip
