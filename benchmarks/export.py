@@ -3,10 +3,10 @@
     pip install -e '.[query]'; npm install -g memlab
     python benchmarks/export.py --objects 2000000
 
-A program with a heap of mixed shape (that of engine.py) is snapshot with its whole graph. Each export runs as a process of
-its own: wall and processor time, the most resident memory, and the size of what it wrote. Then DuckDB answers a GROUP BY over all objects
-of the Parquet folder, in a process that has its modules loaded; and memlab reads the `.heapsnapshot`, where Node finds it, whose
-retained sizes are compared with ours.
+A program with a heap of mixed shape (that of engine.py) is snapshot with its whole graph. Each export runs as a process
+of its own: wall and processor time, the most resident memory, the size of what it wrote. Then DuckDB answers a GROUP
+BY over all objects of the Parquet folder, in a process that has its modules loaded; and memlab reads the
+`.heapsnapshot`, where Node finds it, whose retained sizes are compared with ours.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Each rule that a snapshot must keep, broken alone: the file is left out by name, and its run is reported without it."""
+"""Each rule that a snapshot must keep, broken alone: the file is left out by name, its run is reported without it."""
 
 from __future__ import annotations
 

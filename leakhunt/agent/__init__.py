@@ -15,8 +15,8 @@ __builtins__ = {
     if type(value) in (type, type(len), type(lambda: 0))
 }
 
-from . import marks  # noqa: E402
-from .sampler import Options, Sampler  # noqa: E402
+from . import marks
+from .sampler import Options, Sampler
 
 _sampler = None
 _hooked = False

@@ -86,8 +86,9 @@ class Engine:
     def snapshot(self, deep, meta, stopped=lambda: False):
         """(meta, strings, columns) of this moment, ready for `write.pieces`.
 
-        A census in place of a deep snapshot that would take more memory than there is (headroom.py): `graph_refused` in
-        the meta data says so. `stopped` is asked between slices; Interrupted is raised when it says yes.
+        A census in place of a deep snapshot that would take more memory than there is (headroom.py), or where there are
+        interpreters with a GIL of their own: `graph_refused` in the meta data says so. `stopped` is asked between
+        slices; Interrupted is raised when it says yes.
         """
         begun = perf_counter()
         if not self._own:
@@ -95,6 +96,8 @@ class Engine:
         meta = dict(meta, engine=self.name)
         if self.refusal:
             meta["engine_wanted"], meta["engine_refusal"] = self._wanted, self.refusal
+        if deep and self._has_sub_interpreters():
+            deep, meta["graph_refused"] = False, "sub-interpreters"
         try:
             if deep:
                 try:
@@ -104,6 +107,22 @@ class Engine:
             return self._taken(False, meta, begun, stopped)  # what the try had in its hands has gone
         finally:
             plans.forget()
+
+    def _has_sub_interpreters(self):
+        """Whether the stacks of this process can't be read without harm.
+
+        From 3.12 on others may have a GIL and a memory of their own, and `sys._current_frames()` reaches into theirs:
+        the frame objects that it makes there are freed by the wrong allocator, and the process aborts.
+        """
+        if sys.version_info < (3, 12):
+            return False
+        if self.native is not None:
+            return self.native.interpreters() > 1
+        for name in ("_interpreters", "_xxsubinterpreters"):
+            every = plans.module_entry(name, "list_all")
+            if type(every) is type(len) and len(every()) > 1:
+                return True
+        return False
 
     def _taken(self, deep, meta, begun, stopped):
         """As `snapshot`; a pause since `begun` that came to nothing is part of this one's."""

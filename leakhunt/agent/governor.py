@@ -8,7 +8,8 @@ FIRST_DEEP = 1.5  # intervals of a program's life before its first graph: import
 DEEP_RATIO = 1.25  # a deep snapshot when the run is this much older than at the last one …
 DEEP_SPACING = 1.9  # … and this many intervals have passed
 DEEP_SPACING_MAX_SECONDS = 3600.0
-CREDIT_SECONDS = 3.0  # what is advanced on the budget, so that short runs are seen at all
+CREDIT_SECONDS = 3.0  # what is advanced on the budget at an interval of a second or less, so that short runs are seen …
+# … at all; at longer ones that much less: who waits for the first minutes anyway need not pay for them in advance
 CREDIT_GRAPHS = 4.5  # … or as much as four graphs take, the censuses between them included: fewer show no trend, …
 CREDIT_SECONDS_MAX = 6.0  # … if that is not more than this
 CREDIT_AT_ONCE = 0.25  # of that, what graphs may take at the very beginning; the rest comes in time, so that none is …
@@ -23,7 +24,7 @@ FIRST_SECONDS = 0.2  # to the first look at a program that has run for a while, 
 class Governor:
     """Decides over the snapshots of one process; `options` are the sampler's.
 
-    `pauses_per_deep` is how many times the pause of a census a deep snapshot may take, until better is known.
+    `pauses_per_deep` is how many times the pause of a census a deep snapshot may take, until one was measured.
     `lived_seconds` is how long the process ran before: one whose imports are long over is looked at at once, twice as
     deep as may be, for it can be judged by that (analysis/age.py).
     `spent_seconds` is processor time of the agent; `waited_seconds` how long the last wait for a snapshot was to be.
@@ -40,7 +41,9 @@ class Governor:
         self.waited_seconds = options.interval
         self._cost_seconds = 0.0  # of the last census, or of the last of all where every one is deep
         self._deep_cost_seconds = 0.0  # of the last graph
-        self._census_pause_ms = 0.0
+        self._census_pause_ms = self._deep_pause_ms = 0.0
+        self._listed = self._deep_listed = 0  # objects at the last snapshot, and at the last graph
+        self._has_measured = False
         self._deep_at = -1.0
 
     def elapsed(self):
@@ -56,7 +59,7 @@ class Governor:
             credit = self._credit_seconds() if self._is_old and self._graphs < 2 else self._credit_so_far()
             if self.spent_seconds > self._allowed_seconds(credit):
                 return False, ""  # it comes somewhat later
-        if self._census_pause_ms * self._pauses_per_deep > self._options.pause * 1e3:
+        if self._expected_pause_ms() > self._options.pause * 1e3:
             return False, "pause"
         return True, ""
 
@@ -79,18 +82,33 @@ class Governor:
         self._deep_at = self.elapsed()
         self._graphs += 1
 
-    def took(self, deep, cost_seconds, pause_ms):
-        """A snapshot was taken or tried; `pause_ms` is its longest pause, 0 where that is not known."""
+    def took(self, deep, cost_seconds, pause_ms, listed=0):
+        """A snapshot of `listed` objects was taken or tried; `pause_ms` is its longest pause, 0 where not known."""
         self.spent_seconds += cost_seconds
+        self._listed = listed or self._listed
         self._taken += 1
         if not deep:
             self._census_pause_ms = pause_ms
         else:
             self._deep_cost_seconds = cost_seconds
-            if self._census_pause_ms > 0 and pause_ms > 0:
-                self._pauses_per_deep = min(self._pauses_per_deep, max(1.0, pause_ms / self._census_pause_ms))
+            if pause_ms > 0:
+                self._learn(pause_ms)
         if not deep or self._options.deep == "every":
             self._cost_seconds = cost_seconds
+
+    def _learn(self, pause_ms):
+        """What was measured counts, not what was hoped for; a ratio that was higher before is forgotten by halves."""
+        if self._census_pause_ms > 0:
+            ratio = max(1.0, pause_ms / self._census_pause_ms)
+            if self._has_measured:
+                ratio = max(ratio, (ratio + self._pauses_per_deep) / 2)
+            self._pauses_per_deep, self._has_measured = ratio, True
+        self._deep_pause_ms, self._deep_listed = pause_ms, self._listed
+
+    def _expected_pause_ms(self):
+        """Of a graph now: by the last census, or by the last graph and the objects listed since, whichever is longer."""
+        grown = self._listed / self._deep_listed if self._deep_listed else 1.0
+        return max(self._census_pause_ms * self._pauses_per_deep, self._deep_pause_ms * grown)
 
     def _is_deep_due(self):
         mode, now = self._options.deep, self.elapsed()
@@ -117,7 +135,8 @@ class Governor:
         return max(earned, credit_seconds + (1 - REPAYMENT) * earned)
 
     def _credit_seconds(self):
-        return max(CREDIT_SECONDS, min(CREDIT_GRAPHS * self._deep_cost_seconds, CREDIT_SECONDS_MAX))
+        least = CREDIT_SECONDS / max(1.0, self._options.interval)
+        return max(least, min(CREDIT_GRAPHS * self._deep_cost_seconds, CREDIT_SECONDS_MAX))
 
     def _credit_so_far(self):
         share = min(1.0, self.elapsed() / (CREDIT_INTERVALS * self._options.interval))

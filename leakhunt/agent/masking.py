@@ -1,9 +1,11 @@
-"""Secrets on a command line, hidden before it is stored or shown: by what options are called, and by what they look like.
+"""Secrets on a command line, hidden before it is stored or shown: by what options are called, by what they look like.
 
 Hidden are values of options and assignments named as secrets are (`--password X`, `API_TOKEN=X`, `"secret": "X"`),
 passwords in URLs (`postgres://user:X@host`), what follows "Bearer" and "Basic", and long texts that look random. Rather
 too much is hidden than too little: nothing depends on a command line but its reader.
 """
+
+from . import __builtins__
 
 HIDDEN = "***"
 
@@ -55,7 +57,7 @@ def _is_secret(name):
 
 
 def _without_urls(text):
-    """scheme://user:password@host without the password; all up to the last @ of the word, as a password may hold any."""
+    """scheme://user:password@host without the password; all up to the last @: a password may hold any."""
     found, rest = "", text
     while True:
         before, scheme, after = rest.partition("://")

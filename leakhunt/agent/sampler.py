@@ -5,7 +5,7 @@ import sys
 from _thread import RLock, allocate_lock, get_native_id, start_new_thread
 from time import monotonic, sleep, thread_time, time
 
-from . import __builtins__, forked, marks, schema, write
+from . import __builtins__, forked, marks, masking, schema, write
 from .engine import Engine, Interrupted, version
 from .governor import Governor
 from .ledger import process_times
@@ -83,7 +83,7 @@ class Sampler:
         self._fork_refused = ""
         self._lost = 0
         self._stop, self._leaves, self._is_over = True, False, False
-        self._is_starting = self._is_alive = False
+        self._is_starting, self._is_alive, self._started = False, False, []
         self._finished = allocate_lock()
         self._wake = allocate_lock()
         self._turn = RLock()  # of the program's threads: one at a time ends the agent's thread, or starts it
@@ -111,12 +111,14 @@ class Sampler:
             self._pid = os.getpid()
             self._reset()
         with self._turn:
-            if not self._is_over and not self._is_starting:
+            while not (self._is_over or self._is_starting):
                 self._is_starting = True
                 try:
                     self._start()
                 finally:
                     self._is_starting = False
+                if not self._stop or self._forks or self._leaves:  # else a fork in the middle of this ended it again
+                    break
 
     def _start(self):
         self._stop = False
@@ -125,9 +127,9 @@ class Sampler:
         self._finished, self._wake = allocate_lock(), allocate_lock()
         self._finished.acquire()
         self._wake.acquire()
-        self._is_alive = True
+        self._is_alive, self._started = True, []
         try:
-            start_new_thread(self._run, ())
+            self._started.extend(map(start_new_thread, (self._run,), ((),)))  # both in one call into C
         except BaseException:
             self._stop, self._is_alive = True, False
             raise
@@ -140,7 +142,7 @@ class Sampler:
         with self._turn:
             if self._pid != os.getpid():
                 return True
-            if self._is_starting:  # by a fork that this one is in the middle of: there is no thread yet
+            if self._is_starting and not self._started:  # by a fork that this one is in the middle of
                 return False
             self._stop = True
             try:
@@ -215,7 +217,7 @@ class Sampler:
             self._finished.release()
 
     def _ends_by(self, moment):
-        """Wait until then; True when the agent is to end, at once where this process says so, soon where another does."""
+        """Wait until then; True when the agent is to end: at once where this process says so, else soon."""
         while True:
             seconds = moment - monotonic()
             if self._wake.acquire(True, max(0.0, min(seconds, LOOK_SECONDS))) or self._asked_to_stop():
@@ -229,7 +231,7 @@ class Sampler:
 
     def _take(self, deep, moment, graph_refused=""):
         """Take and write one snapshot; what can't be written is counted and told, never raised."""
-        cpu_begun, pause_ms = thread_time(), 0.0
+        cpu_begun, pause_ms, self._listed = thread_time(), 0.0, 0
         memory = self._engine.memory()
         try:
             if self._moves:
@@ -260,12 +262,13 @@ class Sampler:
             self._lost += 1
             self._note("%d snapshots lost: %s" % (self._lost, told(problem)))
         self._own_up(memory)
-        self._governor.took(deep, thread_time() - cpu_begun, pause_ms)
+        self._governor.took(deep, thread_time() - cpu_begun, pause_ms, self._listed)
 
     def _take_here(self, deep, meta, path):
         """Take a snapshot in this thread; returns its longest pause in ms, 0 where a census stands for a graph."""
         begun = monotonic()
         meta, strings, columns = self._engine.snapshot(deep, meta, self._is_stopping)
+        self._listed = sum(columns["census.count"])
         self._sequence += 1
         write.write_whole(path, write.pieces(meta, strings, columns))
         if meta["kind"] == "deep":
@@ -329,9 +332,7 @@ class Sampler:
             getattr(sys, "argv", None)
         )
         if not self._options.values:
-            from .masking import masked
-
-            arguments = masked(arguments)
+            arguments = masking.masked(arguments)
         return {
             "pid": self._pid, "ppid": os.getppid(), "python": version(), "executable": "".join(texts([sys.executable])),
             "command": " ".join(arguments), "started": time() - self._governor.elapsed(),

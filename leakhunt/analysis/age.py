@@ -130,8 +130,8 @@ def is_of_start(graph: HeapGraph) -> Bools:
 def share_of_start(graph: HeapGraph, then: Ints, containers: Iterable[int]) -> float:
     """Of the items that containers had at an earlier moment, the share that is there since the start-up.
 
-    `then` int64[N]: index at that moment, -1 for none. An item that the collector does not list is as old as the youngest
-    that it refers to; of atoms nothing is known.
+    `then` int64[N]: index at that moment, -1 for none. An item that the collector does not list is as old as the
+    youngest that it refers to; of atoms nothing is known.
     """
     age = places(graph)
     if age is None:

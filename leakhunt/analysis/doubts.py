@@ -13,10 +13,11 @@ import numpy as np
 
 from leakhunt.agent import schema
 
-from . import growth, memory
+from . import attributes, growth, memory
 from .age import distance
 from .doubt import Doubt, ended
-from .evidence import Evidence
+from .evidence import Evidence, Series
+from .graph import WEAK
 from .holders import Place
 from .lifetime import agreement, has_grown_all_along
 from .rule_garbage import collector_words
@@ -38,6 +39,7 @@ class Case:
         return [other for other in self.candidates[:number] if not other.is_ended]
 
 
+SAMPLE = 200
 Question = Callable[[Case, Verdict], Doubt | None]
 
 
@@ -123,6 +125,20 @@ def watched(case: Case, candidate: Verdict) -> Doubt | None:
     return ended("watches", "these are weak references to objects that something else keeps alive")
 
 
+def attributes_of_objects(case: Case, candidate: Verdict) -> Doubt | None:
+    """The dict of an object that has its values inside: from 3.13 on the object shows the values, not the dict."""
+    if candidate.group is None or candidate.group.type != "builtins.dict":
+        return None
+    graph, policy = case.evidence.graph, case.evidence.policy
+    some = candidate.direct[np.linspace(0, len(candidate.direct) - 1, min(SAMPLE, len(candidate.direct))).astype(int)]
+    told = [attributes.is_of_object(graph, index) for index in some.tolist() if graph.lengths[index] > 0]
+    if not told or np.mean(told) < policy.attributes:
+        return None
+    return ended(
+        "attributes", "these are the attributes of objects, which hold them where the collector is not shown it"
+    )
+
+
 def covered(case: Case, candidate: Verdict) -> Doubt | None:
     """What is held from outside only once more than by a place that grows."""
     if candidate.group is None:
@@ -152,17 +168,22 @@ def said_to_end(case: Case, candidate: Verdict) -> Doubt | None:
 
 def bounded(case: Case, candidate: Verdict) -> Doubt | None:
     place = candidate.place
-    if place is None or place.bound is None:
+    if place is None:
         return None
-    return ended("bounded", f"it declares a bound of {place.bound:,} and has not passed it")
+    if place.bound is not None:
+        return ended("bounded", f"it declares a bound of {place.bound:,} and has not passed it")
+    bound = case.evidence.known.bound_of(place.owner)
+    if bound is None or place.extents[-1] > bound.limit:
+        return None
+    return ended("bounded", f"it is pruned at {bound.limit:,}, which it has not passed: {bound.source}")
 
 
 def class_does_not_follow(case: Case, candidate: Verdict) -> Doubt | None:
     """A batch that is dropped and begun anew is seen by its class if not by its place."""
     if candidate.place is None or follows_its_class(case.evidence, candidate.type, candidate.place):
         return None
-    said = f"{candidate.type} falls back, or grows by less than the place: it is emptied and filled anew"
-    return ended("class does not follow", said)
+    said = f"{candidate.type} falls back, or grows by less than the place: it may be emptied and filled anew"
+    return Doubt("class does not follow", said, at_most=case.evidence.policy.class_at_most)
 
 
 def follows_its_class(evidence: Evidence, type_name: str, place: Place) -> bool:
@@ -173,10 +194,24 @@ def follows_its_class(evidence: Evidence, type_name: str, place: Place) -> bool:
     if series.counts[-1] < _instances(evidence, type_name, place):
         return True  # the collector does not list all of them
     policy, share = evidence.policy, _share(evidence, type_name, place)
-    return (
-        series.trend.drawdown <= policy.class_drawdown
-        and series.trend.gain >= policy.class_follows * place.trend.gain * share
-    )
+    gain, fall = _besides_garbage(evidence, series)
+    return fall <= policy.class_drawdown and gain >= policy.class_follows * place.trend.gain * share
+
+
+def _besides_garbage(evidence: Evidence, series: Series) -> tuple[float, float]:
+    """(gain, drawdown) of a class, without what fell while a full collection came by: that was garbage.
+
+    Where full collections come all the time, they tell nothing of what falls then.
+    """
+    start = growth.after_warm_up(evidence.seconds, evidence.policy.warm_up).start
+    full = [float(s.meta.get("gc_collections", "0").split()[-1]) for s in evidence.censuses[start:]]
+    collected = np.diff(full) > 0
+    if not collected.any() or collected.mean() > evidence.policy.often_collected:
+        return series.trend.gain, series.trend.drawdown
+    changes = np.diff(series.counts[start:])
+    values = np.concatenate(([0.0], np.cumsum(np.where(collected, np.maximum(changes, 0.0), changes))))
+    gain, fall = float(values[-1]), float((np.maximum.accumulate(values) - values).max())
+    return gain, fall / gain if gain > 0 else 1.0
 
 
 def _share(evidence: Evidence, type_name: str, place: Place) -> float:
@@ -238,7 +273,8 @@ def few_looks(case: Case, candidate: Verdict) -> Doubt | None:
 
 
 def unsteady(case: Case, candidate: Verdict) -> Doubt | None:
-    policy, steady = case.evidence.policy, candidate.trend.steady
+    """What stood still before it grew at all was not there yet, as the program's own objects while it imports."""
+    policy, steady = case.evidence.policy, max(candidate.trend.steady, candidate.trend.since_first)
     less = policy.unsteady_less * max(0.0, policy.steady - steady)
     return Doubt("unsteady", f"it grew in {steady:.0%} of the intervals only", less) if less else None
 
@@ -299,15 +335,34 @@ def few_bursts(case: Case, candidate: Verdict) -> Doubt | None:
 
 
 def on_a_stack(case: Case, candidate: Verdict) -> Doubt | None:
-    """What the functions of waiting greenlets have in hand is found nowhere in the heap."""
-    evidence = case.evidence
+    """What the functions of waiting greenlets and threads have in hand besides locals is found nowhere in the heap."""
+    evidence, policy = case.evidence, case.evidence.policy
     if candidate.kind != "refcount-leak" or len(evidence.deep) < 2:
         return None
     flags = evidence.graph.snapshot.column("type.flags")[evidence.graph.types]
-    if ((flags & schema.TYPE_GREENLET > 0) & evidence.is_new).sum() < evidence.policy.greenlets:
+    greenlets = ((flags & schema.TYPE_GREENLET > 0) & evidence.is_new).sum()
+    frames = len({root.index for root in evidence.graph.roots if root.kind == "frame" and evidence.is_new[root.index]})
+    by_threads = frames >= policy.stacks and candidate.trend.gain <= policy.stack_values * frames
+    if greenlets < policy.stacks and not by_threads:
         return None
-    said = "greenlets that wait have them on their stacks"
-    return Doubt("on a stack", said, at_most=evidence.policy.greenlets_at_most, is_alternative=True)
+    said = f"{'greenlets' if greenlets >= policy.stacks else 'threads'} that wait have them on their stacks"
+    return Doubt("on a stack", said, at_most=policy.stacks_at_most, is_alternative=True)
+
+
+def unseen_holder(case: Case, candidate: Verdict) -> Doubt | None:
+    """A list of weak references that only C code holds (a connection's cursors): it may be pruned at a limit of C's."""
+    evidence, place = case.evidence, candidate.place
+    if place is None or not len(place.children) or len(place.members) > 1:
+        return None
+    graph = evidence.graph
+    reached, _ = graph.tree
+    if reached[place.members[0]] or graph.in_degrees[place.members[0]]:
+        return None
+    weak = np.array([name in WEAK for name in graph.snapshot.type_names], dtype=bool)[graph.types[place.children]]
+    if weak.mean() < evidence.policy.watching:
+        return None
+    said = "it holds weak references only, and C code, whose limits can't be seen, is all that holds it"
+    return Doubt("unseen holder", said, at_most=evidence.policy.unseen_holder_at_most)
 
 
 def of_c_objects(case: Case, candidate: Verdict) -> Doubt | None:
@@ -334,8 +389,8 @@ def young(case: Case, candidate: Verdict) -> Doubt | None:
 
 
 DOUBTS: tuple[Question, ...] = (
-    no_growth, few_more, not_at_every_look, held_now_and_then, watched, covered, collector_at_work, said_to_end,
-    bounded, class_does_not_follow, index, explained,
+    no_growth, few_more, not_at_every_look, held_now_and_then, watched, attributes_of_objects, covered,
+    collector_at_work, said_to_end, bounded, class_does_not_follow, index, explained,
     few_looks, unsteady, losing, slowing, settling, falling, few_objects,
-    keys_come_back, few_bursts, on_a_stack, of_c_objects, young,
+    keys_come_back, few_bursts, unseen_holder, on_a_stack, of_c_objects, young,
 )  # fmt: skip

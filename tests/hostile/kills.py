@@ -92,7 +92,8 @@ class Round:
         self.tally.harms.append(f"{self.number} {self.way}: {words}")
 
     def start(self, *words: str) -> subprocess.Popen[bytes]:
-        process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
+        null = subprocess.DEVNULL
+        process = subprocess.Popen(words, stdout=null, stderr=null, stdin=null)
         self.started.append(process)
         return process
 
@@ -235,7 +236,8 @@ def main() -> int:
         for harm in tally.harms:
             print(f"HARM {harm}", flush=True)
         if (number + 1) % 20 == 0:
-            print(f"{number + 1 - arguments.first} kills in {time.monotonic() - begun:.0f} s, {harms} harms", flush=True)
+            seconds = time.monotonic() - begun
+            print(f"{number + 1 - arguments.first} kills in {seconds:.0f} s, {harms} harms", flush=True)
     for what, count in sorted(total.items()):
         print(f"{count:5} {what}")
     print(f"{harms} harms")

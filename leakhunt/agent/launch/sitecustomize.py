@@ -100,7 +100,7 @@ def _step_aside(here):  # type: (str) -> None
     myself = sys.modules.pop("sitecustomize", None)  # a local, because Python 2 empties the globals of a lost module
     sys.path[:] = [entry for entry in sys.path if entry != here]
     sys.path_importer_cache.pop(here, None)
-    import sitecustomize  # type: ignore[import-not-found] # noqa: F401
+    import sitecustomize  # type: ignore[import-not-found]
 
     del myself
 
