@@ -17,12 +17,12 @@ from leakhunt.analysis import chains as chains_module
 from leakhunt.analysis import diff as diff_module
 from leakhunt.analysis.evidence import EXIT, Evidence
 from leakhunt.analysis.graph import HeapGraph
-from leakhunt.analysis.growth import POINTS_MIN, Floats
+from leakhunt.analysis.growth import Floats
 from leakhunt.analysis.holders import Place
+from leakhunt.analysis.judgement import Judgement, rank, suspect
 from leakhunt.analysis.known import BUILT_IN, Known
 from leakhunt.analysis.naming import Names
 from leakhunt.analysis.policy import POLICY
-from leakhunt.analysis.rules import judge
 from leakhunt.errors import RunError, SnapshotError, UsageError
 from leakhunt.findings import (
     Chain,
@@ -41,8 +41,6 @@ from leakhunt.runfolder import ProcessFolder, RunFolder, read_run
 from leakhunt.snapshot import Snapshot
 
 Progress = Callable[[str, float], None]
-ACCUSE_AT, SURE_AT, NOTE_AT = POLICY.accuse_at, POLICY.sure_at, POLICY.note_at
-CENSUSES_MIN, DEEP_MIN = int(POLICY.censuses), POINTS_MIN  # less than this is too little to call a process healthy
 DEEP_MAX, DEEP_OBJECTS_MAX = 14, 6_000_000  # graphs compared, at the most, and objects in all of them
 DEEP_FEWEST = 5
 CLASSES_MAX, HOLDERS_MAX = 400, 40
@@ -91,9 +89,10 @@ def why(run: str | Path, asked: str, progress: Progress | None = None, known: Kn
     seen = ""
     for number, process in enumerate(folder.processes):
         tell(f"judging process {process.pid}", number / len(folder.processes))
-        snapshots, _ = _readable(process)
-        evidence = Evidence(_thinned(snapshots), known)
-        candidates = judge(evidence) if len(evidence.censuses) > 1 else []
+        evidence = evidence_of(process, known)
+        if evidence is None:
+            continue
+        candidates = Judgement(evidence).candidates
         found += [tracks.track(evidence, c, process.pid) for c in tracks.matching(evidence, candidates, asked)]
         names.update(name for c in candidates for name in tracks.names_of(evidence, c))
         seen = seen or (tracks.seen_of(evidence, asked) if evidence.censuses else "")
@@ -135,25 +134,23 @@ def _judge(process: ProcessFolder, tell: Progress, known: Known) -> _Judged:
         return _Judged(ProcessSummary(process.pid, process.command, 0, notes=tuple(notes)), [], unseen=unseen)
     evidence = Evidence(_thinned(snapshots), known)
     tell(f"weighing process {process.pid}", 0.3)
-    verdicts = judge(evidence) if len(evidence.censuses) > 1 else []
+    judgement = Judgement(evidence)
     tell(f"naming what process {process.pid} holds", 0.7)
-    accused = [accuse.finding(evidence, v, process.pid) for v in verdicts if v.confidence >= ACCUSE_AT]
+    accused = [accuse.finding(evidence, v, process.pid) for v in judgement.accused]
     findings = [placed(process.info, evidence, finding) for finding in accused]
     notes += conduct.notes(snapshots)
-    watched = [v for v in verdicts if NOTE_AT <= v.confidence < ACCUSE_AT]
-    suspects = [f"{v.type or v.kind} in {v.owner or 'no holder'}" for v in watched]
-    notes += [
-        f"Worth watching, not sure enough to accuse: {suspect} ({v.reason})."
-        for suspect, v in zip(suspects, watched, strict=True)
-    ]
-    seen = len(evidence.censuses) >= CENSUSES_MIN and len(evidence.deep) >= DEEP_MIN
-    enough = seen and evidence.intervals >= POLICY.settled_intervals
-    interval = snapshots[0].number("interval", 5.0)
-    needed, lasted = 3.0 * CENSUSES_MIN * interval, snapshots[-1].number("elapsed")
-    if lasted >= needed or (suspects and enough):
-        needed = 2.0 * lasted
-    summary, suspect = _summary(process, snapshots, evidence, notes), suspects[0] if suspects else ""
-    return _Judged(summary, findings, enough, needed, suspect, _unseen(process, snapshots))
+    notes += [f"Worth watching, not sure enough to accuse: {suspect(v)} ({v.reason})." for v in judgement.watched]
+    suspects = [suspect(v) for v in judgement.watched[:1]]
+    summary = _summary(process, snapshots, evidence, notes)
+    suspected = suspects[0] if suspects else ""
+    unseen = _unseen(process, snapshots)
+    return _Judged(summary, findings, judgement.is_enough, judgement.needed_seconds, suspected, unseen)
+
+
+def evidence_of(process: ProcessFolder, known: Known = BUILT_IN) -> Evidence | None:
+    """What the snapshots of one process show; None where none of them can be read."""
+    snapshots, _ = _readable(process)
+    return Evidence(_thinned(snapshots), known) if snapshots else None
 
 
 def _unseen(process: ProcessFolder, snapshots: list[Snapshot]) -> str:
@@ -273,7 +270,7 @@ def _together(folder: RunFolder, judged: list[_Judged]) -> Findings:
             else:
                 larger = max(seen, finding, key=lambda f: f.retained_size_bytes)
                 merged[finding.fingerprint] = replace(larger, pids=seen.pids + finding.pids)
-    ranked = sorted(merged.values(), key=lambda f: (f.confidence < SURE_AT, -f.retained_size_bytes))
+    ranked = sorted(merged.values(), key=lambda f: rank(f.confidence, f.retained_size_bytes, POLICY))
     findings = tuple(replace(f, rank=rank) for rank, f in enumerate(ranked, 1))
     processes = tuple(
         replace(one.summary, findings=tuple(f.rank for f in findings if one.summary.pid in f.pids)) for one in judged
@@ -307,7 +304,7 @@ def _verdict(
         return "healthy", "Nothing grows that does not come to an end by itself.", ()
     needed = max(one.needed_seconds for one in judged)
     interval = folder.info.get("options", {}).get("interval") or 5.0
-    seconds = max(needed, 3.0 * CENSUSES_MIN * interval)
+    seconds = max(needed, 3.0 * POLICY.censuses * interval)
     said = f"Too little was seen to accuse {suspect}" if suspect else "Too little was seen to say"
     summary = f"{said}. Run it for {_long(seconds)} or more, or with a shorter --interval."
     return "inconclusive", summary, ()

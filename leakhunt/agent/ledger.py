@@ -3,9 +3,11 @@
 import gc
 import os
 import sys
+import time
 
 from . import __builtins__, plans
 
+TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 TRIM_MAX_BYTES = 64 << 20
 MALLOC_KEYS = ("malloc_in_use_bytes", "malloc_free_bytes", "malloc_top_bytes", "malloc_mapped_bytes")
@@ -39,6 +41,18 @@ def system_figures():
             words = rest.split()
             found[name] = int(words[0]) * (1024 if len(words) > 1 else 1)
     return found
+
+
+def process_times():
+    """How long the process has lived, and how long it has computed, in seconds; empty where the system does not say."""
+    _, _, rest = read_file("/proc/self/stat").rpartition(b") ")
+    fields = rest.split()
+    try:
+        started, used = int(fields[19]), int(fields[11]) + int(fields[12])
+        lived = time.clock_gettime(time.CLOCK_BOOTTIME) - started / TICKS_PER_SECOND
+    except (AttributeError, IndexError, ValueError, OSError):
+        return {}
+    return {"process_seconds": round(max(lived, 0.0), 2), "process_cpu_seconds": used / TICKS_PER_SECOND}
 
 
 def mapping_count(limit=1 << 20):
@@ -130,6 +144,7 @@ def atexit_callbacks():
 def figures(malloc):
     """All of the ledger as one dict of plain values."""
     found = system_figures()
+    found.update(process_times())
     found.update(collector_figures())
     found.update(malloc.figures())
     found.update(atexit_callbacks())

@@ -78,7 +78,7 @@ def arm(agent_folder, folder, options):
     if agent is None:
         agent, loaded = load(agent_folder), True
     try:
-        if agent.arm(folder, options, at_once=True):
+        if agent.arm(folder, options):
             return "started"
     except BaseException:
         agent._sampler = None
@@ -115,7 +115,6 @@ def load(folder):
     try:
         agent = sys.modules[PACKAGE] = module_from_spec(spec)
         run(agent)
-        sys.modules[PACKAGE + ".sampler"].load()
         return agent
     except BaseException:
         forget()

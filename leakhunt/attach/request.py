@@ -28,8 +28,8 @@ class Request:
 @dataclass(frozen=True)
 class Answer:
     """What came back. `word` is "started", "already" (armed before; `detail` names the run folder it writes to),
-    "moved" (`detail`: the process folder that goes on), "stopped", "stopping" (its last snapshot still goes on), "absent"
-    (nothing to stop) or "failed".
+    "moved" (`detail`: the process folder that goes on), "stopped", "stopping" (its last snapshot still goes on),
+    "absent" (nothing to stop) or "failed".
 
     `pause_ms` is how long a thread of the target stood still for it; 0.0 for ways that stop none.
     """

@@ -123,7 +123,7 @@ def run(
         for line in following.lines():
             say(line)
     leaks = _after(folder, status, html, quiet, verbose, fail_on_leak, monitored)
-    monitored.end()
+    monitored.end(in_haste=status.was_asked_to_end)
     end_like(ExitStatus(code=1) if leaks and fail_on_leak and status.number == 0 else status)
 
 

@@ -75,7 +75,18 @@ def test_what_is_no_secret_stays(words: list[str]) -> None:
 
 
 def test_any_text_is_taken() -> None:
-    for text in ("", "=", "://", "a://@", "password", "password=", "'password'", "bearer ", "\udcff\0\n", "token:" * 1000):
+    for text in (
+        "",
+        "=",
+        "://",
+        "a://@",
+        "password",
+        "password=",
+        "'password'",
+        "bearer ",
+        "\udcff\0\n",
+        "token:" * 1000,
+    ):
         assert isinstance(masked_text(text), str)
         assert isinstance(masked([text, text]), list)
     assert len(masked_text("x=" + "a" * (1 << 20))) == (1 << 20) + 2

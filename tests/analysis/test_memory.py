@@ -7,7 +7,7 @@ import pytest
 from heap import Heap
 
 from leakhunt.agent import schema
-from leakhunt.pipeline import SURE_AT
+from leakhunt.analysis.policy import POLICY
 
 from .judging import accused
 
@@ -137,8 +137,8 @@ def test_memory_that_leaked_objects_of_an_extension_may_have_is_less_sure_than_t
         return figures[k]
 
     found = {verdict.kind: verdict for verdict in accused(heap.live(serve, moments=len(figures)))}
-    assert (found["native-growth"].confidence < SURE_AT) == is_doubted
-    assert found["python-leak"].confidence >= SURE_AT
+    assert (found["native-growth"].confidence < POLICY.sure_at) == is_doubted
+    assert found["python-leak"].confidence >= POLICY.sure_at
 
 
 def test_what_the_agent_itself_added_is_nobodys_growth() -> None:

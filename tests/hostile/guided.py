@@ -19,6 +19,8 @@ import atheris
 with atheris.instrument_imports(include=["leakhunt.snapshot", "leakhunt.contract", "leakhunt.analysis"]):
     import fuzzing
 
+import contextlib
+
 from damage import damaged, damaged_bytes
 
 from leakhunt.errors import LeakhuntError
@@ -43,10 +45,8 @@ def main() -> None:
 
         def read(data: bytes) -> None:
             path.write_bytes(data)
-            try:
+            with contextlib.suppress(LeakhuntError):
                 fuzzing.consume(Snapshot.load(path))
-            except LeakhuntError:
-                pass
 
         corpus = [str(seeds), *([str(fuzzing.CORPUS)] if fuzzing.CORPUS.exists() else [])]
         atheris.Setup([*sys.argv, *corpus], read, custom_mutator=mutated)
