@@ -146,7 +146,9 @@ def test_an_armed_program_is_woken_without_being_touched(tmp_path: Path) -> None
         assert process.stdout.readline() == b"True False\n"
         answer = attach(process.pid, Request("arm", str(tmp_path), OPTIONS))
         assert (answer.method, answer.word) == ("prearmed", "started")
-        time.sleep(0.5)
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and not list(tmp_path.glob("pid-*/*.leak")):
+            time.sleep(0.05)
         assert attach(process.pid, Request(DISARM)).word == "stopped"
         assert attach(process.pid, Request(DISARM)).word == "absent"
         assert list(tmp_path.glob("pid-*/*.leak"))
