@@ -1,6 +1,8 @@
 /* The C engine: the heap as rows in one call, one library for CPython 3.11 and later (limited API). */
 
 #include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
 
 #include "_walk_rows.h"
@@ -102,10 +104,38 @@ malloc_trim(PyObject *module, PyObject *unused)
     return Py_NewRef(Py_None);
 }
 
+PyDoc_STRVAR(python_memory_doc,
+"python_memory() -> bytes, or None where it can't be had\n\n"
+"What sys._debugmallocstats() prints of Python's own allocator, as text.");
+
+static PyObject *
+python_memory(PyObject *module, PyObject *unused)
+{
+    union {
+        void *pointer;
+        int (*function)(FILE *);
+    } tell = {dlsym(RTLD_DEFAULT, "_PyObject_DebugMallocStats")};
+    char *text = NULL;
+    size_t size = 0;
+    FILE *stream = tell.pointer ? open_memstream(&text, &size) : NULL;
+    PyObject *told = NULL;
+
+    (void)module;
+    (void)unused;
+    if (stream != NULL) {
+        tell.function(stream);
+        if (fclose(stream) == 0)
+            told = PyBytes_FromStringAndSize(text, (Py_ssize_t)size);
+        free(text);
+    }
+    return told || PyErr_Occurred() ? told : Py_NewRef(Py_None);
+}
+
 static PyMethodDef module_methods[] = {
     {"leave", leave, METH_O, leave_doc},
     {"malloc_figures", malloc_figures, METH_NOARGS, malloc_figures_doc},
     {"malloc_trim", malloc_trim, METH_NOARGS, malloc_trim_doc},
+    {"python_memory", python_memory, METH_NOARGS, python_memory_doc},
     {"take", take, METH_VARARGS, take_doc},
     {"twin", twin, METH_VARARGS, twin_doc},
     {NULL, NULL, 0, NULL},
