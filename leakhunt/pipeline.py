@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from leakhunt import sources
-from leakhunt.analysis import accuse, conduct, picture
+from leakhunt.analysis import accuse, conduct, ledger, picture
 from leakhunt.analysis import chains as chains_module
 from leakhunt.analysis import diff as diff_module
 from leakhunt.analysis.evidence import Evidence
@@ -87,9 +87,11 @@ class _Judged:
         enough: bool = False,
         needed_seconds: float = 0.0,
         suspect: str = "",
+        left_open: str = "",
     ) -> None:
         self.summary, self.findings, self.enough, self.needed_seconds = summary, findings, enough, needed_seconds
         self.suspect = suspect  # what is worth watching most, where something is
+        self.left_open = left_open  # why the growth that is not accounted for forbids "healthy"
 
 
 def _judge(process: ProcessFolder, tell: Progress, known: Known) -> _Judged:
@@ -116,7 +118,10 @@ def _judge(process: ProcessFolder, tell: Progress, known: Known) -> _Judged:
     needed, lasted = 3.0 * CENSUSES_MIN * interval, snapshots[-1].number("elapsed")
     if lasted >= needed or (suspects and enough):
         needed = 2.0 * lasted
-    return _Judged(_summary(process, snapshots, evidence, notes), findings, enough, needed, *suspects[:1])
+    book = ledger.ledger(evidence, verdicts)
+    summary = replace(_summary(process, snapshots, evidence, notes), ledger=ledger.told(book))
+    left_open = ledger.left_open(book) if book is not None else ""
+    return _Judged(summary, findings, enough, needed, next(iter(suspects), ""), left_open)
 
 
 def _readable(process: ProcessFolder) -> tuple[list[Snapshot], list[str]]:
@@ -228,7 +233,8 @@ def _together(folder: RunFolder, judged: list[_Judged]) -> Findings:
         replace(one.summary, findings=tuple(f.rank for f in findings if one.summary.pid in f.pids)) for one in judged
     )
     verdict, summary, notes = _verdict(folder, judged, findings)
-    return Findings(_run_summary(folder, processes), verdict, summary, findings, processes, notes)
+    whole = ledger.together([process.ledger for process in processes if process.ledger is not None])
+    return Findings(_run_summary(folder, processes), verdict, summary, findings, processes, notes, ledger=whole)
 
 
 def _verdict(
@@ -240,13 +246,22 @@ def _verdict(
         return "inconclusive", "No Python process reported in: nothing can be said of a program that ran none.", ()
     suspect = next((one.suspect for one in judged if one.suspect), "")
     if any(one.enough for one in judged) and not suspect:
-        return "healthy", "Nothing grows that does not come to an end by itself.", ()
+        return _unless_left_open(judged)
     needed = max(one.needed_seconds for one in judged)
     interval = float(folder.info.get("options", {}).get("interval", 5.0) or 5.0)
     seconds = max(needed, 3.0 * CENSUSES_MIN * interval)
     said = f"Too little was seen to accuse {suspect}" if suspect else "Too little was seen to say"
     summary = f"{said}. Run it for {_long(seconds)} or more, or with a shorter --interval."
     return "inconclusive", summary, ()
+
+
+def _unless_left_open(judged: list[_Judged]) -> tuple[str, str, tuple[str, ...]]:
+    """Healthy, unless the ledger of a process does not close: then what grew and is not accounted for."""
+    one = next((one for one in judged if one.left_open), None)
+    if one is None:
+        return "healthy", "Nothing grows that does not come to an end by itself.", ()
+    hint = f"Run it for {_long(one.needed_seconds)} or more to see whether that goes on."
+    return "inconclusive", f"{one.left_open}. {hint}", ()
 
 
 def _long(seconds: float) -> str:

@@ -1,0 +1,298 @@
+"""Growth accounted for: what the process grew by, split into parts that add up to it.
+
+Both allocators say what is in use, to the byte; the rest of what is resident is free inside of them or mapped by others.
+What is in use, the objects of each graph account for, by the size of the blocks that they take.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from leakhunt import findings
+
+from . import growth
+from .evidence import Evidence
+from .graph import Bools, HeapGraph, Ints
+from .growth import Floats
+from .verdicts import Verdict
+
+PLACES, OTHERS, WAITING, OUTSIDE = "places", "other objects", "waiting garbage", "held from outside"
+UNSEEN, NATIVE, FREE, UNEXPLAINED = "objects unseen", "native", "fragmentation", "unexplained"
+PARTS = (PLACES, OTHERS, WAITING, OUTSIDE, UNSEEN, NATIVE, FREE, UNEXPLAINED)
+
+SMALL_BYTES = 512  # what Python's own allocator serves; larger blocks are malloc's
+ALIGNMENT = 16
+MALLOC_HEADER = 8
+# Containers of these classes keep their items in a block of its own, beside the object itself.
+BASE_BYTES = {"builtins.list": 56, "builtins.dict": 64, "builtins.set": 216, "builtins.bytearray": 56}
+ATTRIBUTES_APART = ("3.11.", "3.12.")  # attribute values are in a block of their own that `sys.getsizeof` leaves out
+SIGNIFICANT_BYTES = 1_500_000  # less may be one arena of each allocator, and a page of every pool
+SIGNIFICANT_SHARE = 0.06
+UNEXPLAINED_MAX = 0.1
+# What a part that grows is called where no finding is about it.
+OPEN_WORDS = {
+    OTHERS: "in objects that no growing place holds",
+    WAITING: "in garbage that waits for the collector",
+    OUTSIDE: "in objects that are held from outside the Python heap",
+    UNSEEN: "in blocks of Python's allocator that no object has",
+    NATIVE: "in memory that C code took",
+    FREE: "free inside the allocators",
+}
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """Bytes that each object of a graph takes from Python's allocator (`small`) and from malloc (`large`)."""
+
+    small: Floats
+    large: Floats
+
+    def within(self, chosen: Bools | Ints) -> tuple[float, float]:
+        return float(self.small[chosen].sum()), float(self.large[chosen].sum())
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """One process between the first graph after its warm-up and the last.
+
+    `grown` and each of `parts` are bytes at each graph above those at the first; the parts add up to `grown`.
+    `graphs_bytes` is what was resident at the last.
+    """
+
+    seconds: Floats
+    grown: Floats
+    parts: dict[str, Floats]
+    resident_bytes: float
+
+    @property
+    def grown_bytes(self) -> float:
+        return float(self.grown[-1])
+
+    def gain(self, part: str) -> float:
+        return float(self.parts[part][-1])
+
+    @property
+    def explained(self) -> float:
+        """Share of the growth that is accounted for, 0.0 to 1.0; 1.0 where nothing grew."""
+        if self.grown_bytes <= 0:
+            return 1.0
+        return max(0.0, 1.0 - abs(self.gain(UNEXPLAINED)) / self.grown_bytes)
+
+    @property
+    def enough(self) -> float:
+        """Bytes from which on growth is more than an allocator's granularity and a program's small change."""
+        return max(SIGNIFICANT_BYTES, SIGNIFICANT_SHARE * (self.resident_bytes - self.grown_bytes))
+
+
+def blocks_of(graph: HeapGraph) -> Blocks:
+    """What the objects take from both allocators: blocks are multiples of ALIGNMENT, malloc's with a header."""
+    names = graph.snapshot.type_names
+    base = np.array([BASE_BYTES.get(name, 0) for name in names], dtype=np.int64)[graph.types]
+    sizes = graph.sizes
+    apart = np.where((base > 0) & (sizes > base), sizes - base, 0)
+    small, large = np.zeros(graph.count), np.zeros(graph.count)
+    for part in (sizes - apart, apart, _attribute_bytes(graph)):
+        is_small = part <= SMALL_BYTES
+        small += np.where(is_small, _rounded(part), 0)
+        large += np.where(is_small, 0, _rounded(part + MALLOC_HEADER))
+    return Blocks(small, large)
+
+
+def _rounded(sizes: Ints) -> Ints:
+    return -(-sizes // ALIGNMENT) * ALIGNMENT
+
+
+def _attribute_bytes(graph: HeapGraph) -> Ints:
+    """Size of the block that an instance's attribute values are in, where that is no part of its own size."""
+    if not graph.snapshot.meta.get("python", "").startswith(ATTRIBUTES_APART):
+        return np.zeros(graph.count, dtype=np.int64)
+    flags = graph.snapshot.column("type.flags")
+    names = graph.snapshot.type_names
+    has_them = np.array(
+        [bool(flag & 2) and not flag & 12 and not name.startswith("builtins.") for flag, name in zip(flags.tolist(), names, strict=True)],
+        dtype=bool,
+    )
+    values = np.maximum(np.diff(graph.offsets) - 1, 0)  # one of the references is to the class
+    # As many places as attributes and one more, after a prefix of a byte for each (Objects/dictobject.c, new_values).
+    room = 8 * (values + 1) + -(-(values + 3) // 8) * 8
+    return np.where(has_them[graph.types] & (values > 0), room, 0)
+
+
+class Books:
+    """The figures of one process at its graphs after the warm-up, what the agent itself added taken off."""
+
+    def __init__(self, evidence: Evidence) -> None:
+        self.evidence = evidence
+        deep = {id(s) for s in evidence.deep[evidence.first :]}
+        self.at = np.array([k for k, s in enumerate(evidence.censuses) if id(s) in deep], dtype=np.int64)
+        self.graphs: Sequence[HeapGraph] = evidence.lineage.graphs[evidence.first :]
+
+    def figure(self, key: str) -> Floats:
+        return self.evidence.ledger(key)
+
+    @functools.cached_property
+    def resident(self) -> Floats:
+        anonymous = self.figure("rss_anonymous_bytes")
+        return (anonymous if anonymous.any() else self.figure("rss_bytes")) + self.figure("swap_bytes")
+
+    @functools.cached_property
+    def python_in_use(self) -> Floats:
+        """Bytes in blocks of Python's allocator; by their number and usual size where it does not tell."""
+        told = self.figure("pymalloc_in_use_bytes")
+        if told.any():
+            return told
+        small, number = blocks_of(self.graphs[-1]).small.sum(), self.graphs[-1].snapshot.number("allocated_blocks")
+        return self.figure("allocated_blocks") * (float(small) / number if number else 0.0)
+
+    @functools.cached_property
+    def arenas(self) -> Floats:
+        told = self.figure("pymalloc_arena_bytes")
+        return told if told.any() else self.python_in_use
+
+    @functools.cached_property
+    def free(self) -> Floats:
+        """Bytes that lie free in both allocators, those that snapshots left there taken off."""
+        free = self.arenas - self.python_in_use + self.figure("malloc_free_bytes")
+        left = self._agents("pymalloc_arena_bytes") - self._agents("pymalloc_in_use_bytes")
+        return free - (left if self.figure("pymalloc_arena_bytes").any() else 0.0) - self._agents("malloc_free_bytes")
+
+    @functools.cached_property
+    def mapped(self) -> Floats:
+        """Resident bytes that are neither allocator's; below 0 where what they hold is not resident."""
+        taken = self.arenas + self.figure("malloc_in_use_bytes") + self.figure("malloc_free_bytes")
+        keys = ("pymalloc_arena_bytes", "malloc_in_use_bytes", "malloc_free_bytes")
+        agents = self._agents("rss_anonymous_bytes") - sum(self._agents(key) for key in keys)
+        return self.resident - taken - agents
+
+    @functools.cached_property
+    def mappings(self) -> Floats:
+        """Virtual bytes that are neither allocator's."""
+        taken = self.arenas + self.figure("malloc_in_use_bytes") + self.figure("malloc_free_bytes")
+        return self.figure("virtual_bytes") - taken
+
+    def _agents(self, key: str) -> Floats:
+        return self.figure("agent_" + key)
+
+
+def ledger(evidence: Evidence, verdicts: Sequence[Verdict] = ()) -> Ledger | None:
+    """The ledger of one process; None where there are fewer than two graphs after the warm-up."""
+    if len(evidence.deep) < 2:
+        return None
+    books = Books(evidence)
+
+    def since_first(values: Floats) -> Floats:
+        kept = values[books.at]
+        return np.asarray(kept - kept[0], dtype=float)
+
+    in_python, in_malloc = since_first(books.python_in_use), since_first(books.figure("malloc_in_use_bytes"))
+    free, mapped = np.maximum(since_first(books.free), 0.0), since_first(books.mapped)
+    new_mappings = np.clip(mapped, 0.0, np.maximum(since_first(books.mappings), 0.0))
+    objects, small, large = _objects(books, verdicts)
+    unseen, native = _netted(in_python - small, in_malloc - large + new_mappings + np.minimum(mapped, 0.0))
+    grown = in_python + in_malloc + free + mapped
+    parts = {**objects, UNSEEN: np.maximum(unseen, 0.0), NATIVE: np.maximum(native, 0.0), FREE: free}
+    parts[UNEXPLAINED] = grown - sum(parts.values())
+    return Ledger(books.evidence.seconds[books.at], grown, parts, float(books.resident[books.at][-1]))
+
+
+def _netted(first: Floats, second: Floats) -> tuple[Floats, Floats]:
+    """Two differences, what one of them is below 0 taken off the other: a block may be counted with either."""
+    both = first + second
+    return np.where(second < 0, both, np.where(first < 0, 0.0, first)), np.where(first < 0, both, np.where(second < 0, 0.0, second))
+
+
+def _objects(books: Books, verdicts: Sequence[Verdict]) -> tuple[dict[str, Floats], Floats, Floats]:
+    """(bytes of the objects' parts, bytes that objects take from Python's allocator, from malloc) above the first."""
+    rows: dict[str, list[float]] = {part: [] for part in (OTHERS, WAITING, OUTSIDE)}
+    small, large = [], []
+    for graph in books.graphs:
+        blocks, (reached, _), (kept, _) = blocks_of(graph), graph.tree, graph.kept_tree
+        for part, chosen in ((OTHERS, reached), (OUTSIDE, kept & ~reached), (WAITING, ~kept)):
+            rows[part].append(sum(blocks.within(chosen)))
+        small.append(float(blocks.small.sum()))
+        large.append(float(blocks.large.sum()))
+    series = {part: np.array(values) - values[0] for part, values in rows.items()}
+    in_places = _in_places(books, verdicts)
+    found = {PLACES: in_places, OTHERS: series[OTHERS] - in_places, WAITING: series[WAITING], OUTSIDE: series[OUTSIDE]}
+    return found, np.array(small) - small[0], np.array(large) - large[0]
+
+
+def _in_places(books: Books, verdicts: Sequence[Verdict]) -> Floats:
+    """Bytes that growing places lead to and did not at the first graph, at each graph: by when those of now came."""
+    evidence = books.evidence
+    graph = evidence.graph
+    reached, _ = graph.tree
+    chosen = np.zeros(graph.count, dtype=bool)
+    for objects in (*(p.reached for p in evidence.places), *(v.objects for v in verdicts)):
+        chosen[objects] = True
+    chosen &= reached & evidence.is_new
+    blocks = blocks_of(graph)
+    weights = np.where(chosen, blocks.small + blocks.large, 0.0)
+    by_birth = np.bincount(evidence.lineage.born, weights=weights, minlength=len(evidence.lineage.graphs))
+    found = np.cumsum(by_birth)[evidence.first :]
+    return found - found[0] + _containers_growth(books, verdicts)
+
+
+def _containers_growth(books: Books, verdicts: Sequence[Verdict]) -> Floats:
+    """Bytes that the containers themselves grew by."""
+    evidence = books.evidence
+    members = {index for place in evidence.places for index in place.members}
+    members |= {verdict.holder for verdict in verdicts if verdict.holder >= 0}
+    rows = np.array(sorted(members), dtype=np.int64)
+    found = np.zeros(len(books.graphs))
+    for k, graph in enumerate(books.graphs):
+        there = evidence.lineage.present[evidence.first + k, rows] if len(rows) else rows
+        found[k] = float(graph.sizes[there[there >= 0]].sum())
+    return found - found[0]
+
+
+def is_open(book: Ledger, part: str) -> bool:
+    """Whether a part that no finding is about grows all the time, and matters: against the whole and its noise."""
+    values = book.parts[part]
+    enough = max(book.enough, UNEXPLAINED_MAX * book.grown_bytes)
+    return float(values[-1]) >= enough and growth.trend(book.seconds, values).is_growth
+
+
+def left_open(book: Ledger) -> str:
+    """What forbids to call a process healthy, as a sentence; "" where its growth is accounted for or insignificant."""
+    seconds = float(book.seconds[-1] - book.seconds[0])
+    if book.grown_bytes >= book.enough and book.explained < 1.0 - UNEXPLAINED_MAX:
+        missing = abs(book.gain(UNEXPLAINED)) / 1e6
+        return (
+            f"It grew by {book.grown_bytes / 1e6:.1f} MB in {seconds:.0f} s, "
+            f"of which {missing:.1f} MB can't be explained"
+        )
+    for part, words in OPEN_WORDS.items():
+        if is_open(book, part):
+            return f"It grew by {book.grown_bytes / 1e6:.1f} MB in {seconds:.0f} s, {book.gain(part) / 1e6:.1f} MB of it {words}"
+    return ""
+
+
+def told(book: Ledger | None) -> findings.Ledger | None:
+    """The ledger as findings tell it: whole bytes, and the rate of each part."""
+    if book is None:
+        return None
+    minutes = max(float(book.seconds[-1] - book.seconds[0]), 1e-9) / 60
+    gains = {part: round(book.gain(part)) for part in PARTS}
+    grown = round(book.grown_bytes)
+    gains[UNEXPLAINED] += grown - sum(gains.values())
+    parts = tuple(findings.LedgerPart(part, gain, round(gain / minutes, 1)) for part, gain in gains.items())
+    return findings.Ledger(grown, round(book.explained, 4), parts, round(60 * minutes, 3))
+
+
+def together(ledgers: Sequence[findings.Ledger]) -> findings.Ledger | None:
+    """One ledger of several processes: bytes and rates added up; None for none."""
+    if not ledgers:
+        return None
+    parts = tuple(
+        findings.LedgerPart(part[0].what, sum(p.bytes for p in part), round(sum(p.bytes_per_minute for p in part), 1))
+        for part in zip(*(ledger.parts for ledger in ledgers), strict=True)
+    )
+    grown = sum(ledger.grown_bytes for ledger in ledgers)
+    missing = sum(max(ledger.grown_bytes, 0) * (1.0 - ledger.explained) for ledger in ledgers)
+    explained = max(0.0, 1.0 - missing / grown) if grown > 0 else 1.0
+    return findings.Ledger(grown, round(explained, 4), parts, max(ledger.seconds for ledger in ledgers))
