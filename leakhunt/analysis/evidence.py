@@ -18,6 +18,7 @@ from .graph import Bools, HeapGraph, Ints
 from .growth import Floats, Trend
 from .holders import Place
 from .known import BUILT_IN, Known
+from .ledger import Books
 from .lineage import Lineage
 from .naming import Names
 from .retained import retained_tree
@@ -108,6 +109,11 @@ class Evidence:
     def ledger(self, key: str) -> Floats:
         """A figure of the memory ledger at every census, 0 where the target could not say."""
         return np.array([s.number(key) for s in self.censuses])
+
+    @functools.cached_property
+    def books(self) -> Books:
+        """The allocators' figures beside the bytes of all objects, for the ledger."""
+        return Books(self)
 
     @functools.cached_property
     def dominators(self) -> Dominators:

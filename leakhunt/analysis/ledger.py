@@ -9,16 +9,19 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from leakhunt import findings
 
 from . import growth
-from .evidence import Evidence
-from .graph import Bools, HeapGraph, Ints
+from .graph import HeapGraph, Ints
 from .growth import Floats
-from .verdicts import Verdict
+
+if TYPE_CHECKING:
+    from .evidence import Evidence
+    from .verdicts import Verdict
 
 PLACES, OTHERS, WAITING, OUTSIDE = "places", "other objects", "waiting garbage", "held from outside"
 UNSEEN, NATIVE, FREE, UNEXPLAINED = "objects unseen", "native", "fragmentation", "unexplained"
@@ -50,10 +53,6 @@ class Blocks:
 
     small: Floats
     large: Floats
-
-    def within(self, chosen: Bools | Ints) -> tuple[float, float]:
-        return float(self.small[chosen].sum()), float(self.large[chosen].sum())
-
 
 @dataclass(frozen=True)
 class Ledger:
@@ -136,8 +135,7 @@ class Books:
 
     @functools.cached_property
     def resident(self) -> Floats:
-        anonymous = self.figure("rss_anonymous_bytes")
-        return (anonymous if anonymous.any() else self.figure("rss_bytes")) + self.figure("swap_bytes")
+        return resident(self.evidence)
 
     @functools.cached_property
     def python_in_use(self) -> Floats:
@@ -148,52 +146,120 @@ class Books:
         small, number = blocks_of(self.graphs[-1]).small.sum(), self.graphs[-1].snapshot.number("allocated_blocks")
         return self.figure("allocated_blocks") * (float(small) / number if number else 0.0)
 
-    @functools.cached_property
+    @property
     def arenas(self) -> Floats:
         told = self.figure("pymalloc_arena_bytes")
         return told if told.any() else self.python_in_use
 
     @functools.cached_property
+    def in_use(self) -> Floats:
+        """Bytes that both allocators have given out."""
+        return self.python_in_use + self.figure("malloc_in_use_bytes")
+
+    @functools.cached_property
     def free(self) -> Floats:
-        """Bytes that lie free in both allocators, those that snapshots left there taken off."""
-        free = self.arenas - self.python_in_use + self.figure("malloc_free_bytes")
-        left = self._agents("pymalloc_arena_bytes") - self._agents("pymalloc_in_use_bytes")
-        return free - (left if self.figure("pymalloc_arena_bytes").any() else 0.0) - self._agents("malloc_free_bytes")
+        """Bytes that lie free in both allocators."""
+        return self.arenas - self.python_in_use + self.figure("malloc_free_bytes")
 
-    @functools.cached_property
-    def mapped(self) -> Floats:
-        """Resident bytes that are neither allocator's; below 0 where what they hold is not resident."""
-        taken = self.arenas + self.figure("malloc_in_use_bytes") + self.figure("malloc_free_bytes")
-        keys = ("pymalloc_arena_bytes", "malloc_in_use_bytes", "malloc_free_bytes")
-        agents = self._agents("rss_anonymous_bytes") - sum(self._agents(key) for key in keys)
-        return self.resident - taken - agents
-
-    @functools.cached_property
+    @property
     def mappings(self) -> Floats:
         """Virtual bytes that are neither allocator's."""
-        taken = self.arenas + self.figure("malloc_in_use_bytes") + self.figure("malloc_free_bytes")
-        return self.figure("virtual_bytes") - taken
+        return self.figure("virtual_bytes") - self.in_use - self.free
 
-    def _agents(self, key: str) -> Floats:
-        return self.figure("agent_" + key)
+    def since_first(self, values: Floats) -> Floats:
+        """The values at the graphs, above the one at the first."""
+        kept = values[self.at]
+        return np.asarray(kept - kept[0], dtype=float)
+
+    @functools.cached_property
+    def _objects(self) -> Floats:
+        """Bytes at each graph, as columns: reached by a root, held from outside, waiting; small, large."""
+        rows = []
+        for graph in self.graphs:
+            blocks, (reached, _), (kept, _) = blocks_of(graph), graph.tree, graph.kept_tree
+            both = blocks.small + blocks.large
+            shares = [float(both[chosen].sum()) for chosen in (reached, kept & ~reached, ~kept)]
+            rows.append([*shares, float(blocks.small.sum()), float(blocks.large.sum())])
+        return np.array(rows).T
+
+    @property
+    def reached(self) -> Floats:
+        """Bytes of objects that the roots reach, above those at the first graph; so with the following."""
+        return self._gained(0)
+
+    @property
+    def outside(self) -> Floats:
+        return self._gained(1)
+
+    @property
+    def waiting(self) -> Floats:
+        return self._gained(2)
+
+    @property
+    def small(self) -> Floats:
+        """Bytes that all objects take from Python's allocator."""
+        return self._gained(3)
+
+    @property
+    def large(self) -> Floats:
+        """Bytes that all objects take from malloc."""
+        return self._gained(4)
+
+    def _gained(self, row: int) -> Floats:
+        return np.asarray(self._objects[row] - self._objects[row][0], dtype=float)
+
+
+def resident(evidence: Evidence) -> Floats:
+    """Anonymous bytes at every census, resident or swapped out, what the agent's own work added taken off.
+
+    All resident bytes where the system does not tell them apart.
+    """
+    anonymous = evidence.ledger("rss_anonymous_bytes")
+    swapped = evidence.ledger("swap_bytes")
+    return (anonymous if anonymous.any() else evidence.ledger("rss_bytes")) + swapped - agents_own(evidence)
+
+
+def agents_own(evidence: Evidence) -> Floats:
+    """Resident bytes that the agent added, by what the process grew by while snapshots were taken.
+
+    The program runs meanwhile: what it grew by at its usual rate is taken off, and a burst that ended then does not
+    make the agent's part negative.
+    """
+    during = np.diff(evidence.ledger("agent_rss_anonymous_bytes"), prepend=0.0)  # of the snapshot before
+    lasted = np.concatenate(([0.0], evidence.ledger("cost_ms")[:-1] / 1e3))
+    programs = _usual_rate(evidence, during, lasted) * lasted
+    own, found = 0.0, []
+    for change in (during - programs).tolist():
+        own = max(0.0, own + change)
+        found.append(own)
+    return np.array(found)
+
+
+def _usual_rate(evidence: Evidence, during: Floats, lasted: Floats) -> float:
+    """Bytes per second that the process grows by between snapshots, in the median; 0.0 where it does not."""
+    between = np.diff(evidence.ledger("rss_anonymous_bytes")) - during[1:]
+    pauses = np.diff(evidence.seconds) - lasted[1:]
+    rates = between[pauses > 0] / pauses[pauses > 0]
+    return max(0.0, float(np.median(rates))) if len(rates) else 0.0
 
 
 def ledger(evidence: Evidence, verdicts: Sequence[Verdict] = ()) -> Ledger | None:
     """The ledger of one process; None where there are fewer than two graphs after the warm-up."""
     if len(evidence.deep) < 2:
         return None
-    books = Books(evidence)
-
-    def since_first(values: Floats) -> Floats:
-        kept = values[books.at]
-        return np.asarray(kept - kept[0], dtype=float)
-
+    books, since_first = evidence.books, evidence.books.since_first
     in_python, in_malloc = since_first(books.python_in_use), since_first(books.figure("malloc_in_use_bytes"))
-    free, mapped = np.maximum(since_first(books.free), 0.0), since_first(books.mapped)
-    new_mappings = np.clip(mapped, 0.0, np.maximum(since_first(books.mappings), 0.0))
-    objects, small, large = _objects(books, verdicts)
-    unseen, native = _netted(in_python - small, in_malloc - large + new_mappings + np.minimum(mapped, 0.0))
-    grown = in_python + in_malloc + free + mapped
+    # Resident and not in use. What fills room that was there already, or that the agent left, shows below 0.
+    beside = since_first(books.resident - books.in_use)
+    free = np.clip(beside, 0.0, np.maximum(since_first(books.free), 0.0))
+    mapped = np.maximum(beside - free, 0.0)
+    new_mappings = np.minimum(mapped, np.maximum(since_first(books.mappings), 0.0))
+    room = books.free[books.at][0] + np.maximum(since_first(agents_own(evidence)), 0.0)
+    untouched = np.maximum(-beside - room, 0.0)
+    in_places = _in_places(books, verdicts)
+    objects = {PLACES: in_places, OTHERS: books.reached - in_places, WAITING: books.waiting, OUTSIDE: books.outside}
+    unseen, native = _netted(in_python - books.small, in_malloc - books.large + new_mappings - untouched)
+    grown = in_python + in_malloc + free + mapped - untouched
     parts = {**objects, UNSEEN: np.maximum(unseen, 0.0), NATIVE: np.maximum(native, 0.0), FREE: free}
     parts[UNEXPLAINED] = grown - sum(parts.values())
     return Ledger(books.evidence.seconds[books.at], grown, parts, float(books.resident[books.at][-1]))
@@ -203,22 +269,6 @@ def _netted(first: Floats, second: Floats) -> tuple[Floats, Floats]:
     """Two differences, what one of them is below 0 taken off the other: a block may be counted with either."""
     both = first + second
     return np.where(second < 0, both, np.where(first < 0, 0.0, first)), np.where(first < 0, both, np.where(second < 0, 0.0, second))
-
-
-def _objects(books: Books, verdicts: Sequence[Verdict]) -> tuple[dict[str, Floats], Floats, Floats]:
-    """(bytes of the objects' parts, bytes that objects take from Python's allocator, from malloc) above the first."""
-    rows: dict[str, list[float]] = {part: [] for part in (OTHERS, WAITING, OUTSIDE)}
-    small, large = [], []
-    for graph in books.graphs:
-        blocks, (reached, _), (kept, _) = blocks_of(graph), graph.tree, graph.kept_tree
-        for part, chosen in ((OTHERS, reached), (OUTSIDE, kept & ~reached), (WAITING, ~kept)):
-            rows[part].append(sum(blocks.within(chosen)))
-        small.append(float(blocks.small.sum()))
-        large.append(float(blocks.large.sum()))
-    series = {part: np.array(values) - values[0] for part, values in rows.items()}
-    in_places = _in_places(books, verdicts)
-    found = {PLACES: in_places, OTHERS: series[OTHERS] - in_places, WAITING: series[WAITING], OUTSIDE: series[OUTSIDE]}
-    return found, np.array(small) - small[0], np.array(large) - large[0]
 
 
 def _in_places(books: Books, verdicts: Sequence[Verdict]) -> Floats:

@@ -12,6 +12,7 @@ from . import growth
 from .evidence import GROUP_GAIN_MIN, Evidence
 from .graph import BUFFERS, HeapGraph, Ints
 from .growth import Floats
+from .ledger import SMALL_BYTES, resident
 from .verdicts import Verdict, confidence, doubted
 
 GROWTH_MIN_BYTES = 1_500_000
@@ -22,7 +23,6 @@ FREE_MIN_SHARE = 0.25
 USED_SHARE = 0.3
 MAYBE_OF_OBJECTS = 0.8
 VIEWS = frozenset(("numpy.ndarray", "builtins.memoryview"))
-SMALL_BYTES = 512  # what Python's own allocator serves; larger blocks are malloc's
 
 
 def is_explained(evidence: Evidence, verdicts: Sequence[Verdict]) -> bool:
@@ -49,39 +49,6 @@ def have_memory_in_c(graph: HeapGraph, objects: Ints) -> bool:
 def maybe_of_objects(verdict: Verdict) -> Verdict:
     """Native growth beside leaked objects that may own it: less sure than their leak, which comes first."""
     return doubted(verdict, MAYBE_OF_OBJECTS, "the leaked objects of C classes have it")
-
-
-def resident(evidence: Evidence) -> Floats:
-    """Anonymous resident bytes at every census, what the agent's own work added taken off.
-
-    All resident bytes where the system does not tell them apart.
-    """
-    anonymous = evidence.ledger("rss_anonymous_bytes")
-    return (anonymous if anonymous.any() else evidence.ledger("rss_bytes")) - agents_own(evidence)
-
-
-def agents_own(evidence: Evidence) -> Floats:
-    """Resident bytes that the agent added, by what the process grew by while snapshots were taken.
-
-    The program runs meanwhile: what it grew by at its usual rate is taken off, and a burst that ended then does not
-    make the agent's part negative.
-    """
-    during = np.diff(evidence.ledger("agent_rss_anonymous_bytes"), prepend=0.0)  # of the snapshot before
-    lasted = np.concatenate(([0.0], evidence.ledger("cost_ms")[:-1] / 1e3))
-    programs = _usual_rate(evidence, during, lasted) * lasted
-    own, found = 0.0, []
-    for change in (during - programs).tolist():
-        own = max(0.0, own + change)
-        found.append(own)
-    return np.array(found)
-
-
-def _usual_rate(evidence: Evidence, during: Floats, lasted: Floats) -> float:
-    """Bytes per second that the process grows by between snapshots, in the median; 0.0 where it does not."""
-    between = np.diff(evidence.ledger("rss_anonymous_bytes")) - during[1:]
-    pauses = np.diff(evidence.seconds) - lasted[1:]
-    rates = between[pauses > 0] / pauses[pauses > 0]
-    return max(0.0, float(np.median(rates))) if len(rates) else 0.0
 
 
 def _window(evidence: Evidence) -> slice:

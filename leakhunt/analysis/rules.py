@@ -14,6 +14,7 @@ from .rule_frontier import growing_classes
 from .rule_garbage import waiting_garbage
 from .rule_holders import growing_holders
 from .rule_outside import held_from_outside
+from .rule_unseen import unseen_objects
 from .verdicts import Verdict
 
 __all__ = ["RULES", "growing_classes", "growing_holders", "held_from_outside", "judge", "waiting_garbage"]
@@ -25,16 +26,18 @@ RULES: tuple[Rule, ...] = (
     held_from_outside,
     waiting_garbage,
     growing_classes,
+    unseen_objects,
     memory.native_growth,
     memory.fragmentation,
 )
+MEMORY_RULES = unseen_objects, memory.native_growth, memory.fragmentation
 
 
 def judge(evidence: Evidence) -> list[Verdict]:
     """All verdicts on one process, the heaviest first; memory of no object only where objects do not explain it."""
     found: list[Verdict] = []
     for rule in RULES:
-        if rule in (memory.native_growth, memory.fragmentation) and memory.is_explained(evidence, found):
+        if rule in MEMORY_RULES and memory.is_explained(evidence, found):
             continue
         found.extend(rule(evidence))
     if any(len(v.objects) and memory.have_memory_in_c(evidence.graph, v.objects) for v in found):

@@ -1,0 +1,62 @@
+"""Rule: blocks of Python's own allocator that no object has: what C keeps, or lost, and no collector lists."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+
+from . import growth, ledger
+from .evidence import Evidence
+from .verdicts import Verdict, confidence
+
+ENOUGH_BYTES = 300_000  # free lists, caches of the interpreter and what a walk in slices misses come to less
+ENOUGH_SHARE = 0.5  # of what Python's allocator gained: with less, it is what the objects beside have in C
+OF_ONE_SIZE = 0.5
+
+
+def unseen_objects(evidence: Evidence) -> list[Verdict]:
+    """Python's allocator has ever more blocks in use, and the objects of the heap do not: a reference was lost to C."""
+    if len(evidence.deep) < growth.POINTS_MIN or not evidence.ledger("pymalloc_in_use_bytes").any():
+        return []
+    book = ledger.ledger(evidence)
+    if book is None:
+        return []
+    values = book.parts[ledger.UNSEEN]
+    trend = growth.trend(book.seconds, values)
+    in_use = evidence.ledger("pymalloc_in_use_bytes")[growth.after_warm_up(evidence.seconds)]
+    gained = float(in_use[-1] - in_use[0])
+    if not trend.is_growth or trend.gain < max(ENOUGH_BYTES, ENOUGH_SHARE * gained):
+        return []
+    if growth.mann_kendall(in_use) > growth.P_VALUE:
+        return []
+    span = book.seconds[-1] - book.seconds[0]
+    return [
+        Verdict(
+            "native-growth",
+            "",
+            confidence(trend, certainty=0.95),
+            f"{trend.gain / 1e6:.1f} MB more in {span:.0f} s in blocks of Python's allocator{_of_size(evidence)} that "
+            "no object in sight has: C code keeps objects that it tells nobody of, or lost its reference to them",
+            "Look at C extensions (a missing Py_DECREF of a string, bytes or number) and at sys.intern.",
+            book.seconds,
+            values,
+            trend,
+            weight=trend.gain,
+            is_in_bytes=True,
+        )
+    ]
+
+
+def _of_size(evidence: Evidence) -> str:
+    """The size of the blocks, where most of those gained are of one."""
+    first, last = (_blocks(evidence, k) for k in (evidence.first, -1))
+    gained = Counter({size: max(0, last[size] - first[size]) * size for size in last})
+    whole = sum(gained.values())
+    size, most = gained.most_common(1)[0] if gained else (0, 0)
+    return f", most of {size - ledger.ALIGNMENT + 1} to {size} bytes," if whole and most >= OF_ONE_SIZE * whole else ""
+
+
+def _blocks(evidence: Evidence, number: int) -> Counter[int]:
+    """Blocks in use by size at a graph."""
+    told = evidence.deep[number].meta.get("pymalloc_blocks", "")
+    return Counter({int(size): int(blocks) for size, _, blocks in (word.partition(":") for word in told.split())})
