@@ -46,6 +46,9 @@ class Types:
         if type(entry) is FunctionType:
             flags |= schema.TYPE_HAS_DEL
             del_file, del_line = plans.code_place(entry)
+            own_names = {plans.text_of(plans.qualname_of(kind)).rpartition(".")[2], "type", "__class__"}
+            if not own_names.isdisjoint(entry.__code__.co_names):
+                flags |= schema.TYPE_DEL_NAMES_ITSELF
         if plans.flags_of(kind) & plans.HEAP_FLAG:
             flags |= schema.TYPE_HEAP
         if issubclass(kind, type):
