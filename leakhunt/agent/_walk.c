@@ -36,10 +36,10 @@ take(PyObject *module, PyObject *arguments)
     double begun = now();
 
     (void)module;
-    if (!PyArg_ParseTuple(arguments, "(OOOOOOOOO!O!O)O!O!pK", &rules.get_objects, &rules.getsizeof, &rules.mro_of,
+    if (!PyArg_ParseTuple(arguments, "(OOOOOOOOO!O!O!O)O!O!pK", &rules.get_objects, &rules.getsizeof, &rules.mro_of,
                           &rules.namespace_of, &rules.itemsize_of, &rules.weak_type, &rules.referent_of,
-                          &rules.builtin_method_type, &PyList_Type, &rules.lengths, &PyTuple_Type, &rules.named,
-                          &rules.sizeof_name, &PyList_Type, &hidden, &PyList_Type, &roots, &deep, &limit_bytes))
+                          &rules.builtin_method_type, &PyList_Type, &rules.lengths, &PyList_Type, &rules.bases,
+                          &PyTuple_Type, &rules.named, &rules.sizeof_name, &PyList_Type, &hidden, &PyList_Type, &roots, &deep, &limit_bytes))
         return NULL;
     rows = rows_new(deep, limit_bytes);
     if (rows == NULL)

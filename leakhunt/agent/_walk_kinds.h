@@ -26,6 +26,7 @@ typedef struct {
     PyCFunction sizeof_; /* SIZE_BY_C */
     int64_t size_bytes;  /* of every instance, or what comes on top of `sizeof_` */
     PyObject *length, *item_size; /* ITEMS_ASKED, borrowed from the rules */
+    PyObject *base_of;            /* gives the owner of a view's memory; NULL for none, borrowed from the rules */
     uint32_t held, held_max;
     int is_mapping, is_plain_dict, is_weak;
     uint64_t count, young, bytes;
@@ -36,6 +37,7 @@ typedef struct {
     PyObject *get_objects, *getsizeof, *mro_of, *namespace_of, *itemsize_of, *weak_type, *referent_of;
     PyObject *builtin_method_type; /* type(list.__sizeof__) */
     PyObject *lengths;             /* list of (class, length callable, item size callable or None) */
+    PyObject *bases;               /* list of (class, callable that gives the owner of an instance's memory) */
     PyObject *named;               /* tuple of classes whose instances are all kept for labelling */
     PyObject *sizeof_name;
 } Rules;

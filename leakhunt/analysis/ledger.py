@@ -261,8 +261,18 @@ def ledger(evidence: Evidence, verdicts: Sequence[Verdict] = ()) -> Ledger | Non
     unseen, native = _netted(in_python - books.small, in_malloc - books.large + new_mappings - untouched)
     grown = in_python + in_malloc + free + mapped - untouched
     parts = {**objects, UNSEEN: np.maximum(unseen, 0.0), NATIVE: np.maximum(native, 0.0), FREE: free}
+    _move(parts, sum(verdict.native_bytes for verdict in verdicts))
     parts[UNEXPLAINED] = grown - sum(parts.values())
     return Ledger(books.evidence.seconds[books.at], grown, parts, float(books.resident[books.at][-1]))
+
+
+def _move(parts: dict[str, Floats], native_bytes: float) -> None:
+    """Memory of C code that belongs to objects in places goes to their part."""
+    whole = float(parts[NATIVE][-1] + parts[UNSEEN][-1])
+    share = min(1.0, native_bytes / whole) if whole > 0 else 0.0
+    parts[PLACES] = parts[PLACES] + share * (parts[NATIVE] + parts[UNSEEN])
+    for part in (NATIVE, UNSEEN):
+        parts[part] = (1.0 - share) * parts[part]
 
 
 def _netted(first: Floats, second: Floats) -> tuple[Floats, Floats]:

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from leakhunt.agent import schema
+
 
 from . import growth
-from .evidence import GROUP_GAIN_MIN, Evidence
-from .graph import BUFFERS, HeapGraph, Ints
+from .evidence import Evidence
+
 from .growth import Floats
 from .ledger import SMALL_BYTES, resident
-from .verdicts import Verdict, confidence, doubted
+from .verdicts import Verdict, confidence
 
 GROWTH_MIN_BYTES = 1_500_000
 GROWTH_MIN_SHARE = 0.06
@@ -21,8 +21,6 @@ EXPLAINED = 0.5
 FREE_MIN_BYTES = 6_000_000
 FREE_MIN_SHARE = 0.25
 USED_SHARE = 0.3
-MAYBE_OF_OBJECTS = 0.8
-VIEWS = frozenset(("numpy.ndarray", "builtins.memoryview"))
 
 
 def is_explained(evidence: Evidence, verdicts: Sequence[Verdict]) -> bool:
@@ -30,25 +28,6 @@ def is_explained(evidence: Evidence, verdicts: Sequence[Verdict]) -> bool:
     grown = _gain(resident(evidence), evidence)
     accused = sum(verdict.weight for verdict in verdicts) * _longer(evidence)
     return bool(verdicts) and (grown <= GROWTH_MIN_BYTES or accused >= 0.3 * grown)
-
-
-def have_memory_in_c(graph: HeapGraph, objects: Ints) -> bool:
-    """Whether so many of the objects are of an extension's classes that memory which C took may be theirs.
-
-    What such an object allocates for itself is in no size that Python knows. Of buffers the bytes are counted, but a
-    view may be all that keeps the whole array.
-    """
-    names, flags = graph.snapshot.type_names, graph.snapshot.column("type.flags").tolist()
-    may_own = [
-        name in VIEWS or (bool(flag & schema.TYPE_EXTENSION) and name not in BUFFERS)
-        for name, flag in zip(names, flags, strict=True)
-    ]
-    return int(np.array(may_own, dtype=bool)[graph.types[objects]].sum()) >= GROUP_GAIN_MIN
-
-
-def maybe_of_objects(verdict: Verdict) -> Verdict:
-    """Native growth beside leaked objects that may own it: less sure than their leak, which comes first."""
-    return doubted(verdict, MAYBE_OF_OBJECTS, "the leaked objects of C classes have it")
 
 
 def _window(evidence: Evidence) -> slice:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from . import memory
+from . import memory, native
 from .buffers import growing_buffers
 from .evidence import Evidence
 from .rule_frontier import growing_classes
@@ -37,9 +37,10 @@ def judge(evidence: Evidence) -> list[Verdict]:
     """All verdicts on one process, the heaviest first; memory of no object only where objects do not explain it."""
     found: list[Verdict] = []
     for rule in RULES:
-        if rule in MEMORY_RULES and memory.is_explained(evidence, found):
-            continue
-        found.extend(rule(evidence))
-    if any(len(v.objects) and memory.have_memory_in_c(evidence.graph, v.objects) for v in found):
-        found = [memory.maybe_of_objects(v) if v.kind == "native-growth" else v for v in found]
+        if rule not in MEMORY_RULES:
+            found.extend(rule(evidence))
+    found = native.with_native_memory(evidence, found)
+    for rule in MEMORY_RULES:
+        if not memory.is_explained(evidence, found):
+            found.extend(rule(evidence))
     return sorted(found, key=lambda verdict: -verdict.weight)

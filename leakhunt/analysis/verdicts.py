@@ -23,7 +23,7 @@ class Verdict:
     """`holder` is the container's index, -1 for none; `owner` its name in source or of an interpreter's table.
 
     `counts` are objects, or bytes where `is_in_bytes`. `objects` are all leaked objects, `direct` those that the
-    holder refers to itself.
+    holder refers to itself. `native_bytes` of the `weight` are memory of C code that grew with them.
     """
 
     kind: str
@@ -42,6 +42,7 @@ class Verdict:
     weight: float = 0.0
     place: Place | None = None
     is_in_bytes: bool = False
+    native_bytes: float = 0.0
 
 
 def confidence(trend: Trend, survival: float = 1.0, certainty: float = 0.99, per_slowing: float = 1.5) -> float:
