@@ -120,7 +120,8 @@ def _judge(process: ProcessFolder, tell: Progress, known: Known) -> _Judged:
         needed = 2.0 * lasted
     book = ledger.ledger(evidence, verdicts)
     summary = replace(_summary(process, snapshots, evidence, notes), ledger=ledger.told(book))
-    left_open = ledger.left_open(book) if book is not None else ""
+    has_bounded = any(place.is_bounded or known.is_harmless(place.owner) for place in evidence.places)
+    left_open = ledger.left_open(book, has_bounded) if book is not None else ""
     return _Judged(summary, findings, enough, needed, next(iter(suspects), ""), left_open)
 
 

@@ -209,12 +209,19 @@ def atexit_callbacks():
     return {} if count is None else {"atexit_callbacks": count()}
 
 
+def interned_strings():
+    """Number of strings in the interpreter's table of them, which no object refers to; {} before 3.12."""
+    count = getattr(sys, "getunicodeinternedsize", None)
+    return {} if count is None else {"interned_strings": count()}
+
+
 def figures(allocators):
     """All of the ledger as one dict of plain values."""
     found = system_figures()
     found.update(collector_figures())
     found.update(allocators.figures())
     found.update(atexit_callbacks())
+    found.update(interned_strings())
     mappings = mapping_count()
     if mappings is not None:
         found["mappings"] = mappings

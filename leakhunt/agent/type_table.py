@@ -1,5 +1,6 @@
 """The table of classes of one snapshot: what each is called, where it is from, what its instances may be."""
 
+import builtins
 import os
 import sys
 from array import array
@@ -19,6 +20,10 @@ MEMORY_IN_C = frozenset(
         "zlib",
     )
 )  # fmt: skip
+
+# Static classes of the interpreter itself lie side by side in its memory.
+_CORE = [id(kind) for kind in list(dict.values(builtins.__dict__)) if type(kind) is type and not plans.flags_of(kind) & plans.HEAP_FLAG]
+FIRST_OF_CORE, LAST_OF_CORE, CORE_MARGIN = min(_CORE), max(_CORE), 1 << 20
 
 
 class Types:
@@ -72,10 +77,17 @@ class Types:
 def is_of_extension(kind):
     """Whether a class is made by an extension module, one that takes memory from C where it is the interpreter's."""
     is_static = not plans.flags_of(kind) & plans.HEAP_FLAG
+    if is_static and not FIRST_OF_CORE - CORE_MARGIN < id(kind) < LAST_OF_CORE + CORE_MARGIN and not is_named(kind):
+        return True
     name = plans.text_of(plans.module_of(kind)) if is_static else class_module(kind)
     file = file_of_module(name)
     is_ours = file.startswith(STDLIB) and "site-packages" not in file
     return name in MEMORY_IN_C or (bool(file) and not is_ours and (is_static or file.endswith(".so")))
+
+
+def is_named(kind):
+    """Whether a static class says which module it is from: a name without a dot makes it look like the interpreter's."""
+    return plans.text_of(plans.module_of(kind)) != "builtins"
 
 
 def file_of(kind):

@@ -38,6 +38,7 @@ SIGNIFICANT_SHARE = 0.06
 UNEXPLAINED_MAX = 0.1
 # What a part that grows is called where no finding is about it.
 OPEN_WORDS = {
+    PLACES: "in places that grow",
     OTHERS: "in objects that no growing place holds",
     WAITING: "in garbage that waits for the collector",
     OUTSIDE: "in objects that are held from outside the Python heap",
@@ -317,8 +318,12 @@ def is_open(book: Ledger, part: str) -> bool:
     return float(values[-1]) >= enough and growth.trend(book.seconds, values).is_growth
 
 
-def left_open(book: Ledger) -> str:
-    """What forbids to call a process healthy, as a sentence; "" where its growth is accounted for or insignificant."""
+def left_open(book: Ledger, has_bounded: bool = False) -> str:
+    """What forbids to call a process healthy, as a sentence; "" where its growth is accounted for or insignificant.
+
+    Args:
+        has_bounded: some of the growing places are known to come to an end.
+    """
     seconds = float(book.seconds[-1] - book.seconds[0])
     if book.grown_bytes >= book.enough and book.explained < 1.0 - UNEXPLAINED_MAX:
         missing = abs(book.gain(UNEXPLAINED)) / 1e6
@@ -327,7 +332,7 @@ def left_open(book: Ledger) -> str:
             f"of which {missing:.1f} MB can't be explained"
         )
     for part, words in OPEN_WORDS.items():
-        if is_open(book, part):
+        if is_open(book, part) and not (part == PLACES and has_bounded):
             return f"It grew by {book.grown_bytes / 1e6:.1f} MB in {seconds:.0f} s, {book.gain(part) / 1e6:.1f} MB of it {words}"
     return ""
 
