@@ -8,7 +8,11 @@ PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 TRIM_MAX_BYTES = 64 << 20
 STATS_BYTES = 16384  # of text; CPython's is below 4000
 MALLOC_KEYS = ("malloc_in_use_bytes", "malloc_free_bytes", "malloc_top_bytes", "malloc_mapped_bytes")
-PYTHON_KEYS = ("pymalloc_in_use_bytes", "pymalloc_arena_bytes", "pymalloc_blocks")  # the last: "size:blocks size:blocks …"
+PYTHON_KEYS = (
+    "pymalloc_in_use_bytes",
+    "pymalloc_arena_bytes",
+    "pymalloc_blocks",
+)  # the last: "size:blocks size:blocks …"
 STATUS_KEYS = {
     b"VmRSS:": "rss_bytes", b"RssAnon:": "rss_anonymous_bytes", b"VmSwap:": "swap_bytes",
     b"VmSize:": "virtual_bytes", b"Threads:": "threads",
@@ -63,7 +67,7 @@ def collector_figures():
 
 
 class Allocators:
-    """The accounts of the two allocators: glibc's by `mallinfo2`, Python's own by what `sys._debugmallocstats()` prints.
+    """The accounts of two allocators: glibc's by `mallinfo2`, Python's own by what `sys._debugmallocstats()` prints.
 
     Asked through the C walker where it is loaded (`native`). Else `_ctypes` alone is loaded, not the `ctypes` package:
     it adds a few classes instead of a module tree. From 3.14 on it would load that tree itself, and is left alone.
@@ -90,7 +94,7 @@ class Allocators:
         """MALLOC_KEYS (free at its top: what `malloc_trim` and exit give back at once) and PYTHON_KEYS."""
         figures = self._malloc_figures and self._malloc_figures()
         found = {} if figures is None else dict(zip(MALLOC_KEYS, figures))
-        found.update(python_figures(self._python_memory and self._python_memory() or b""))
+        found.update(python_figures((self._python_memory and self._python_memory()) or b""))
         return found
 
     def trim(self):
@@ -185,7 +189,7 @@ def _python_memory_function(library):
 def python_figures(text):
     """The figures of Python's allocator from the text of `sys._debugmallocstats()`; {} where it is not in use.
 
-    >>> python_figures(b"class size pools in-use avail\\n    1     32     2     5     1\\n6 arenas * 262144 bytes/arena = 1")
+    >>> python_figures(b"    1     32     2     5     1\\n6 arenas * 262144 bytes/arena = 1")
     {'pymalloc_in_use_bytes': 160, 'pymalloc_arena_bytes': 1572864, 'pymalloc_blocks': '32:5'}
     """
     blocks, arenas_bytes = [], 0

@@ -85,8 +85,8 @@ def rules():
     named = (plans.FunctionType, plans.ModuleType, type, *plans.suspended_types(), *plans.BOUND_TYPES)
     return (
         gc.get_objects, plans.getsizeof, plans.raw_mro_of, plans.raw_namespace_proxy_of, plans.itemsize_of,
-        plans.ReferenceType, plans.referent_of, plans.BuiltinMethodType, plans.buffer_rules(), plans.base_rules(), named,
-        "__sizeof__",
+        plans.ReferenceType, plans.referent_of, plans.BuiltinMethodType, plans.buffer_rules(), plans.base_rules(),
+        named, "__sizeof__",
     )  # fmt: skip
 
 

@@ -219,7 +219,7 @@ def buffer_rules():
 
 
 def base_rules():
-    """(class, what gives the object that owns an instance's memory, or None): C classes that tell the collector nothing.
+    """(class, what gives the owner of an instance's memory, or None) of C classes that don't tell the collector of it.
 
     The object is there already, and so is the class: these getters make nothing, run no code of the program and keep
     the GIL. Instances of classes derived from these are asked in the same way.

@@ -22,7 +22,11 @@ MEMORY_IN_C = frozenset(
 )  # fmt: skip
 
 # Static classes of the interpreter itself lie side by side in its memory.
-_CORE = [id(kind) for kind in list(dict.values(builtins.__dict__)) if type(kind) is type and not plans.flags_of(kind) & plans.HEAP_FLAG]
+_CORE = [
+    id(kind)
+    for kind in list(dict.values(builtins.__dict__))
+    if type(kind) is type and not plans.flags_of(kind) & plans.HEAP_FLAG
+]
 FIRST_OF_CORE, LAST_OF_CORE, CORE_MARGIN = min(_CORE), max(_CORE), 1 << 20
 
 
@@ -86,7 +90,7 @@ def is_of_extension(kind):
 
 
 def is_named(kind):
-    """Whether a static class says which module it is from: a name without a dot makes it look like the interpreter's."""
+    """Whether a static class says which module it is from: without a dot in its name it looks like the interpreter's."""
     return plans.text_of(plans.module_of(kind)) != "builtins"
 
 

@@ -13,12 +13,12 @@ from leakhunt.findings import Retained
 from leakhunt.snapshot import Snapshot
 
 from . import growth, holders
+from .books import Books
 from .dominators import Dominators, is_affordable
 from .graph import Bools, HeapGraph, Ints
 from .growth import Floats, Trend
 from .holders import Place
 from .known import BUILT_IN, Known
-from .ledger import Books
 from .lineage import Lineage
 from .naming import Names
 from .retained import retained_tree

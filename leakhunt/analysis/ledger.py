@@ -1,12 +1,11 @@
 """Growth accounted for: what the process grew by, split into parts that add up to it.
 
-Both allocators say what is in use, to the byte; the rest of what is resident is free inside of them or mapped by others.
-What is in use, the objects of each graph account for, by the size of the blocks that they take.
+Both allocators say to the byte what is in use; what is resident besides lies free inside of them, or others mapped it.
+The objects of each graph account for what is in use, by the size of the blocks that they take (books.py).
 """
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,7 +15,7 @@ import numpy as np
 from leakhunt import findings
 
 from . import growth
-from .graph import HeapGraph, Ints
+from .books import Books, agents_own, blocks_of
 from .growth import Floats
 
 if TYPE_CHECKING:
@@ -27,12 +26,6 @@ PLACES, OTHERS, WAITING, OUTSIDE = "places", "other objects", "waiting garbage",
 UNSEEN, NATIVE, FREE, UNEXPLAINED = "objects unseen", "native", "fragmentation", "unexplained"
 PARTS = (PLACES, OTHERS, WAITING, OUTSIDE, UNSEEN, NATIVE, FREE, UNEXPLAINED)
 
-SMALL_BYTES = 512  # what Python's own allocator serves; larger blocks are malloc's
-ALIGNMENT = 16
-MALLOC_HEADER = 8
-# Containers of these classes keep their items in a block of its own, beside the object itself.
-BASE_BYTES = {"builtins.list": 56, "builtins.dict": 64, "builtins.set": 216, "builtins.bytearray": 56}
-ATTRIBUTES_APART = ("3.11.", "3.12.")  # attribute values are in a block of their own that `sys.getsizeof` leaves out
 SIGNIFICANT_BYTES = 1_500_000  # less may be one arena of each allocator, and a page of every pool
 SIGNIFICANT_SHARE = 0.06
 UNEXPLAINED_MAX = 0.1
@@ -49,18 +42,11 @@ OPEN_WORDS = {
 
 
 @dataclass(frozen=True)
-class Blocks:
-    """Bytes that each object of a graph takes from Python's allocator (`small`) and from malloc (`large`)."""
-
-    small: Floats
-    large: Floats
-
-@dataclass(frozen=True)
 class Ledger:
     """One process between the first graph after its warm-up and the last.
 
     `grown` and each of `parts` are bytes at each graph above those at the first; the parts add up to `grown`.
-    `graphs_bytes` is what was resident at the last.
+    `resident_bytes` is what was resident at the last, the agent's own taken off.
     """
 
     seconds: Floats
@@ -86,162 +72,6 @@ class Ledger:
     def enough(self) -> float:
         """Bytes from which on growth is more than an allocator's granularity and a program's small change."""
         return max(SIGNIFICANT_BYTES, SIGNIFICANT_SHARE * (self.resident_bytes - self.grown_bytes))
-
-
-def blocks_of(graph: HeapGraph) -> Blocks:
-    """What the objects take from both allocators: blocks are multiples of ALIGNMENT, malloc's with a header."""
-    names = graph.snapshot.type_names
-    base = np.array([BASE_BYTES.get(name, 0) for name in names], dtype=np.int64)[graph.types]
-    sizes = graph.sizes
-    apart = np.where((base > 0) & (sizes > base), sizes - base, 0)
-    small, large = np.zeros(graph.count), np.zeros(graph.count)
-    for part in (sizes - apart, apart, _attribute_bytes(graph)):
-        is_small = part <= SMALL_BYTES
-        small += np.where(is_small, _rounded(part), 0)
-        large += np.where(is_small, 0, _rounded(part + MALLOC_HEADER))
-    return Blocks(small, large)
-
-
-def _rounded(sizes: Ints) -> Ints:
-    return -(-sizes // ALIGNMENT) * ALIGNMENT
-
-
-def _attribute_bytes(graph: HeapGraph) -> Ints:
-    """Size of the block that an instance's attribute values are in, where that is no part of its own size."""
-    if not graph.snapshot.meta.get("python", "").startswith(ATTRIBUTES_APART):
-        return np.zeros(graph.count, dtype=np.int64)
-    flags = graph.snapshot.column("type.flags")
-    names = graph.snapshot.type_names
-    has_them = np.array(
-        [bool(flag & 2) and not flag & 12 and not name.startswith("builtins.") for flag, name in zip(flags.tolist(), names, strict=True)],
-        dtype=bool,
-    )
-    values = np.maximum(np.diff(graph.offsets) - 1, 0)  # one of the references is to the class
-    # As many places as attributes and one more, after a prefix of a byte for each (Objects/dictobject.c, new_values).
-    room = 8 * (values + 1) + -(-(values + 3) // 8) * 8
-    return np.where(has_them[graph.types] & (values > 0), room, 0)
-
-
-class Books:
-    """The figures of one process at its graphs after the warm-up, what the agent itself added taken off."""
-
-    def __init__(self, evidence: Evidence) -> None:
-        self.evidence = evidence
-        deep = {id(s) for s in evidence.deep[evidence.first :]}
-        self.at = np.array([k for k, s in enumerate(evidence.censuses) if id(s) in deep], dtype=np.int64)
-        self.graphs: Sequence[HeapGraph] = evidence.lineage.graphs[evidence.first :]
-
-    def figure(self, key: str) -> Floats:
-        return self.evidence.ledger(key)
-
-    @functools.cached_property
-    def resident(self) -> Floats:
-        return resident(self.evidence)
-
-    @functools.cached_property
-    def python_in_use(self) -> Floats:
-        """Bytes in blocks of Python's allocator; by their number and usual size where it does not tell."""
-        told = self.figure("pymalloc_in_use_bytes")
-        if told.any():
-            return told
-        small, number = blocks_of(self.graphs[-1]).small.sum(), self.graphs[-1].snapshot.number("allocated_blocks")
-        return self.figure("allocated_blocks") * (float(small) / number if number else 0.0)
-
-    @property
-    def arenas(self) -> Floats:
-        told = self.figure("pymalloc_arena_bytes")
-        return told if told.any() else self.python_in_use
-
-    @functools.cached_property
-    def in_use(self) -> Floats:
-        """Bytes that both allocators have given out."""
-        return self.python_in_use + self.figure("malloc_in_use_bytes")
-
-    @functools.cached_property
-    def free(self) -> Floats:
-        """Bytes that lie free in both allocators."""
-        return self.arenas - self.python_in_use + self.figure("malloc_free_bytes")
-
-    @property
-    def mappings(self) -> Floats:
-        """Virtual bytes that are neither allocator's."""
-        return self.figure("virtual_bytes") - self.in_use - self.free
-
-    def since_first(self, values: Floats) -> Floats:
-        """The values at the graphs, above the one at the first."""
-        kept = values[self.at]
-        return np.asarray(kept - kept[0], dtype=float)
-
-    @functools.cached_property
-    def _objects(self) -> Floats:
-        """Bytes at each graph, as columns: reached by a root, held from outside, waiting; small, large."""
-        rows = []
-        for graph in self.graphs:
-            blocks, (reached, _), (kept, _) = blocks_of(graph), graph.tree, graph.kept_tree
-            both = blocks.small + blocks.large
-            shares = [float(both[chosen].sum()) for chosen in (reached, kept & ~reached, ~kept)]
-            rows.append([*shares, float(blocks.small.sum()), float(blocks.large.sum())])
-        return np.array(rows).T
-
-    @property
-    def reached(self) -> Floats:
-        """Bytes of objects that the roots reach, above those at the first graph; so with the following."""
-        return self._gained(0)
-
-    @property
-    def outside(self) -> Floats:
-        return self._gained(1)
-
-    @property
-    def waiting(self) -> Floats:
-        return self._gained(2)
-
-    @property
-    def small(self) -> Floats:
-        """Bytes that all objects take from Python's allocator."""
-        return self._gained(3)
-
-    @property
-    def large(self) -> Floats:
-        """Bytes that all objects take from malloc."""
-        return self._gained(4)
-
-    def _gained(self, row: int) -> Floats:
-        return np.asarray(self._objects[row] - self._objects[row][0], dtype=float)
-
-
-def resident(evidence: Evidence) -> Floats:
-    """Anonymous bytes at every census, resident or swapped out, what the agent's own work added taken off.
-
-    All resident bytes where the system does not tell them apart.
-    """
-    anonymous = evidence.ledger("rss_anonymous_bytes")
-    swapped = evidence.ledger("swap_bytes")
-    return (anonymous if anonymous.any() else evidence.ledger("rss_bytes")) + swapped - agents_own(evidence)
-
-
-def agents_own(evidence: Evidence) -> Floats:
-    """Resident bytes that the agent added, by what the process grew by while snapshots were taken.
-
-    The program runs meanwhile: what it grew by at its usual rate is taken off, and a burst that ended then does not
-    make the agent's part negative.
-    """
-    during = np.diff(evidence.ledger("agent_rss_anonymous_bytes"), prepend=0.0)  # of the snapshot before
-    lasted = np.concatenate(([0.0], evidence.ledger("cost_ms")[:-1] / 1e3))
-    programs = _usual_rate(evidence, during, lasted) * lasted
-    own, found = 0.0, []
-    for change in (during - programs).tolist():
-        own = max(0.0, own + change)
-        found.append(own)
-    return np.array(found)
-
-
-def _usual_rate(evidence: Evidence, during: Floats, lasted: Floats) -> float:
-    """Bytes per second that the process grows by between snapshots, in the median; 0.0 where it does not."""
-    between = np.diff(evidence.ledger("rss_anonymous_bytes")) - during[1:]
-    pauses = np.diff(evidence.seconds) - lasted[1:]
-    rates = between[pauses > 0] / pauses[pauses > 0]
-    return max(0.0, float(np.median(rates))) if len(rates) else 0.0
 
 
 def ledger(evidence: Evidence, verdicts: Sequence[Verdict] = ()) -> Ledger | None:
@@ -279,7 +109,9 @@ def _move(parts: dict[str, Floats], native_bytes: float) -> None:
 def _netted(first: Floats, second: Floats) -> tuple[Floats, Floats]:
     """Two differences, what one of them is below 0 taken off the other: a block may be counted with either."""
     both = first + second
-    return np.where(second < 0, both, np.where(first < 0, 0.0, first)), np.where(first < 0, both, np.where(second < 0, 0.0, second))
+    return np.where(second < 0, both, np.where(first < 0, 0.0, first)), np.where(
+        first < 0, both, np.where(second < 0, 0.0, second)
+    )
 
 
 def _in_places(books: Books, verdicts: Sequence[Verdict]) -> Floats:
@@ -295,7 +127,7 @@ def _in_places(books: Books, verdicts: Sequence[Verdict]) -> Floats:
     weights = np.where(chosen, blocks.small + blocks.large, 0.0)
     by_birth = np.bincount(evidence.lineage.born, weights=weights, minlength=len(evidence.lineage.graphs))
     found = np.cumsum(by_birth)[evidence.first :]
-    return found - found[0] + _containers_growth(books, verdicts)
+    return np.asarray(found - found[0] + _containers_growth(books, verdicts), dtype=float)
 
 
 def _containers_growth(books: Books, verdicts: Sequence[Verdict]) -> Floats:
@@ -308,7 +140,7 @@ def _containers_growth(books: Books, verdicts: Sequence[Verdict]) -> Floats:
     for k, graph in enumerate(books.graphs):
         there = evidence.lineage.present[evidence.first + k, rows] if len(rows) else rows
         found[k] = float(graph.sizes[there[there >= 0]].sum())
-    return found - found[0]
+    return np.asarray(found - found[0], dtype=float)
 
 
 def is_open(book: Ledger, part: str) -> bool:
@@ -324,16 +156,13 @@ def left_open(book: Ledger, has_bounded: bool = False) -> str:
     Args:
         has_bounded: some of the growing places are known to come to an end.
     """
-    seconds = float(book.seconds[-1] - book.seconds[0])
+    seconds, whole = float(book.seconds[-1] - book.seconds[0]), f"{book.grown_bytes / 1e6:.1f} MB"
     if book.grown_bytes >= book.enough and book.explained < 1.0 - UNEXPLAINED_MAX:
         missing = abs(book.gain(UNEXPLAINED)) / 1e6
-        return (
-            f"It grew by {book.grown_bytes / 1e6:.1f} MB in {seconds:.0f} s, "
-            f"of which {missing:.1f} MB can't be explained"
-        )
+        return f"It grew by {whole} in {seconds:.0f} s, and {missing:.1f} MB of that can't be explained"
     for part, words in OPEN_WORDS.items():
         if is_open(book, part) and not (part == PLACES and has_bounded):
-            return f"It grew by {book.grown_bytes / 1e6:.1f} MB in {seconds:.0f} s, {book.gain(part) / 1e6:.1f} MB of it {words}"
+            return f"It grew by {whole} in {seconds:.0f} s, {book.gain(part) / 1e6:.1f} MB of it {words}"
     return ""
 
 

@@ -6,13 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-
-
 from . import growth
+from .books import SMALL_BYTES, resident
 from .evidence import Evidence
-
 from .growth import Floats
-from .ledger import SMALL_BYTES, resident
 from .verdicts import Verdict, confidence
 
 GROWTH_MIN_BYTES = 1_500_000

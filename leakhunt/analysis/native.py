@@ -54,7 +54,7 @@ def may_own(graph: HeapGraph, objects: Ints) -> Ints:
         name in VIEWS or (bool(flag & schema.TYPE_EXTENSION) and name not in BUFFERS)
         for name, flag in zip(names, flags, strict=True)
     ]
-    return objects[np.array(classes, dtype=bool)[graph.types[objects]]]
+    return np.asarray(objects[np.array(classes, dtype=bool)[graph.types[objects]]], dtype=np.int64)
 
 
 def have_memory_in_c(graph: HeapGraph, objects: Ints) -> bool:
@@ -73,7 +73,9 @@ def with_native_memory(evidence: Evidence, verdicts: Sequence[Verdict]) -> list[
     if gain < max(ENOUGH_BYTES, ENOUGH_OF_GROWTH * book.grown_bytes):
         return found
     fits = [(_fit_of(evidence, verdict, values, gain), number) for number, verdict in enumerate(found)]
-    best, number = max(((one, n) for one, n in fits if one is not None), key=lambda row: row[0].fits, default=(None, -1))
+    best, number = max(
+        ((one, n) for one, n in fits if one is not None), key=lambda row: row[0].fits, default=(None, -1)
+    )
     if best is not None:
         found[number] = _given(evidence, found[number], best, gain)
     return found

@@ -63,7 +63,7 @@ def collector_words(evidence: Evidence) -> str:
 def finalizer_words(evidence: Evidence, groups: Sequence[Group]) -> str:
     """Why objects with a `__del__` wait although the collector runs, '' where they are collected in time.
 
-    Garbage without finalizers may wait as long as the collector finds right; what a `__del__` gives back, waits with it.
+    Garbage without finalizers may wait as long as the collector sees fit; what a `__del__` gives back waits with it.
     """
     waiting = [g for g in groups if len(finalizers.finalizable(evidence.graph, g.objects))]
     if not waiting:
@@ -102,4 +102,4 @@ def _is_made_anew(evidence: Evidence, group: Group) -> bool:
         return False
     graphs = evidence.lineage.graphs[evidence.first :]
     alive = [graph.count_of(group.type) - count for graph, count in zip(graphs, group.counts.tolist(), strict=True)]
-    return max(alive) <= ALIVE_AT_MOST * float(group.counts.max())
+    return bool(max(alive) <= ALIVE_AT_MOST * float(group.counts.max()))

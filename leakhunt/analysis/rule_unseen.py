@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-
 from . import growth, ledger
+from .books import ALIGNMENT
 from .evidence import Evidence
 from .verdicts import Verdict, confidence
 
@@ -74,7 +74,7 @@ def _of_size(evidence: Evidence) -> str:
     gained = Counter({size: max(0, last[size] - first[size]) * size for size in last})
     whole = sum(gained.values())
     size, most = gained.most_common(1)[0] if gained else (0, 0)
-    return f", most of {size - ledger.ALIGNMENT + 1} to {size} bytes," if whole and most >= OF_ONE_SIZE * whole else ""
+    return f", most of {size - ALIGNMENT + 1} to {size} bytes," if whole and most >= OF_ONE_SIZE * whole else ""
 
 
 def _blocks(evidence: Evidence, number: int) -> Counter[int]:

@@ -18,11 +18,14 @@ from leakhunt.analysis.rules import judge
 MB = 1_000_000
 
 
-def figures(python: float = 0, malloc: float = 0, free: float = 0, other: float = 0, mapped: float = 0) -> dict[str, Any]:
+def figures(
+    python: float = 0, malloc: float = 0, free: float = 0, other: float = 0, mapped: float = 0
+) -> dict[str, Any]:
     """The allocators' accounts with so many megabytes above their usual; `other` is resident and neither's."""
     resident = 50 * MB + MB * (python + malloc + free + other)
     return {
-        "rss_anonymous_bytes": resident, "rss_bytes": resident + 8 * MB, "virtual_bytes": 90 * MB + MB * (python + malloc + free + mapped),
+        "rss_anonymous_bytes": resident, "rss_bytes": resident + 8 * MB,
+        "virtual_bytes": 90 * MB + MB * (python + malloc + free + mapped),
         "pymalloc_in_use_bytes": 10 * MB + MB * python, "pymalloc_arena_bytes": 10 * MB + MB * python,
         "malloc_in_use_bytes": 20 * MB + MB * malloc, "malloc_free_bytes": MB * free,
     }  # fmt: skip

@@ -22,7 +22,7 @@ def test_a_fit_of_a_line_is_whole_and_of_a_flat_series_nothing() -> None:
 
 
 def leaks(kind: str, flags: int, in_use: np.ndarray, each_time: Callable[[int], int] = lambda k: 10) -> list[str]:
-    """Kinds of the accusations, the heaviest first, of a program that keeps objects of a class while malloc's use grows."""
+    """Kinds of the accusations, the heaviest first, of a program that keeps objects while malloc's use grows."""
     heap = Heap()
     heap.type(kind, flags=flags)
     thumbnails, figures = heap.list(), ledger(resident=in_use, in_use=in_use)

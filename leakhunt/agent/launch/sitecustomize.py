@@ -3,6 +3,7 @@
 Python imports this file at start-up because `leakhunt run` puts its directory first on PYTHONPATH. Every interpreter
 that the program starts does so too, hence a file that Python 2.7 can parse and that leaves alone what it does not know.
 """
+
 import os
 import sys
 
