@@ -8,11 +8,8 @@ PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 TRIM_MAX_BYTES = 64 << 20
 STATS_BYTES = 16384  # of text; CPython's is below 4000
 MALLOC_KEYS = ("malloc_in_use_bytes", "malloc_free_bytes", "malloc_top_bytes", "malloc_mapped_bytes")
-PYTHON_KEYS = (
-    "pymalloc_in_use_bytes",
-    "pymalloc_arena_bytes",
-    "pymalloc_blocks",
-)  # the last: "size:blocks size:blocks …"
+# The last of them is text: "size:blocks size:blocks …".
+PYTHON_KEYS = ("pymalloc_in_use_bytes", "pymalloc_arena_bytes", "pymalloc_blocks")
 STATUS_KEYS = {
     b"VmRSS:": "rss_bytes", b"RssAnon:": "rss_anonymous_bytes", b"VmSwap:": "swap_bytes",
     b"VmSize:": "virtual_bytes", b"Threads:": "threads",

@@ -84,13 +84,24 @@ def is_of_extension(kind):
     if is_static and not FIRST_OF_CORE - CORE_MARGIN < id(kind) < LAST_OF_CORE + CORE_MARGIN and not is_named(kind):
         return True
     name = plans.text_of(plans.module_of(kind)) if is_static else class_module(kind)
-    file = file_of_module(name)
+    file = file_of_library(name)
     is_ours = file.startswith(STDLIB) and "site-packages" not in file
     return name in MEMORY_IN_C or (bool(file) and not is_ours and (is_static or file.endswith(".so")))
 
 
+def file_of_library(name):
+    """`__file__` of a module, else of the library of C that made it as a part of itself, or ''."""
+    file, above = file_of_module(name), name
+    while not file and "." in above:
+        above = above.rpartition(".")[0]
+        file = file_of_module(above)
+        if file:
+            return file if file.endswith(".so") else ""
+    return file
+
+
 def is_named(kind):
-    """Whether a static class says which module it is from: without a dot in its name it looks like the interpreter's."""
+    """Whether a static class says which module it is from; without a dot in its name it seems the interpreter's."""
     return plans.text_of(plans.module_of(kind)) != "builtins"
 
 

@@ -81,13 +81,18 @@ def with_native_memory(evidence: Evidence, verdicts: Sequence[Verdict]) -> list[
     return found
 
 
+def owner_counts(evidence: Evidence, objects: Ints) -> Floats:
+    """How many of those that may own memory of C code there were at each graph after the warm-up."""
+    owners = may_own(evidence.graph, objects)
+    by_birth = np.bincount(evidence.lineage.born[owners], minlength=len(evidence.lineage.graphs))
+    return np.cumsum(by_birth)[evidence.first :].astype(float)
+
+
 def _fit_of(evidence: Evidence, verdict: Verdict, values: Floats, gain: float) -> Fit | None:
     """How C's memory grows with those objects of a verdict that may own it; None where it does not."""
-    owners = may_own(evidence.graph, verdict.objects)
-    if len(owners) < GROUP_GAIN_MIN:
+    counts = owner_counts(evidence, verdict.objects)
+    if counts[-1] < GROUP_GAIN_MIN:
         return None
-    by_birth = np.bincount(evidence.lineage.born[owners], minlength=len(evidence.lineage.graphs))
-    counts = np.cumsum(by_birth)[evidence.first :].astype(float)
     found = fit(counts, values)
     share = found.each * float(counts[-1] - counts[0]) / gain
     return found if found.fits >= FITS and share >= SHARE_MIN else None

@@ -6,10 +6,11 @@ import numpy as np
 
 from leakhunt.agent import schema
 
-from .evidence import Evidence, Group
+from .evidence import GROUP_GAIN_MIN, Evidence, Group
 from .graph import Ints
 from .growth import theil_sen
 from .holders import reach
+from .native import fit, owner_counts
 from .telling import is_context_name, telling_class
 from .verdicts import Verdict, confidence, doubted
 from .watching import weakly_held
@@ -19,6 +20,8 @@ FAITHFUL_MIN = 0.9
 ATEXIT_SLACK = 0.25
 GREENLETS_MIN = 8
 MAYBE_ON_A_STACK = 0.7
+MAYBE_IN_C_OBJECTS = 0.7
+IN_STEP = 0.99
 
 
 def held_from_outside(evidence: Evidence) -> list[Verdict]:
@@ -40,7 +43,10 @@ def held_from_outside(evidence: Evidence) -> list[Verdict]:
         if len(reached) and taken[reached].mean() <= COVERED:
             taken[reached] = True
             verdict = _outside_verdict(evidence, group, reached, callbacks_rate)
-            found.append(_maybe_on_a_stack(verdict) if stacks and verdict.kind == "refcount-leak" else verdict)
+            if verdict.kind == "refcount-leak":
+                verdict = _maybe_on_a_stack(verdict) if stacks else verdict
+                verdict = _maybe_in_c_objects(verdict) if _grows_with_c_objects(evidence, group) else verdict
+            found.append(verdict)
     return found
 
 
@@ -52,6 +58,17 @@ def _new_greenlets(evidence: Evidence) -> int:
 def _maybe_on_a_stack(verdict: Verdict) -> Verdict:
     """Less sure, where many greenlets wait: what their functions have in hand is found nowhere in the heap."""
     return doubted(verdict, MAYBE_ON_A_STACK, "greenlets that wait have them on their stacks")
+
+
+def _grows_with_c_objects(evidence: Evidence, group: Group) -> bool:
+    """Whether a growing place gains objects of C classes in step with the group: these may refer to it untold."""
+    counts = (owner_counts(evidence, place.reached) for place in evidence.places)
+    return any(each[-1] >= GROUP_GAIN_MIN and fit(each, group.counts).fits >= IN_STEP for each in counts)
+
+
+def _maybe_in_c_objects(verdict: Verdict) -> Verdict:
+    """Less sure, where objects of C classes pile up in step: not all of them tell the collector what they refer to."""
+    return doubted(verdict, MAYBE_IN_C_OBJECTS, "the C objects that pile up in step with them refer to them")
 
 
 def _outside_verdict(evidence: Evidence, group: Group, reached: Ints, callbacks_rate: float) -> Verdict:
