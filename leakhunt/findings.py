@@ -290,6 +290,59 @@ class Findings:
 
 
 @dataclass(frozen=True)
+class DoubtTold:
+    """A doubt about a candidate: it took `less` off its confidence, left `at_most` of it, or was its end."""
+
+    name: str
+    sentence: str
+    less: float = 0.0
+    at_most: float = 1.0
+    ends: bool = False
+
+
+@dataclass(frozen=True)
+class Track:
+    """What became of one candidate: seen, measured, doubted, named or not.
+
+    `what` is what was looked at ("a builtins.dict", "a class", …); `items` are one for each of `seconds`, bytes where
+    `in_bytes`. `certainty` is how sure it was before the doubts, `confidence` after them, `needed` what an accusation
+    takes. `named` says that it was accused.
+    """
+
+    pid: int
+    kind: str
+    type: str
+    owner: str | None
+    what: str
+    seconds: tuple[float, ...]
+    items: tuple[int, ...]
+    in_bytes: bool
+    measured: str
+    certainty: float
+    doubts: tuple[DoubtTold, ...]
+    confidence: float
+    needed: float
+    named: bool
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Tracks:
+    """The answer to "why was this named, or why not?": the tracks of the candidates of that name, the surest first.
+
+    Where there is none, `near` are names like it that were candidates, and `seen` says what was seen of it.
+    """
+
+    asked: str
+    tracks: tuple[Track, ...] = ()
+    near: tuple[str, ...] = ()
+    seen: str = ""
+
+    def to_json(self, indent: int | None = 1) -> str:
+        return json.dumps(dataclasses.asdict(self), indent=indent)
+
+
+@dataclass(frozen=True)
 class DiffRow:
     """One class between two snapshots: numbers of instances and shallow bytes.
 
@@ -318,6 +371,54 @@ class Diff:
     rows: tuple[DiffRow, ...]
     middle: str | None = None
     notes: tuple[str, ...] = ()
+
+    def to_json(self, indent: int | None = 1) -> str:
+        return json.dumps(dataclasses.asdict(self), indent=indent)
+
+
+@dataclass(frozen=True)
+class Rate:
+    """Growth per minute by Theil-Sen with its 95 % interval, summed over the processes of a run."""
+
+    per_minute: float = 0.0
+    low: float = 0.0
+    high: float = 0.0
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How fast a place (in items) or a class (in objects) grew in two runs; None where it did not.
+
+    `what` is "place" or "class"; `name` is what the later run calls it.
+    """
+
+    what: str
+    name: str
+    before: Rate | None = None
+    after: Rate | None = None
+
+
+@dataclass(frozen=True)
+class Known:
+    """A leak of both runs."""
+
+    before: Finding
+    after: Finding
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What a later run (`after`) shows against an earlier one: findings by fingerprint, and what changed its pace."""
+
+    before: RunSummary
+    after: RunSummary
+    new: tuple[Finding, ...] = ()
+    known: tuple[Known, ...] = ()
+    gone: tuple[Finding, ...] = ()
+    faster: tuple[Pace, ...] = ()
+    slower: tuple[Pace, ...] = ()
+    notes: tuple[str, ...] = ()
+    schema: int = SCHEMA
 
     def to_json(self, indent: int | None = 1) -> str:
         return json.dumps(dataclasses.asdict(self), indent=indent)

@@ -19,8 +19,10 @@ from typing import Any
 
 from leakhunt.analysis.known import BUILT_IN, Known
 from leakhunt.errors import UsageError
+from leakhunt.reading import read_regular
 
 NAME = "leakhunt.toml"
+_BYTES_MAX = 16 << 20
 
 
 def known_places(folder: Path) -> Known:
@@ -31,14 +33,14 @@ def known_places(folder: Path) -> Known:
     """
     path = folder / NAME
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_regular(path, _BYTES_MAX).decode("utf-8")
     except FileNotFoundError:
         return BUILT_IN
     except (OSError, UnicodeError) as problem:
         raise UsageError(f"{path} cannot be read: {problem}.") from problem
     try:
         tables = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as problem:
+    except (tomllib.TOMLDecodeError, RecursionError) as problem:
         raise UsageError(f"{path} is no TOML: {problem}.") from problem
     if unknown := set(tables) - {"harmless", "leak"}:
         raise UsageError(f"{path} holds {sorted(unknown)[0]!r}.", "It takes [[harmless]] and [[leak]].")

@@ -13,7 +13,7 @@ import resource
 import signal
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -26,6 +26,7 @@ _NOT_WATCHED = {
     signal.SIGFPE, signal.SIGILL, signal.SIGTRAP, signal.SIGSYS,
 }  # fmt: skip
 _WATCHED = frozenset(signal.valid_signals() - _NOT_WATCHED)
+_ASK_TO_END = {signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT}
 _JOB_CONTROL_STOPS = {signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU}
 _SI_KERNEL = 0x80
 _PR_SET_PTRACER = 0x59616D61
@@ -33,10 +34,15 @@ _PR_SET_PTRACER = 0x59616D61
 
 @dataclass(frozen=True)
 class ExitStatus:
-    """How a program ended: with `code`, or by `signal` (then `code` is None)."""
+    """How a program ended: with `code`, or by `signal` (then `code` is None).
+
+    `was_asked_to_end`: leakhunt was sent a signal that asks it to end, by something else than the terminal's keys. A
+    service manager waits then, and kills what does not end soon.
+    """
 
     code: int | None = None
     signal: int | None = None
+    was_asked_to_end: bool = False
 
     @property
     def number(self) -> int:
@@ -192,6 +198,7 @@ class _Supervisor:
     def __init__(self, program: int) -> None:
         self._program = program
         self._asked_to_stop = False
+        self._asked_to_end = False
         self._witness: Witness | None = None
         with contextlib.suppress(OSError, AttributeError):  # an old kernel or a strict sandbox has no pidfd
             self._witness = Witness(program, _WATCHED)
@@ -201,13 +208,15 @@ class _Supervisor:
         while info := signal.sigtimedwait(_WATCHED - {signal.SIGCHLD}, 0):
             os.kill(self._program, info.si_signo)
             self._reached_group(info)
+            self._take_note(info)
 
     def wait(self) -> ExitStatus:
         while True:
             info = signal.sigwaitinfo(_WATCHED)
             if info.si_signo == signal.SIGCHLD:
                 if (status := self._reap()) is not None:
-                    return status
+                    self._take_note_of_pending()
+                    return replace(status, was_asked_to_end=self._asked_to_end)
             else:
                 self._forward(info)
 
@@ -215,9 +224,20 @@ class _Supervisor:
         if self._witness is not None:
             self._witness.dismiss()
 
+    def _take_note_of_pending(self) -> None:
+        """A signal to the whole group may have ended the program before it was taken here."""
+        while info := signal.sigtimedwait(_ASK_TO_END, 0):
+            self._take_note(info)
+
+    def _take_note(self, info: signal.struct_siginfo) -> None:
+        if info.si_signo in _ASK_TO_END and info.si_code != _SI_KERNEL:
+            self._asked_to_end = True
+
     def _forward(self, info: signal.struct_siginfo) -> None:
         if info.si_signo == signal.SIGTSTP:
             self._asked_to_stop = True
+        if self._witness is None or info.si_pid != self._witness.pid:
+            self._take_note(info)
         if self._witness is not None and info.si_pid == self._witness.pid:
             return
         if not self._reached_group(info):

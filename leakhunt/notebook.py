@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from pandas import DataFrame
 
+    from leakhunt.query import Database
+
 
 # Beginnings of holders' names: what IPython and its kernel keep of every cell, and who looks.
 TOOLS = (
@@ -54,6 +56,7 @@ class HeapView:
         self.snapshot = snapshot
         self._graph: HeapGraph | None = None
         self._names: Names | None = None
+        self._database: Database | None = None
 
     @property
     def graph(self) -> HeapGraph:
@@ -104,6 +107,19 @@ class HeapView:
         """Bytes by class."""
         return bars(self.top(limit), "class", "bytes")
 
+    def sql(self, question: str) -> DataFrame:
+        """The answer to a question in SQL as a data frame; the tables are those of `leakhunt query`.
+
+        Raises:
+            UsageError: DuckDB does not understand it, or the snapshot is in no file.
+            LeakhuntError: duckdb or pyarrow is not installed.
+        """
+        if not self.snapshot.path:
+            raise UsageError("This snapshot is in no file that could be asked.", "Take it with `leakhunt snapshot`.")
+        if self._database is None:
+            self._database = database(self.snapshot.path)
+        return self._database.ask(question).to_pandas()
+
     def to_pandas(self) -> DataFrame:
         """Classes with their objects and bytes."""
         return self.top().to_pandas()
@@ -130,6 +146,7 @@ class RunView:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self._findings: Findings | None = None
+        self._database: Database | None = None
 
     @property
     def findings(self) -> Findings:
@@ -188,6 +205,17 @@ class RunView:
         from leakhunt.render.plot import growth
 
         return Picture(growth(self.findings, "png", by), f"Growth over time in {self.path}")
+
+    def sql(self, question: str) -> DataFrame:
+        """The answer to a question in SQL as a data frame; the tables are those of `leakhunt query`.
+
+        Raises:
+            UsageError: DuckDB does not understand it.
+            LeakhuntError: duckdb or pyarrow is not installed.
+        """
+        if self._database is None:
+            self._database = database(self.path)
+        return self._database.ask(question).to_pandas()
 
     def report(self) -> Report:
         """The whole HTML report, in a frame."""
@@ -333,6 +361,14 @@ def left_behind(before: Snapshot, after: Snapshot, ignored: Sequence[str] = TOOL
     total, size = sum(row[2] for row in rows), sum(row[3] for row in rows)
     title = f"Left behind: {units.plural(total, 'object')}, {units.size(size)}" if rows else "Left behind: nothing"
     return Table(title, ("held by", "class", "objects", "bytes"), tuple(rows))
+
+
+def database(path: str | Path) -> Database:
+    """The tables of a run or a snapshot; what is known of harmless places comes from the current directory."""
+    from leakhunt.knownfile import known_places
+    from leakhunt.query import Database
+
+    return Database(path, known_places(Path.cwd()))
 
 
 def _tops(new: Ints, is_new: np.ndarray, parents: Indexes, count: int) -> Ints:

@@ -8,7 +8,8 @@ import tempfile
 import time
 
 from leakhunt.agent import write
-from leakhunt.agent.engine import Engine, version
+from leakhunt.agent.engine import Engine
+from leakhunt.agent.sampler import version
 from leakhunt.errors import SnapshotError
 from leakhunt.snapshot import Snapshot
 

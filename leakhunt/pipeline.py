@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -10,17 +11,17 @@ from pathlib import Path
 import numpy as np
 
 from leakhunt import sources
-from leakhunt.analysis import accuse, conduct, ledger, picture
+from leakhunt.analysis import accuse, conduct, ledger, picture, tracks
 from leakhunt.analysis import chains as chains_module
 from leakhunt.analysis import diff as diff_module
-from leakhunt.analysis.evidence import Evidence
+from leakhunt.analysis.evidence import EXIT, Evidence
 from leakhunt.analysis.graph import HeapGraph
 from leakhunt.analysis.growth import POINTS_MIN, Floats
 from leakhunt.analysis.holders import Place
 from leakhunt.analysis.known import BUILT_IN, Known
 from leakhunt.analysis.naming import Names
+from leakhunt.analysis.policy import POLICY
 from leakhunt.analysis.rules import judge
-from leakhunt.analysis.verdicts import SETTLED_INTERVALS, settled
 from leakhunt.errors import RunError, SnapshotError, UsageError
 from leakhunt.findings import (
     Chain,
@@ -32,15 +33,15 @@ from leakhunt.findings import (
     ProcessSummary,
     RefGraph,
     RunSummary,
+    Track,
+    Tracks,
 )
 from leakhunt.runfolder import ProcessFolder, RunFolder, read_run
 from leakhunt.snapshot import Snapshot
 
 Progress = Callable[[str, float], None]
-ACCUSE_AT = 0.75  # a verdict surer than this is an accusation; a less sure one is worth a note
-SURE_AT = 0.82  # surer ones come first, the larger before the smaller
-NOTE_AT = 0.5
-CENSUSES_MIN, DEEP_MIN = 8, POINTS_MIN  # less than this is too little to call a process healthy
+ACCUSE_AT, SURE_AT, NOTE_AT = POLICY.accuse_at, POLICY.sure_at, POLICY.note_at
+CENSUSES_MIN, DEEP_MIN = int(POLICY.censuses), POINTS_MIN  # less than this is too little to call a process healthy
 DEEP_MAX, DEEP_OBJECTS_MAX = 14, 6_000_000  # graphs compared, at the most, and objects in all of them
 DEEP_FEWEST = 5
 CLASSES_MAX, HOLDERS_MAX = 400, 40
@@ -72,6 +73,33 @@ def hunt(run: str | Path, progress: Progress | None = None, known: Known = BUILT
     return _together(folder, judged)
 
 
+def why(run: str | Path, asked: str, progress: Progress | None = None, known: Known = BUILT_IN) -> Tracks:
+    """The tracks of all candidates of a name in a run: what was seen and measured, what doubted it, named or not.
+
+    Args:
+        asked: a place as a report names it, a class, or the end of either at a dot.
+
+    Raises:
+        RunError: the folder is no run.
+    """
+    folder = read_run(run)
+    tell = progress or (lambda text, share: None)
+    found: list[Track] = []
+    names: set[str] = set()
+    seen = ""
+    for number, process in enumerate(folder.processes):
+        tell(f"judging process {process.pid}", number / len(folder.processes))
+        snapshots, _ = _readable(process)
+        evidence = Evidence(_thinned(snapshots), known)
+        candidates = judge(evidence) if len(evidence.censuses) > 1 else []
+        found += [tracks.track(evidence, c, process.pid) for c in tracks.matching(evidence, candidates, asked)]
+        names.update(name for c in candidates for name in tracks.names_of(evidence, c))
+        seen = seen or (tracks.seen_of(evidence, asked) if evidence.censuses else "")
+        gc.collect()
+    tell("done", 1.0)
+    return Tracks(asked, tuple(found), () if found else tracks.near(names, asked), "" if found else seen)
+
+
 def _part(tell: Progress, number: int, of: int) -> Progress:
     """Progress of one process as progress of the whole."""
     return lambda text, share: tell(text, (number + share) / of)
@@ -97,11 +125,14 @@ class _Judged:
 def _judge(process: ProcessFolder, tell: Progress, known: Known) -> _Judged:
     snapshots, notes = _readable(process)
     if not snapshots:
-        notes.append("It left no snapshot that can be read.")
+        lived = process.info.get("lived")
+        notes.append(
+            f"It ended after {lived} s, too soon for a snapshot." if lived else "It left no snapshot that can be read."
+        )
         return _Judged(ProcessSummary(process.pid, process.command, 0, notes=tuple(notes)), [])
     evidence = Evidence(_thinned(snapshots), known)
     tell(f"weighing process {process.pid}", 0.3)
-    verdicts = [settled(v, evidence.intervals) for v in judge(evidence)] if len(evidence.censuses) > 1 else []
+    verdicts = judge(evidence) if len(evidence.censuses) > 1 else []
     tell(f"naming what process {process.pid} holds", 0.7)
     accused = [accuse.finding(evidence, v, process.pid) for v in verdicts if v.confidence >= ACCUSE_AT]
     findings = [placed(process.info, evidence, finding) for finding in accused]
@@ -113,26 +144,32 @@ def _judge(process: ProcessFolder, tell: Progress, known: Known) -> _Judged:
         for suspect, v in zip(suspects, watched, strict=True)
     ]
     seen = len(evidence.censuses) >= CENSUSES_MIN and len(evidence.deep) >= DEEP_MIN
-    enough = seen and evidence.intervals >= SETTLED_INTERVALS
+    enough = seen and evidence.intervals >= POLICY.settled_intervals
     interval = snapshots[0].number("interval", 5.0)
     needed, lasted = 3.0 * CENSUSES_MIN * interval, snapshots[-1].number("elapsed")
     if lasted >= needed or (suspects and enough):
         needed = 2.0 * lasted
-    book = ledger.ledger(evidence, verdicts)
+    book = ledger.ledger(evidence, [verdict for verdict in verdicts if not verdict.is_ended])
     summary = replace(_summary(process, snapshots, evidence, notes), ledger=ledger.told(book))
     has_bounded = any(place.is_bounded or known.is_harmless(place.owner) for place in evidence.places)
-    left_open = ledger.left_open(book, has_bounded) if book is not None else ""
+    left_open = ledger.left_open(book, evidence.policy, has_bounded) if book is not None else ""
     return _Judged(summary, findings, enough, needed, next(iter(suspects), ""), left_open)
 
 
 def _readable(process: ProcessFolder) -> tuple[list[Snapshot], list[str]]:
     """The process's snapshots, and a note for each that can't be read or was lost."""
-    snapshots, notes = [], []
+    snapshots: list[Snapshot] = []
+    notes: list[str] = []
     for path in process.snapshots:
         try:
-            snapshots.append(Snapshot.load(path))
+            snapshot = Snapshot.load(path)
         except SnapshotError as problem:
             notes.append(f"Left out: {problem}")
+            continue
+        if snapshots and snapshot.number("elapsed") < snapshots[-1].number("elapsed"):
+            notes.append(f"Left out: {path} is damaged: it is older than the one before it.")
+        else:
+            snapshots.append(snapshot)
     if process.problems:
         notes.append(f"The agent reports: {process.problems}.")
     return snapshots, notes
@@ -235,7 +272,17 @@ def _together(folder: RunFolder, judged: list[_Judged]) -> Findings:
     )
     verdict, summary, notes = _verdict(folder, judged, findings)
     whole = ledger.together([process.ledger for process in processes if process.ledger is not None])
-    return Findings(_run_summary(folder, processes), verdict, summary, findings, processes, notes, ledger=whole)
+    return Findings(
+        _run_summary(folder, processes), verdict, summary, findings, processes, notes + _removed(folder), ledger=whole
+    )
+
+
+def _removed(folder: RunFolder) -> tuple[str, ...]:
+    """What to say where snapshots were removed while the run went on."""
+    number = folder.info.get("removed_snapshots")
+    if not isinstance(number, int) or number <= 0:
+        return ()
+    return (f"{number:,} snapshots were removed while it ran, to keep the run folder within --max-disk.",)
 
 
 def _verdict(
@@ -249,7 +296,7 @@ def _verdict(
     if any(one.enough for one in judged) and not suspect:
         return _unless_left_open(judged)
     needed = max(one.needed_seconds for one in judged)
-    interval = float(folder.info.get("options", {}).get("interval", 5.0) or 5.0)
+    interval = folder.info.get("options", {}).get("interval") or 5.0
     seconds = max(needed, 3.0 * CENSUSES_MIN * interval)
     said = f"Too little was seen to accuse {suspect}" if suspect else "Too little was seen to say"
     summary = f"{said}. Run it for {_long(seconds)} or more, or with a shorter --interval."
@@ -305,22 +352,47 @@ def diff(paths: Sequence[str | Path]) -> Diff:
 
 
 def chains(path: str | Path, type_name: str, limit: int = 3) -> tuple[Chain, ...]:
-    """Retaining chains of a class; `path` is a deep snapshot or a run folder (its newest deep snapshot)."""
-    return chains_module.chains(HeapGraph(_deep(path)), type_name, limit)
+    """Retaining chains of a class; `path` is a deep snapshot, or a run folder: its newest one that has the class."""
+    return chains_module.chains(HeapGraph(newest_graph(path, type_name)), type_name, limit)
 
 
 def backrefs(path: str | Path, type_name: str, depth: int = 5, width: int = 4) -> RefGraph:
     """Back-reference graph of a class; `path` as for `chains`."""
-    graph = HeapGraph(_deep(path))
+    graph = HeapGraph(newest_graph(path, type_name))
     return picture.backrefs(graph, Names(graph), chains_module.instances(graph, type_name), depth, width)
 
 
-def _deep(path: str | Path) -> Snapshot:
-    """The snapshot at `path`; of a run or process folder its newest deep one that was not taken at exit."""
+def newest_graph(path: str | Path, type_name: str = "") -> Snapshot:
+    """The snapshot at `path`; of a run or process folder the one that shows the class best, the newest without one.
+
+    Each process offers its newest deep snapshot that was not taken at exit; of these the one with most objects of the
+    class is taken, so that a leak of one worker is not looked for in another process.
+    """
     if not Path(path).is_dir():
         return load(path)
-    files = sorted(Path(path).glob("pid-*/*.leak")) or sorted(Path(path).glob("*.leak"))
-    found = [s for s in map(load, files) if s.is_deep]
-    if not found:
+    folders = sorted({file.parent for file in [*Path(path).glob("pid-*/*.leak"), *Path(path).glob("*.leak")]})
+    offered = [snapshot for folder in folders if (snapshot := _newest_deep(folder)) is not None]
+    if not offered:
         raise RunError(f"{path} holds no deep snapshot.", "Run longer, or with --deep every.")
-    return max(found, key=lambda s: (s.meta.get("moment") != "exit", s.number("time")))
+    return max(offered, key=lambda s: (_instances(s, type_name), s.number("time")))
+
+
+def _newest_deep(folder: Path) -> Snapshot | None:
+    """The last deep snapshot of one process, of those that were not taken at exit if there is one; None without any.
+
+    One that can't be read is passed over, as in a report.
+    """
+    at_exit = None
+    for file in sorted(folder.glob("*.leak"), reverse=True):
+        with contextlib.suppress(SnapshotError):
+            snapshot = load(file)
+            if snapshot.is_deep and snapshot.meta.get("moment") != EXIT:
+                return snapshot
+            at_exit = at_exit or (snapshot if snapshot.is_deep else None)
+    return at_exit
+
+
+def _instances(snapshot: Snapshot, type_name: str) -> int:
+    """How many objects of a class a deep snapshot has."""
+    rows = [row for row, name in enumerate(snapshot.type_names) if name == type_name]
+    return int(np.isin(snapshot.column("object.type"), rows).sum())

@@ -52,7 +52,16 @@ class Rounds(Evidence):
     def places(self) -> list[Place]:
         found = [self._place(owner, members) for owner, members in self._grown().items()]
         places = holders.shared(self.graph, [place for place in found if place is not None])
-        return holders.merged(places, self.names)
+        return [place for place in holders.merged(places, self.names) if place.doubt is None]
+
+    @property
+    def grown_places(self) -> list[Place]:
+        return self.places
+
+    @property
+    def intervals(self) -> float:
+        """Enough: a round is done when its work is."""
+        return float("inf")
 
     def _grown(self) -> dict[str, list[int]]:
         """Containers with more items now than at first, by the name of their place."""
@@ -117,10 +126,8 @@ def is_suspect(before: Snapshot, after: Snapshot, gain: int) -> bool:
 def findings(snapshots: Sequence[Snapshot], tolerance: int = 0, naming: Naming | None = None) -> list[Finding]:
     """What grew on every round, the heaviest first. The snapshots' `elapsed` must be the number of their round."""
     evidence = Rounds(snapshots, tolerance, naming)
-    verdicts = rules.growing_holders(evidence)
-    verdicts += [verdict for verdict in rules.held_from_outside(evidence) if _is_steady(verdict, tolerance)]
-    verdicts += [verdict for verdict in rules.growing_classes(evidence) if _is_steady(verdict, tolerance)]
-    verdicts.sort(key=lambda verdict: -verdict.weight)
+    candidates = rules.judge(evidence, (rules.growing_holders, rules.held_from_outside, rules.growing_classes))
+    verdicts = [v for v in candidates if not v.is_ended and (v.place is not None or _is_steady(v, tolerance))]
     info = {"path": "\x1f".join(sys.path), "cwd": os.getcwd()}
     return [
         replace(pipeline.placed(info, evidence, accuse.finding(evidence, _in_rounds(verdict), os.getpid())), rank=rank)

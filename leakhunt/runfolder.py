@@ -5,6 +5,7 @@
         process             lines "key<TAB>value" about it, by the agent
         000001.leak …       its snapshots in order, each whole or absent
         problems            what the agent lost and why, padded with spaces
+    RUN/pid-4711.mark.…     an empty file: its name says what could not be told otherwise of a process (agent/marks.py)
 
 The agent writes the process folders, and anything may be killed at any moment: reading takes what is there.
 """
@@ -18,21 +19,60 @@ import os
 import re
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from leakhunt import __version__
 from leakhunt.errors import RunError, UsageError
+from leakhunt.reading import read_regular
 
 SCHEMA = 1
 DESCRIPTION = "run.json"
 
-_PROCESS_NAME = re.compile(r"pid-(\d+)\.(\d+)")
-_SNAPSHOT_NAME = re.compile(r"(\d+)\.leak")
+TIME_FORMAT = "%Y%m%d-%H%M%S"
+
+_PLACEHOLDER = re.compile(r"%([tp%])")
+_PROCESS_NAME = re.compile(r"pid-(\d{1,10})\.(\d{1,10})", re.ASCII)
+_MARK_NAME = re.compile(r"pid-(\d{1,10})\.mark\.(.+)", re.ASCII)
+_SNAPSHOT_NAME = re.compile(r"(\d{1,10})\.leak", re.ASCII)
+_DESCRIPTION_BYTES_MAX, _TEXT_BYTES_MAX = 16 << 20, 4 << 20  # a command line has 2 MB at the most
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _ESCAPED = {"t": "\t", "n": "\n", "\\": "\\"}
+
+
+def _finite(value: Any) -> float | None:
+    """A number, or a text that is one, that can be reckoned with; None for anything else."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return number if abs(number) < 2.0**63 else None
+
+
+def _is_number(value: Any) -> bool:
+    return value is None or (type(value) in (int, float) and _finite(value) is not None)
+
+
+def _is_list_of_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(word, str) for word in value)
+
+
+def _is_options(value: Any) -> bool:
+    """Words to settings, the interval a number above 0."""
+    return isinstance(value, dict) and _is_number(interval := value.get("interval")) and (interval or 5.0) > 0
+
+
+_FORMS: dict[str, Callable[[Any], bool]] = {
+    "schema": lambda value: type(value) is int,
+    "command": _is_list_of_texts,
+    "started": _is_number,
+    "ended": _is_number,
+    "exit_status": lambda value: value is None or type(value) is int,
+    "options": _is_options,
+    "leakhunt": lambda value: isinstance(value, str),
+}
 
 
 @dataclass(frozen=True)
@@ -52,10 +92,7 @@ class ProcessFolder:
     @property
     def started(self) -> float:
         """Seconds since the epoch; 0.0 when the process died before it could say."""
-        try:
-            return float(self.info.get("started", ""))
-        except ValueError:
-            return 0.0
+        return _finite(self.info.get("started", "")) or 0.0
 
 
 @dataclass(frozen=True)
@@ -71,13 +108,13 @@ def create(path: Path | None, command: Sequence[str], options: Mapping[str, Any]
     """Make a private run folder and describe the run in it; returns its absolute path.
 
     Args:
-        path: None for a fresh `leakhunt-run-…` in the current directory.
+        path: None for a fresh `leakhunt-run-…` in the current directory; %t in it stands for the time, %p for this pid.
 
     Raises:
         UsageError: the directory holds another run, or is no directory.
         RunError: it cannot be made or written.
     """
-    folder = _default_folder() if path is None else _claim(Path(os.path.abspath(path)))
+    folder = _default_folder() if path is None else _claim(Path(os.path.abspath(_filled_in(path))))
     describe(
         folder,
         {
@@ -99,6 +136,13 @@ def create(path: Path | None, command: Sequence[str], options: Mapping[str, Any]
 def finish(folder: Path, exit_status: int | None) -> None:
     """Add to the description that the run is over; `exit_status` is what a shell would show as `$?`."""
     describe(folder, {**_description(folder), "ended": time.time(), "exit_status": exit_status})
+
+
+def note_removed(folder: Path, snapshots: int) -> None:
+    """Add to the description how many snapshots were removed to keep to the folder's limit; 0 adds nothing."""
+    if snapshots:
+        with contextlib.suppress(RunError):
+            describe(folder, {**_description(folder), "removed_snapshots": snapshots})
 
 
 def describe(folder: Path, info: Mapping[str, Any]) -> None:
@@ -130,6 +174,8 @@ def read_run(path: Path | str) -> RunFolder:
     folder = Path(path)
     names = _names(folder)
     processes = [_process(folder / name) for name in names if _PROCESS_NAME.fullmatch(name)]
+    marks = [(int(found[1]), found[2], folder / name) for name in names if (found := _MARK_NAME.fullmatch(name))]
+    processes = _marked(processes, marks)
     if DESCRIPTION not in names and not processes:
         raise RunError(
             f"{folder} is not a run folder: it holds no {DESCRIPTION} and no process.",
@@ -145,9 +191,15 @@ def read_run(path: Path | str) -> RunFolder:
 
 def _default_folder() -> Path:
     """A new folder in the current directory, named by the time."""
-    first = Path.cwd() / time.strftime("leakhunt-run-%Y%m%d-%H%M%S")
+    first = Path.cwd() / time.strftime(f"leakhunt-run-{TIME_FORMAT}")
     others = (first.with_name(f"{first.name}-{number}") for number in itertools.count(2))
     return next(folder for folder in itertools.chain([first], others) if _make(folder))
+
+
+def _filled_in(path: Path) -> Path:
+    """The path with %t, %p and %% replaced."""
+    texts = {"t": time.strftime(TIME_FORMAT), "p": str(os.getpid()), "%": "%"}
+    return Path(_PLACEHOLDER.sub(lambda found: texts[found[1]], str(path)))
 
 
 def _claim(folder: Path) -> Path:
@@ -159,7 +211,8 @@ def _claim(folder: Path) -> Path:
     if any(name == DESCRIPTION or _PROCESS_NAME.fullmatch(name) for name in _names(folder)):
         raise UsageError(
             f"{folder} already holds a run.",
-            f"Choose another --out, or look at this one with `leakhunt report {folder}`.",
+            f"Choose another --out (with %t in it each start gets a folder of its own), or look at this one with "
+            f"`leakhunt report {folder}`.",
         )
     return folder
 
@@ -190,12 +243,17 @@ def _names(folder: Path) -> list[str]:
 
 
 def _description(folder: Path) -> dict[str, Any]:
-    """`run.json`, or nothing when it is missing, cut or foreign."""
+    """What `run.json` says in the form in which it was written; nothing when it is missing, cut or foreign.
+
+    Like a snapshot (`contract.py`) it is checked here, and nowhere after.
+    """
     try:
-        info = json.loads((folder / DESCRIPTION).read_bytes())
-    except (OSError, ValueError):
+        info = json.loads(read_regular(folder / DESCRIPTION, _DESCRIPTION_BYTES_MAX))
+    except (OSError, ValueError, RecursionError):
         return {}
-    return info if isinstance(info, dict) else {}
+    if not isinstance(info, dict):
+        return {}
+    return {key: value for key, value in info.items() if key not in _FORMS or _FORMS[key](value)}
 
 
 def _process(folder: Path) -> ProcessFolder:
@@ -215,6 +273,24 @@ def _process(folder: Path) -> ProcessFolder:
     )
 
 
+def _marked(processes: list[ProcessFolder], marks: list[tuple[int, str, Path]]) -> list[ProcessFolder]:
+    """The processes with what (pid, text, path) say of them; one that left nothing else is there by its mark."""
+    newest = {process.pid: process for process in sorted(processes, key=lambda process: process.started)}
+    added = {}
+    for pid, text, path in marks:
+        process = newest.get(pid)
+        if process is None:
+            newest[pid] = added[pid] = ProcessFolder(path, pid, problems=text)
+        elif text not in process.problems:
+            changed = replace(process, problems="; ".join(filter(None, [process.problems, text])))
+            newest[pid] = changed
+            if pid in added:
+                added[pid] = changed
+            else:
+                processes = [changed if one is process else one for one in processes]
+    return [*processes, *added.values()]
+
+
 def _process_info(text: str) -> dict[str, str]:
     """The agent's "key<TAB>value" lines; a line cut by a crash is left out."""
     pairs = (line.split("\t", 1) for line in text.split("\n")[:-1] if "\t" in line)
@@ -223,6 +299,6 @@ def _process_info(text: str) -> dict[str, str]:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_bytes().decode("utf-8", "replace")
+        return read_regular(path, _TEXT_BYTES_MAX).decode("utf-8", "replace")
     except OSError:
         return ""

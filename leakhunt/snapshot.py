@@ -16,18 +16,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from leakhunt import contract
 from leakhunt.agent import schema
 from leakhunt.errors import SnapshotError
+from leakhunt.reading import open_regular
 
-TAIL = struct.Struct("<QQII8s")
+TAIL = struct.Struct(schema.TAIL_FORMAT)
 DTYPES = ("|u1", "<u4", "<u8")
-# Column of row numbers -> column whose rows they count.
-ROWS = {
-    **dict.fromkeys(("object.type", "census.type", "container.type"), "type.name"),
-    **dict.fromkeys(("type.name", "type.file", "type.del_file", "label.name"), "strings.end"),
-    **dict.fromkeys(("root.kind", "root.label", "name.text", "name.file", "value.text"), "strings.end"),
-    **dict.fromkeys(("bound.object", "weak.source", "reference.index"), "object.address"),
-}
 
 
 class Snapshot:
@@ -50,7 +45,7 @@ class Snapshot:
         """
         name = str(path)
         try:
-            with open(path, "rb") as file:
+            with open(open_regular(path), "rb") as file:
                 data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         except FileNotFoundError:
             hint = "Snapshots are the .leak files in the pid-* folders of a run."
@@ -59,11 +54,11 @@ class Snapshot:
             reason = getattr(problem, "strerror", None) or "it is empty"
             raise SnapshotError(f"{name} can't be read: {reason}.") from None
         columns = _columns(data, name)
-        contradiction = _contradiction(columns)
-        if contradiction:
-            raise SnapshotError(f"{name} is damaged: {contradiction}.", "The others of its run can be read without it.")
-        text = columns.pop(schema.META_TEXT, np.empty(0, "u1")).tobytes().decode("utf-8", "replace")
-        meta = {k: schema.unescape(v) for k, _, v in (line.partition("\t") for line in text.splitlines())}
+        text = columns.get(schema.META_TEXT, np.empty(0, "u1")).tobytes().decode("utf-8", "replace")
+        meta = {k: schema.unescape(v) for k, _, v in (line.partition("\t") for line in text.split("\n")) if k}
+        if rule := contract.broken(meta, columns):
+            raise SnapshotError(f"{name} is damaged: {rule}.", "The others of its run can be read without it.")
+        columns.pop(schema.META_TEXT, None)
         return cls(meta, columns, name)
 
     def column(self, name: str) -> NDArray[Any]:
@@ -95,10 +90,8 @@ class Snapshot:
 
     def number(self, key: str, default: float = 0.0) -> float:
         """A number of the ledger (`rss_bytes`, `elapsed`, …), `default` where the target could not say."""
-        try:
-            return float(self.meta[key])
-        except (KeyError, ValueError):
-            return default
+        number = contract.finite(self.meta.get(key))
+        return default if number is None else number
 
     @functools.cached_property
     def strings(self) -> tuple[str, ...]:
@@ -141,39 +134,11 @@ def _columns(data: mmap.mmap, name: str) -> dict[str, NDArray[Any]]:
     try:
         for line in table.decode().splitlines():
             column, dtype, start, count = line.split("\t")
-            if dtype not in DTYPES or int(count) < 0:
+            if dtype not in DTYPES or int(count) < 0 or int(start) < 0 or int(start) % schema.ALIGNMENT:
+                raise ValueError(line)
+            if column in columns:
                 raise ValueError(line)
             columns[column] = np.frombuffer(data, dtype=dtype, count=int(count), offset=int(start))
     except (ValueError, OverflowError):
-        raise SnapshotError(f"{name} is damaged: a column reaches past its end.") from None
+        raise SnapshotError(f"{name} is damaged: its table of contents makes no sense.") from None
     return columns
-
-
-def _contradiction(columns: Mapping[str, NDArray[Any]]) -> str:
-    """What the columns say against each other, "" when they agree: who reads them may trust every row number."""
-    lengths: dict[str, int] = {}
-    for name, column in columns.items():
-        table = name.split(".")[0]
-        if table in ("strings", "reference", schema.META_TEXT):
-            continue
-        if lengths.setdefault(table, len(column)) != len(column):
-            return f"{name} has another length than its table"
-    for name, counted in ROWS.items():
-        rows = columns.get(name, np.empty(0, "<u4"))
-        rows = rows[rows != schema.GONE] if name == "reference.index" else rows
-        if len(rows) and int(rows.max()) >= len(columns.get(counted, ())):
-            return f"{name} leaves {counted}"
-    return _contradiction_of_ends(columns)
-
-
-def _contradiction_of_ends(columns: Mapping[str, NDArray[Any]]) -> str:
-    nothing = np.empty(0, "<u8")
-    ends = columns.get("strings.end", nothing)
-    if len(ends) and (np.any(ends[1:] < ends[:-1]) or int(ends[-1]) > len(columns.get("strings.bytes", nothing))):
-        return "its strings overlap or end too late"
-    counts = columns.get("reference.count", nothing)
-    references = len(columns.get("reference.index", columns.get("reference.target", nothing)))
-    if len(counts) != len(columns.get("object.address", nothing)) or int(counts.sum(dtype=np.uint64)) != references:
-        return "its references are more or fewer than its objects have"
-    positions = columns.get("label.position", nothing)
-    return "a label has no reference" if len(positions) and int(positions.max()) >= references else ""

@@ -5,7 +5,10 @@ from __future__ import annotations
 import ast
 import functools
 from collections.abc import Iterable
-from pathlib import Path
+
+from leakhunt.reading import read_regular
+
+_SOURCE_BYTES_MAX = 16 << 20
 
 
 def short_path(file: str, search_path: Iterable[str]) -> str:
@@ -34,8 +37,8 @@ def line_of(file: str, scope: str, attribute: str) -> int | None:
 @functools.lru_cache(maxsize=64)
 def _parsed(file: str) -> ast.Module | None:
     try:
-        return ast.parse(Path(file).read_bytes())
-    except (OSError, SyntaxError, ValueError, RecursionError):
+        return ast.parse(read_regular(file, _SOURCE_BYTES_MAX))
+    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):  # the last is how the parser says "too deep"
         return None
 
 

@@ -242,6 +242,23 @@ def test_what_kills_leakhunt_kills_the_program(number: int, start: Start) -> Non
     assert gone(pid)
 
 
+@pytest.mark.parametrize("send", [to_leakhunt, to_the_group, to_every_process])
+@pytest.mark.parametrize("asked_for", [[], ["--fail-on-leak"]], ids=["", "--fail-on-leak"])
+def test_told_to_end_it_leaves_the_analysis_for_later(
+    send: Callable[..., None], asked_for: list[str], tmp_path: Path
+) -> None:
+    command = [*LEAKHUNT, "run", "--out", "run", *asked_for, "--", *SLEEPING]
+    running = subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, process_group=0
+    )  # fmt: skip
+    first_line(running)
+    send(running, signal.SIGTERM)
+    said = running.communicate(timeout=30)[1].decode()
+    assert running.returncode == -signal.SIGTERM
+    assert ("stopped; `leakhunt report run` shows what was seen" in said) == (not asked_for)
+    assert read_run(tmp_path / "run").info["exit_status"] == 128 + signal.SIGTERM
+
+
 def test_killing_the_program_ends_leakhunt_the_same_way(start: Start) -> None:
     running = start(SLEEPING)
     os.kill(int(first_line(running)), signal.SIGKILL)

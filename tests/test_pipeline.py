@@ -348,6 +348,21 @@ def test_the_moment_at_exit_is_not_the_one_to_show(tmp_path: Path) -> None:
     assert pipeline.chains(run, "shop.Order")[0].links[0].label == "frame shop.main (MainThread)"
 
 
+def test_of_several_processes_the_one_that_has_most_of_the_class_is_shown(tmp_path: Path) -> None:
+    # The master's graph is the newest, and has no Order: the leak is in the worker.
+    run = run_folder(tmp_path / "run", leaking(pid=1, moments=6), healthy(pid=2, moments=20))
+    assert pipeline.chains(run, "shop.Order")[0].links[0].label == "module shop"
+    assert pipeline.backrefs(run, "shop.Store").nodes[0].count == 1
+    with pytest.raises(UsageError, match=r"No object of class shop\.Nothing"):
+        pipeline.chains(run, "shop.Nothing")
+
+
+def test_a_damaged_snapshot_is_passed_over(tmp_path: Path) -> None:
+    run = run_folder(tmp_path / "run", leaking(moments=6))
+    sorted(run.glob("pid-*/*.leak"))[-1].write_bytes(b"LEAKHUNT and no more")
+    assert pipeline.backrefs(run, "shop.Order").nodes[0].count == 50
+
+
 def test_a_run_without_a_graph_has_no_chains(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="no deep snapshot"):
         pipeline.chains(run_folder(tmp_path / "run", leaking(deep=lambda k: False)), "shop.Order")

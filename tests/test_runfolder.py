@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 from pathlib import Path
 
@@ -61,6 +62,11 @@ def test_the_default_is_new_every_time(tmp_path: Path, monkeypatch: pytest.Monke
     folders = {create(None, ["x"]) for _ in range(3)}
     assert len(folders) == 3
     assert all(folder.name.startswith("leakhunt-run-2") and folder.is_absolute() for folder in folders)
+
+
+def test_a_name_may_hold_the_time_and_the_pid(tmp_path: Path) -> None:
+    folder = create(tmp_path / "100%%-%t-%p", ["x"])
+    assert re.fullmatch(rf"100%-\d{{8}}-\d{{6}}-{os.getpid()}", folder.name)
 
 
 def test_a_folder_with_another_run_is_refused(run: Path, tmp_path: Path) -> None:

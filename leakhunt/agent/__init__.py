@@ -5,15 +5,27 @@ snapshots, does not keep the process alive, and never raises into the program. I
 """
 
 import os
+import sys
 
-from .sampler import Options, Sampler
+# The builtins as they are now, for every function of the agent: a program may replace or remove some of them. A module
+# of the agent has this for its own by `from . import __builtins__` before its functions are made.
+__builtins__ = {
+    name: value
+    for name, value in sys.modules["builtins"].__dict__.items()
+    if type(value) in (type, type(len), type(lambda: 0))
+}
+
+from . import marks  # noqa: E402
+from .sampler import Options, Sampler  # noqa: E402
 
 _sampler = None
 _hooked = False
 
 
-def arm(run_folder, options_text=""):
+def arm(run_folder, options_text="", at_once=False):
     """Start sampling this process into `run_folder`; True when this call started it.
+
+    With `at_once` all of the agent is loaded now, else when the process has lived for a moment (sampler.py).
 
     Idempotent: a second call while armed starts nothing and gives False. Raises ValueError for options that make
     no sense.
@@ -22,6 +34,8 @@ def arm(run_folder, options_text=""):
     if _sampler is not None:
         return False
     _sampler = Sampler(__name__, run_folder, Options(options_text))
+    if at_once:
+        _sampler.ready()
     _hook()
     _sampler.start()
     return True
@@ -33,6 +47,31 @@ def disarm():
     sampler, _sampler = _sampler, None
     if sampler is not None:
         sampler.leave()
+
+
+def is_main_interpreter():
+    """Whether this is the interpreter that the process began with.
+
+    In no other a thread may be started: `Py_EndInterpreter` ends the process when it finds one.
+    """
+    try:
+        from _thread import _is_main_interpreter
+
+        return _is_main_interpreter()
+    except ImportError:  # before 3.12
+        pass
+    import _signal
+
+    try:
+        _signal.signal(0, _signal.SIG_DFL)  # no signal has that number: nothing is changed
+    except ValueError as why:
+        if "range" in str(why):
+            return True
+    try:  # not the main thread: it had been refused before the number was looked at
+        import _xxsubinterpreters
+    except ImportError:
+        return True
+    return _xxsubinterpreters.get_current() == _xxsubinterpreters.get_main()
 
 
 def _hook():
@@ -47,25 +86,32 @@ def _hook():
 
 
 def _at_exit():
-    if _sampler is not None:
-        _sampler.last()
+    _guarded("last")
 
 
 def _before_fork():
     """One thread less at the moment of the fork: nothing of ours is copied half-done, and 3.12+ need not warn."""
-    if _sampler is not None:
-        _sampler.pause()
+    _guarded("before_fork")
 
 
 def _after_fork():
-    if _sampler is not None:
-        _sampler.start()
+    _guarded("after_fork")
 
 
 def _in_child():
     global _sampler
     if _sampler is not None:
         if _sampler.follows_children:
-            _sampler.start()
+            _guarded("start")
         else:
             _sampler = None
+
+
+def _guarded(name):
+    """Call a method of the sampler; what goes wrong there is told in the run folder and nowhere else."""
+    sampler = _sampler
+    if sampler is not None:
+        try:
+            getattr(sampler, name)()
+        except Exception as problem:
+            marks.leave(sampler._run_folder, os.getpid(), "the agent stopped: %s" % problem)

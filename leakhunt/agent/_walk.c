@@ -35,21 +35,25 @@ take(PyObject *module, PyObject *arguments)
     Rows *rows;
     double begun = now();
 
-    (void)module;
-    if (!PyArg_ParseTuple(arguments, "(OOOOOOOOO!O!O!O)O!O!pK", &rules.get_objects, &rules.getsizeof, &rules.mro_of,
+    if (!PyArg_ParseTuple(arguments, "(OOOOOOOO!O!O!O!O)O!O!pK", &rules.get_objects, &rules.getsizeof, &rules.mro_of,
                           &rules.namespace_of, &rules.itemsize_of, &rules.weak_type, &rules.referent_of,
-                          &rules.builtin_method_type, &PyList_Type, &rules.lengths, &PyList_Type, &rules.bases,
-                          &PyTuple_Type, &rules.named, &rules.sizeof_name, &PyList_Type, &hidden, &PyList_Type, &roots, &deep, &limit_bytes))
+                          &PyTuple_Type, &rules.known_sizes, &PyList_Type, &rules.lengths, &PyList_Type, &rules.bases,
+                          &PyTuple_Type, &rules.named, &rules.sizeof_name, &PyList_Type, &hidden, &PyList_Type, &roots,
+                          &deep, &limit_bytes))
         return NULL;
-    rows = rows_new(deep, limit_bytes);
-    if (rows == NULL)
+    rows = rows_new(PyModule_GetState(module), deep, limit_bytes);
+    rules.without_size = rows ? PySet_New(NULL) : NULL;
+    if (rules.without_size == NULL) {
+        Py_XDECREF(rows);
         return NULL;
+    }
     rows->walk->rules = rules;
     was_enabled = PyGC_Disable();
     fine = walk_heap(rows->walk, hidden, roots, rows->types, &rows->held);
     if (was_enabled)
         PyGC_Enable();
     memset(&rows->walk->rules, 0, sizeof(Rules));
+    Py_DECREF(rules.without_size);
     rows->hold_seconds = now() - begun;
     if (!fine) {
         Py_DECREF(rows);
@@ -141,17 +145,46 @@ static PyMethodDef module_methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
-/* Single-phase and without state: it is loaded once in a process, in the main interpreter. */
+static int
+module_traverse(PyObject *module, visitproc visit, void *arg)
+{
+    RowTypes *types = PyModule_GetState(module);
+
+    Py_VISIT(types->rows);
+    Py_VISIT(types->column);
+    return 0;
+}
+
+static int
+module_clear(PyObject *module)
+{
+    RowTypes *types = PyModule_GetState(module);
+
+    Py_CLEAR(types->rows);
+    Py_CLEAR(types->column);
+    return 0;
+}
+
+static void
+module_free(void *module)
+{
+    module_clear(module);
+}
+
+/* All state is the module's: loaded again, under another name or in a sub-interpreter that shares the GIL, it changes
+   nothing of what the first one has. Interpreters with a GIL of their own refuse it. */
+static PyModuleDef_Slot module_slots[] = {
+    {Py_mod_exec, (void *)rows_make_types},
+    {0, NULL},
+};
+
 static struct PyModuleDef module_definition = {
-    PyModuleDef_HEAD_INIT, "_walk", "The C engine's hot walk; see the source.", -1, module_methods, NULL, NULL, NULL, NULL,
+    PyModuleDef_HEAD_INIT, "_walk", "The C engine's hot walk; see the source.", sizeof(RowTypes), module_methods,
+    module_slots, module_traverse, module_clear, module_free,
 };
 
 PyMODINIT_FUNC
 PyInit__walk(void)
 {
-    PyObject *module = PyModule_Create(&module_definition);
-
-    if (module != NULL && !rows_make_types(module))
-        Py_CLEAR(module);
-    return module;
+    return PyModuleDef_Init(&module_definition);
 }

@@ -5,28 +5,78 @@
 #define HELD_OF_A_CLASS 1024       /* instances of one class kept for labelling */
 #define HELD_OF_A_NAMED_CLASS (1 << 18) /* functions, modules, classes and the like */
 
-/* The entry `__sizeof__` of a class, found without running code of it: (new reference, defining class borrowed). */
+/* Whether a class's namespace has nothing but strings for keys, and `name` among them: 1 and 0, or MIXED. In a mixed one
+   the interpreter would compare keys by code of the program, so nothing is looked up there. No key is compared here
+   but exact strings, and that in C. */
+#define MIXED (-1)
+
+static int
+has_name(PyObject *namespace, PyObject *name)
+{
+    PyObject *keys = PyObject_GetIter(namespace), *key; /* of the dict behind a mappingproxy */
+    int found = 0;
+
+    if (keys == NULL)
+        return MIXED;
+    while (found != MIXED && (key = PyIter_Next(keys)) != NULL) {
+        if (key == name)
+            found = 1;
+        else if (!PyUnicode_CheckExact(key))
+            found = MIXED;
+        else if (!found && PyUnicode_Compare(key, name) == 0)
+            found = 1;
+        Py_DECREF(key);
+    }
+    Py_DECREF(keys);
+    return found;
+}
+
+/* The entry `__sizeof__` of a class, found without running code of the program: (new reference, defining class
+   borrowed). NULL where a namespace of its bases is mixed. */
 static PyObject *
 find_sizeof(const Rules *rules, PyTypeObject *type, PyObject **owner)
 {
     PyObject *mro = PyObject_CallFunctionObjArgs(rules->mro_of, (PyObject *)type, NULL), *entry = NULL;
+    int is_mixed = 0;
     Py_ssize_t i;
 
     if (mro == NULL || !PyTuple_Check(mro)) {
         Py_XDECREF(mro);
         return NULL;
     }
-    for (i = 0; i < PyTuple_Size(mro) && entry == NULL; i++) {
-        PyObject *base = PyTuple_GetItem(mro, i);
-        PyObject *namespace = PyObject_CallFunctionObjArgs(rules->namespace_of, base, NULL);
-        if (namespace != NULL && namespace != Py_None && PySequence_Contains(namespace, rules->sizeof_name) == 1) {
-            entry = PyObject_GetItem(namespace, rules->sizeof_name);
-            *owner = base;
+    for (i = 0; i < PyTuple_Size(mro) && !is_mixed && entry == NULL; i++) {
+        PyObject *base = PyTuple_GetItem(mro, i), *number = PyLong_FromVoidPtr(base), *namespace;
+        if (number != NULL && PySet_Contains(rules->without_size, number) == 1) {
+            Py_DECREF(number);
+            continue;
+        }
+        namespace = PyObject_CallFunctionObjArgs(rules->namespace_of, base, NULL);
+        if (namespace != NULL && namespace != Py_None) {
+            int found = has_name(namespace, rules->sizeof_name);
+            is_mixed = found == MIXED;
+            if (found == 0 && number != NULL)
+                PySet_Add(rules->without_size, number);
+            if (found == 1) {
+                entry = PyObject_GetItem(namespace, rules->sizeof_name);
+                *owner = base;
+            }
         }
         Py_XDECREF(namespace);
+        Py_XDECREF(number);
     }
     Py_DECREF(mro); /* the class keeps it alive */
     return entry;
+}
+
+static int
+is_known(const Rules *rules, PyObject *entry)
+{
+    Py_ssize_t i;
+
+    for (i = 0; i < PyTuple_Size(rules->known_sizes); i++)
+        if (PyTuple_GetItem(rules->known_sizes, i) == entry)
+            return 1;
+    return 0;
 }
 
 int64_t
@@ -62,13 +112,13 @@ function_behind(PyObject *entry, PyObject *sample)
     return function;
 }
 
-/* As `size_rule` in plans.py: a builtin's `__sizeof__` and the collector's header, or object's where the program
-   wrote its own. */
+/* As `size_rule` in plans.py: a `__sizeof__` that is known to compute, and the collector's header; object's where the
+   program, or somebody else's library, wrote its own: that may do anything, and let the GIL go. */
 static void
 learn_size(const Rules *rules, Kind *kind, PyObject *sample, PyObject *object_sizeof)
 {
     PyObject *owner = NULL, *entry = find_sizeof(rules, kind->type, &owner);
-    int is_builtin = entry != NULL && (PyObject *)Py_TYPE(entry) == rules->builtin_method_type;
+    int is_builtin = entry != NULL && is_known(rules, entry);
     int has_items = number_of(rules->itemsize_of, (PyObject *)kind->type) != 0;
     int is_objects = owner == (PyObject *)&PyBaseObject_Type;
 
@@ -149,7 +199,7 @@ Kind
 kind_of_class(const Rules *rules, PyTypeObject *type, PyObject *sample, int deep)
 {
     Kind kind = {0};
-    PyObject *object_sizeof, *owner;
+    PyObject *object_sizeof = PyTuple_GetItem(rules->known_sizes, 0); /* borrowed */
 
     kind.type = type;
     if (PyType_GetFlags(type) & Py_TPFLAGS_HAVE_GC) {
@@ -161,14 +211,8 @@ kind_of_class(const Rules *rules, PyTypeObject *type, PyObject *sample, int deep
     kind.is_weak = PyType_IsSubtype(type, (PyTypeObject *)rules->weak_type);
     if (type == &PyTuple_Type)
         kind.size_rule = SIZE_OF_TUPLE;
-    else {
-        object_sizeof = find_sizeof(rules, &PyBaseObject_Type, &owner);
-        if (object_sizeof != NULL)
-            learn_size(rules, &kind, sample, object_sizeof);
-        else
-            kind.size_rule = SIZE_UNKNOWN;
-        Py_XDECREF(object_sizeof);
-    }
+    else
+        learn_size(rules, &kind, sample, object_sizeof);
     learn_length(rules, &kind);
     learn_base(rules, &kind);
     kind.held_max = deep ? held_max(rules, &kind) : 0;

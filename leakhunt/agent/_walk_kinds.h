@@ -35,7 +35,8 @@ typedef struct {
 /* What Python tells once per walk; borrowed. */
 typedef struct {
     PyObject *get_objects, *getsizeof, *mro_of, *namespace_of, *itemsize_of, *weak_type, *referent_of;
-    PyObject *builtin_method_type; /* type(list.__sizeof__) */
+    PyObject *known_sizes;         /* tuple of the entries `__sizeof__` that may be called, object's first */
+    PyObject *without_size;        /* set of addresses of classes in whose namespace there is none, and all keys are strings */
     PyObject *lengths;             /* list of (class, length callable, item size callable or None) */
     PyObject *bases;               /* list of (class, callable that gives the owner of an instance's memory) */
     PyObject *named;               /* tuple of classes whose instances are all kept for labelling */

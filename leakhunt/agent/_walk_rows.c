@@ -9,8 +9,6 @@ typedef struct {
     Py_ssize_t bytes;
 } Column;
 
-static PyTypeObject *rows_type, *column_type;
-
 static PyObject *
 rows_number(Rows *self, PyObject *unused)
 {
@@ -77,8 +75,8 @@ rows_give_back(Rows *self, PyObject *arguments)
 static PyObject *
 column_of(Rows *self, Array *array)
 {
-    allocfunc allocate = (allocfunc)PyType_GetSlot(column_type, Py_tp_alloc);
-    Column *column = (Column *)allocate(column_type, 0);
+    allocfunc allocate = (allocfunc)PyType_GetSlot(self->column_type, Py_tp_alloc);
+    Column *column = (Column *)allocate(self->column_type, 0);
 
     if (column != NULL) {
         column->owner = Py_NewRef((PyObject *)self);
@@ -208,6 +206,7 @@ rows_dealloc(Rows *self)
         walk_free(self->walk);
     Py_XDECREF(self->types);
     Py_XDECREF(self->held);
+    Py_XDECREF(self->column_type);
     ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
     Py_DECREF(type);
 }
@@ -264,13 +263,14 @@ static PyType_Spec column_spec = {
 };
 
 Rows *
-rows_new(int deep, unsigned long long limit_bytes)
+rows_new(const RowTypes *row_types, int deep, unsigned long long limit_bytes)
 {
-    allocfunc allocate = (allocfunc)PyType_GetSlot(rows_type, Py_tp_alloc);
-    Rows *rows = (Rows *)allocate(rows_type, 0);
+    allocfunc allocate = (allocfunc)PyType_GetSlot(row_types->rows, Py_tp_alloc);
+    Rows *rows = (Rows *)allocate(row_types->rows, 0);
 
     if (rows == NULL)
         return NULL;
+    rows->column_type = (PyTypeObject *)Py_NewRef((PyObject *)row_types->column);
     rows->walk = walk_new(deep, limit_bytes);
     rows->types = PyList_New(0);
     if (rows->walk == NULL || rows->types == NULL) {
@@ -284,8 +284,12 @@ rows_new(int deep, unsigned long long limit_bytes)
 int
 rows_make_types(PyObject *module)
 {
-    rows_type = (PyTypeObject *)PyType_FromSpec(&rows_spec);
-    column_type = (PyTypeObject *)PyType_FromSpec(&column_spec);
-    return rows_type != NULL && column_type != NULL && PyModule_AddObjectRef(module, "Rows", (PyObject *)rows_type) == 0 &&
-           PyModule_AddObjectRef(module, "Column", (PyObject *)column_type) == 0;
+    RowTypes *types = PyModule_GetState(module);
+
+    types->rows = (PyTypeObject *)PyType_FromSpec(&rows_spec);
+    types->column = (PyTypeObject *)PyType_FromSpec(&column_spec);
+    if (types->rows == NULL || types->column == NULL ||
+        PyModule_AddObjectRef(module, "Rows", (PyObject *)types->rows) < 0)
+        return -1;
+    return PyModule_AddObjectRef(module, "Column", (PyObject *)types->column);
 }

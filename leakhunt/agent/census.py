@@ -5,7 +5,7 @@ import sys
 from _collections import _count_elements
 from array import array
 
-from . import listing, schema
+from . import __builtins__, listing, schema
 from .walk import grouped, lengths_of, size_of, sizes_of
 
 SLICE = 4096

@@ -8,6 +8,8 @@ import os
 import sys
 from _thread import start_new_thread
 
+from . import __builtins__
+
 try:
     from _signal import SIG_BLOCK, SIG_SETMASK, pthread_sigmask, valid_signals
 except ImportError:  # not every build has pthread_sigmask

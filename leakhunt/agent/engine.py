@@ -3,7 +3,7 @@
 import sys
 from time import perf_counter, sleep, time
 
-from . import census, headroom, ledger, listing, native, own, roots, values, write
+from . import __builtins__, census, headroom, ledger, listing, native, own, plans, roots, values, write
 from .type_table import Types
 from .walk import Walk
 
@@ -62,6 +62,7 @@ class Engine:
     def settle(self):
         """Learn what belongs to the agent; call again when it has loaded more."""
         self._own = own.objects(self._package)
+        plans.forget()
 
     def leave(self):
         """Leave the process's memory as it was found, as far as that can be: called when no snapshot will follow."""
@@ -90,12 +91,15 @@ class Engine:
         meta = dict(meta, engine=self.name)
         if self.refusal:
             meta["engine_wanted"], meta["engine_refusal"] = self._wanted, self.refusal
-        if deep:
-            try:
-                return self._taken(True, meta, begun, stopped)
-            except MemoryError:
-                meta["graph_refused"] = "memory"
-        return self._taken(False, meta, begun, stopped)  # what the try had in its hands has gone
+        try:
+            if deep:
+                try:
+                    return self._taken(True, meta, begun, stopped)
+                except MemoryError:
+                    meta["graph_refused"] = "memory"
+            return self._taken(False, meta, begun, stopped)  # what the try had in its hands has gone
+        finally:
+            plans.forget()
 
     def _taken(self, deep, meta, begun, stopped):
         """As `snapshot`; a pause since `begun` that came to nothing is part of this one's."""
@@ -122,7 +126,7 @@ class Engine:
         hidden.add(id(self._own))
         hidden.update(own.frames())
         if (3, 12) <= sys.version_info < (3, 12, 6):  # gh-122695: traversing this module corrupts asyncio
-            hidden.add(id(sys.modules.get("_asyncio")))
+            hidden.add(id(plans.entry_of(sys.modules, "_asyncio")))
         return hidden
 
     def _by_python(self, deep, meta, begun, stopped):
@@ -168,7 +172,3 @@ class Engine:
             columns.update(native.name(rows, types, found, strings, breathe))
         columns.update(types.columns)
         return strings, columns, breathe
-
-
-def version():
-    return "%d.%d.%d" % sys.version_info[:3]

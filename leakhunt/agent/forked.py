@@ -8,7 +8,7 @@ import sys
 from _signal import SIGKILL
 from time import perf_counter, sleep
 
-from . import headroom, ledger, write
+from . import __builtins__, headroom, ledger, write
 from .engine import Interrupted
 
 SECONDS_MAX = 60

@@ -2,6 +2,8 @@
 
 from time import monotonic
 
+from . import __builtins__
+
 DEEP_RATIO = 1.25  # a deep snapshot when the run is this much older than at the last one …
 DEEP_SPACING = 1.9  # … and this many intervals have passed
 DEEP_SPACING_MAX_SECONDS = 3600.0
@@ -20,14 +22,15 @@ class Governor:
     """Decides over the snapshots of one process; `options` are the sampler's.
 
     `pauses_per_deep` is how many times the pause of a census a deep snapshot may take, until better is known.
+    `begun` is the moment at which sampling began, by the monotonic clock; now, where that is not given.
     `spent_seconds` is processor time of the agent; `waited_seconds` how long the last wait for a snapshot was to be.
     """
 
-    def __init__(self, options, pauses_per_deep):
+    def __init__(self, options, pauses_per_deep, begun=None):
         self._options = options
         self._budget = options.budget / SIDE_EFFECTS
         self._pauses_per_deep = pauses_per_deep
-        self._begun = monotonic()
+        self._begun = monotonic() if begun is None else begun
         self.spent_seconds = 0.0
         self.waited_seconds = options.interval
         self._cost_seconds = 0.0  # of the last census, or of the last of all where every one is deep

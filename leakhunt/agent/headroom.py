@@ -1,6 +1,6 @@
 """What memory the agent may take: half of what the machine, the container and the process's own limit leave."""
 
-from . import ledger
+from . import __builtins__, ledger
 
 BYTES_MIN = 64 << 20
 PLENTY_BYTES = 1 << 35  # where a limit is not known, or is none

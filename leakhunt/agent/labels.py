@@ -7,7 +7,7 @@ instance) are identifiers and are.
 from array import array
 from gc import get_referents
 
-from . import plans, schema
+from . import __builtins__, plans, schema
 from .plans import generic_getattr
 
 LABELLED_MAX = 1024  # objects of one class, or functions of one code, that get names; others are read by analogy
@@ -105,7 +105,7 @@ class Labels:
     def _module(self, item, plan, ids, base, row):
         namespace = generic_getattr(item, "__dict__")
         self.namespaces[id(namespace)] = namespace
-        self.name(item, plans.text_of(namespace.get("__name__")), plans.text_of(namespace.get("__file__")))
+        self.name(item, *(plans.text_of(plans.entry_of(namespace, word)) for word in ("__name__", "__file__")))
         self._find(ids, namespace, base, schema.LABEL_INTERNAL + "__dict__")
 
     def _class(self, item, plan, ids, base, row):

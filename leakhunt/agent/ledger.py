@@ -4,6 +4,9 @@ import gc
 import os
 import sys
 
+from . import __builtins__, plans
+
+interned_size = getattr(sys, "getunicodeinternedsize", None)  # 3.12+
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 TRIM_MAX_BYTES = 64 << 20
 STATS_BYTES = 16384  # of text; CPython's is below 4000
@@ -205,15 +208,13 @@ def python_figures(text):
 
 def atexit_callbacks():
     """Number of registered exit callbacks: the table itself can't be read from 3.10 to 3.13."""
-    module = sys.modules.get("atexit")
-    count = getattr(module, "_ncallbacks", None)
+    count = plans.module_entry("atexit", "_ncallbacks")
     return {} if count is None else {"atexit_callbacks": count()}
 
 
 def interned_strings():
     """Number of strings in the interpreter's table of them, which no object refers to; {} before 3.12."""
-    count = getattr(sys, "getunicodeinternedsize", None)
-    return {} if count is None else {"interned_strings": count()}
+    return {} if interned_size is None else {"interned_strings": interned_size()}
 
 
 def figures(allocators):

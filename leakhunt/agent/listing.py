@@ -12,6 +12,8 @@ from _collections import _count_elements
 from itertools import chain, compress, repeat, starmap
 from sys import getsizeof
 
+from . import __builtins__
+
 UNFINISHED = frozenset((id(tuple), id(frozenset)))
 _is_finished = dict.fromkeys(UNFINISHED, False).get
 

@@ -3,7 +3,7 @@
 import sys
 from gc import get_referents
 
-from . import plans
+from . import __builtins__, plans
 
 DEPTH_MAX = 50
 # Things of the interpreter that everybody refers to: by their class, and the one empty tuple.
@@ -14,7 +14,8 @@ SHARED = frozenset(
 
 def modules(package):
     """The agent's modules that are loaded, by their name's prefix."""
-    return [m for name, m in list(sys.modules.items()) if name == package or name.startswith(package + ".")]
+    loaded = [(name, m) for name, m in list(dict.items(sys.modules)) if type(name) is str]
+    return [m for name, m in loaded if name == package or name.startswith(package + ".")]
 
 
 def objects(package):
@@ -24,6 +25,7 @@ def objects(package):
     """
     mine = modules(package)
     namespaces = {id(m.__dict__) for m in mine}
+    namespaces.add(id(__builtins__))
     foreign = foreign_loaders(mine)
     found, layer = {id(m): m for m in mine}, list(mine)
     for _ in range(DEPTH_MAX):
@@ -68,7 +70,7 @@ def is_own(item, package, namespaces):
 def frames():
     """The frames of this thread that run the agent's code, innermost first, as ids."""
     found, frame = [], sys._getframe()
-    while frame is not None and frame.f_globals.get("__package__") == __package__:
+    while frame is not None and plans.text_of(plans.entry_of(frame.f_globals, "__package__")) == __package__:
         found.append(id(frame))
         frame = frame.f_back
     return found

@@ -13,8 +13,8 @@ PACKAGE = "_leakhunt_agent"
 
 def main(stage, agent_folder):
     """`stage` is the folder of the request, `agent_folder` that of the agent's files."""
-    if is_agent_thread():  # it can't end itself; another thread, or another way in, will do it
-        return
+    if is_agent_thread() or not is_main_interpreter():  # it can't end itself, and no thread of ours may run in a
+        return  # sub-interpreter; another thread, or another way in, will do it
     try:
         rename(stage + "/request", stage + "/claimed")
     except OSError:
@@ -39,6 +39,28 @@ def is_agent_thread():
     return sampler is not None and sampler._tid == get_native_id()
 
 
+def is_main_interpreter():
+    """As the agent asks it (__init__.py), which is not loaded yet."""
+    try:
+        from _thread import _is_main_interpreter
+
+        return _is_main_interpreter()
+    except ImportError:  # before 3.12
+        pass
+    import _signal
+
+    try:
+        _signal.signal(0, _signal.SIG_DFL)
+    except ValueError as why:
+        if "range" in str(why):
+            return True
+    try:
+        import _xxsubinterpreters
+    except ImportError:
+        return True
+    return _xxsubinterpreters.get_current() == _xxsubinterpreters.get_main()
+
+
 def answer(stage, text):
     descriptor = open(stage + "/answer.part", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
     try:
@@ -53,7 +75,7 @@ def arm(agent_folder, folder, options):
     if agent is None:
         agent, loaded = load(agent_folder), True
     try:
-        if agent.arm(folder, options):
+        if agent.arm(folder, options, at_once=True):
             return "started"
     except BaseException:
         agent._sampler = None
@@ -82,6 +104,7 @@ def load(folder):
     try:
         agent = sys.modules[PACKAGE] = module_from_spec(spec)
         run(agent)
+        sys.modules[PACKAGE + ".sampler"].load()
         return agent
     except BaseException:
         forget()

@@ -11,6 +11,8 @@ from _thread import _local as ThreadLocal
 from _weakref import ReferenceType
 from array import array
 
+from . import __builtins__
+
 raw_mro_of = type.__dict__["__mro__"].__get__
 raw_namespace_proxy_of = type.__dict__["__dict__"].__get__
 qualname_of = type.__dict__["__qualname__"].__get__
@@ -30,16 +32,27 @@ FunctionType = type(_function)
 CodeType = type(_function.__code__)
 ModuleType = type(sys)
 MethodType = type(FunctionType.__get__(_function, 0))
+FrameType = type(sys._getframe())
+MethodDescriptorType = type(list.append)
 SlotType = type(FunctionType.__globals__)  # member_descriptor: reads a C field, runs no code
-BuiltinMethodType = type(list.__sizeof__)  # method_descriptor
 HEAP_FLAG = 1 << 9  # Py_TPFLAGS_HEAPTYPE
 
+STRINGS = frozenset([id(str)])
 TRIVIAL = frozenset(map(id, (type(None), bool, int, float, complex, type(Ellipsis), type(NotImplemented))))
 ATOMS = TRIVIAL | frozenset(map(id, (str, bytes, bytearray, range)))
 UNCHANGING = ATOMS | frozenset(map(id, (tuple, frozenset, type, FunctionType, type(len))))
 # Exactly these classes are most of a heap: their sizes but for the collector's header, in a third of the time.
 BARE_SIZES = {id(kind): kind.__sizeof__ for kind in (dict, list, tuple, set, frozenset)}
 HEADER_BYTES = sys.getsizeof([]) - [].__sizeof__()
+# Classes of the interpreter, of its standard library and of numpy that compute their own size, in C and without
+# letting the GIL go. What anybody else wrote for that may run any code, and is not called.
+SIZED = (
+    ("_collections", "deque OrderedDict"), ("_ctypes", "CType_Type"), ("_decimal", "Decimal"),
+    ("_elementtree", "Element"), ("_io", "BytesIO BufferedReader BufferedWriter BufferedRandom"),
+    ("_pickle", "Pickler Unpickler"), ("_queue", "SimpleQueue"), ("_struct", "Struct"), ("array", "array"),
+    ("builtins", "bytearray dict frozendict frozenset int list set str type"),
+    ("itertools", "combinations combinations_with_replacement permutations product"), ("numpy", "ndarray"),
+)  # fmt: skip
 LENGTHS = (
     (dict, dict.__len__),
     (list, list.__len__),
@@ -100,9 +113,76 @@ def mro_of(kind):
     return raw_mro_of(kind) or ()
 
 
+_has_strings = {}  # by id() of a class, of this snapshot: whether its namespace has strings for keys, and nothing else
+_by_strings = {}  # by id() of a dict, of this snapshot: its entries by exact strings, None where it has no others
+_known_sizes = {}  # by id()
+
+
+def forget():
+    """Called at the end of a snapshot: an address may be another class's by the next."""
+    _has_strings.clear()
+    _by_strings.clear()
+    _known_sizes.clear()
+
+
 def namespace_proxy_of(kind):
-    """The class's namespace, read-only; empty for one that is being taken apart."""
-    return raw_namespace_proxy_of(kind) or {}
+    """The class's namespace by its exact strings, read-only; empty for one that is being taken apart.
+
+    Keys of other kinds are left out before anything is looked up: they would be compared by code of the program.
+    """
+    namespace = raw_namespace_proxy_of(kind)
+    if namespace is None:
+        return {}
+    if is_mixed(kind, namespace):
+        return {key: value for key, value in list(namespace.items()) if type(key) is str}
+    return namespace
+
+
+def entry_of(mapping, name):
+    """What a dict has for `name`, or None; a key that is no exact string is never compared, as that may run its code."""
+    address = id(mapping)
+    if address not in _by_strings:
+        clean = STRINGS.issuperset(map(id, map(type, mapping)))
+        _by_strings[address] = None if clean else {k: v for k, v in list(dict.items(mapping)) if type(k) is str}
+    entries = _by_strings[address]
+    return dict.get(mapping if entries is None else entries, name)
+
+
+def module_entry(module_name, name):
+    """What a module has for `name`, or None where it is not loaded, or something else goes by its name."""
+    module = entry_of(sys.modules, module_name)
+    return entry_of(generic_getattr(module, "__dict__"), name) if type(module) is ModuleType else None
+
+
+def is_mixed(kind, namespace):
+    """Whether a class's namespace has keys that are no exact strings."""
+    strings = _has_strings.get(id(kind))
+    if strings is None:
+        strings = _has_strings[id(kind)] = STRINGS.issuperset(map(id, map(type, namespace)))
+    return not strings
+
+
+def is_mixed_before(kind, owner):
+    """Whether one of the classes in the MRO up to `owner` has such keys."""
+    for base in mro_of(kind):
+        if is_mixed(base, raw_namespace_proxy_of(base) or {}):
+            return True
+        if base is owner:
+            break
+    return False
+
+
+def known_sizes():
+    """The entries `__sizeof__` that may be called, as far as their modules are loaded: a tuple, object's first."""
+    if not _known_sizes:
+        kinds = [object, CodeType, FrameType, *suspended_types()]
+        for module_name, names in SIZED:
+            kinds.extend([module_entry(module_name, name) for name in names.split()])
+        for kind in kinds:
+            entry = raw_namespace_proxy_of(kind).get("__sizeof__") if type(kind) is type else None
+            if type(entry) is MethodDescriptorType:
+                _known_sizes[id(entry)] = entry
+    return tuple(_known_sizes.values())
 
 
 class Plan:
@@ -176,13 +256,15 @@ def defaults_of(function):
 def size_rule(kind):
     """(function that sizes an instance, bytes to add to that, True when all instances have the same size).
 
-    `sys.getsizeof` where `__sizeof__` is a builtin's; `object.__sizeof__` where the program wrote its own.
+    `sys.getsizeof` where `__sizeof__` is known to compute; `object.__sizeof__` where the program, or somebody else's
+    library, wrote its own, and where the interpreter could not even look for it without running code of the program.
     """
     if id(kind) in BARE_SIZES:
         return BARE_SIZES[id(kind)], HEADER_BYTES, False
     owner, entry = lookup(kind, "__sizeof__")
     fixed = owner is object and not itemsize_of(kind)
-    if type(entry) is BuiltinMethodType:
+    known_sizes()
+    if id(entry) in _known_sizes and not is_mixed_before(kind, owner):
         return getsizeof, 0, fixed
     return object.__sizeof__, 0, not itemsize_of(kind)
 
@@ -209,12 +291,10 @@ def buffer_rules():
         (array, array.__len__, array.itemsize.__get__),
     ]
     for module_name, class_name_, length in (("mmap", "mmap", "__len__"), ("numpy", "ndarray", "nbytes")):
-        module = dict.get(sys.modules, module_name)
-        if type(module) is ModuleType:
-            kind = dict.get(generic_getattr(module, "__dict__"), class_name_)
-            if type(kind) is type:
-                entry = namespace_proxy_of(kind).get(length)
-                found.append((kind, entry.__get__ if length == "nbytes" else entry, None))
+        kind = module_entry(module_name, class_name_)
+        if type(kind) is type:
+            entry = namespace_proxy_of(kind).get(length)
+            found.append((kind, entry.__get__ if length == "nbytes" else entry, None))
     return found
 
 
@@ -226,11 +306,10 @@ def base_rules():
     """
     found = []
     for module_name, class_name_, attribute in (("numpy", "ndarray", "base"),):
-        module = dict.get(sys.modules, module_name)
-        if type(module) is ModuleType:
-            kind = dict.get(generic_getattr(module, "__dict__"), class_name_)
-            if type(kind) is type:
-                found.append((kind, namespace_proxy_of(kind)[attribute].__get__))
+        kind = module_entry(module_name, class_name_)
+        entry = namespace_proxy_of(kind).get(attribute) if type(kind) is type else None
+        if type(entry) in CODE_GETTERS:  # C's own, and no descriptor of the program
+            found.append((kind, entry.__get__))
     return found
 
 

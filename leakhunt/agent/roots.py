@@ -3,7 +3,7 @@
 import gc
 import sys
 
-from . import plans
+from . import __builtins__, plans
 
 FRAMES_MAX = 5000
 FORK_TABLE = "at-fork callback table"
@@ -43,7 +43,7 @@ def fork_tables(own_name):
     """
     global _fork_tables
     if _fork_tables is None:
-        agent = getattr(sys.modules.get(own_name), "__dict__", {})
+        agent = getattr(plans.entry_of(sys.modules, own_name), "__dict__", {})
         hooks = tuple(agent[name] for name in ("_before_fork", "_after_fork", "_in_child") if name in agent)
         mine = set(map(id, hooks))
         holders = gc.get_referrers(*hooks) if agent.get("_hooked") else ()
@@ -61,7 +61,7 @@ def frames(own_name):
     for ident, frame in list(sys._current_frames().items()):
         thread = thread_name(ident, frame)
         while frame is not None and len(found) < FRAMES_MAX:
-            module = plans.text_of(dict.get(frame.f_globals, "__name__"))
+            module = plans.text_of(plans.entry_of(frame.f_globals, "__name__"))
             if not is_own(module, own_name):
                 label = "%s (%s)" % (function_name(frame, module), thread)
                 found.append(Root("frame", label, frame, *local_values(frame)))
@@ -79,9 +79,9 @@ def thread_name(ident, frame):
 
     `frame` is its innermost: where `threading` was never imported, the thread that runs `__main__` is the main one.
     """
-    threading = dict.get(sys.modules, "threading")
+    threading = plans.entry_of(sys.modules, "threading")
     if type(threading) is plans.ModuleType:
-        active = dict.get(plans.generic_getattr(threading, "__dict__"), "_active")
+        active = plans.entry_of(plans.generic_getattr(threading, "__dict__"), "_active")
         if type(active) is dict:
             thread = active.get(ident)
             if thread is not None:
@@ -92,7 +92,7 @@ def thread_name(ident, frame):
     elif threading is None:
         while frame.f_back is not None:
             frame = frame.f_back
-        if dict.get(frame.f_globals, "__name__") == "__main__" and frame.f_code.co_name == "<module>":
+        if plans.text_of(plans.entry_of(frame.f_globals, "__name__")) == "__main__" and frame.f_code.co_name == "<module>":
             return "MainThread"
     return "thread %d" % ident
 

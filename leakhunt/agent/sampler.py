@@ -2,21 +2,33 @@
 
 import os
 import sys
-from _thread import allocate_lock, get_native_id, start_new_thread
-from time import sleep, thread_time, time
+from _thread import RLock, allocate_lock, get_native_id, start_new_thread
+from time import monotonic, sleep, thread_time, time
 
-from . import forked, schema, write
-from .engine import Engine, Interrupted, version
-from .governor import Governor
+from . import __builtins__, marks, schema
 
 try:
-    from _signal import SIG_BLOCK, pthread_sigmask, valid_signals
+    from _signal import SIG_BLOCK, SIG_SETMASK, SIGXFSZ, pthread_sigmask, sigpending, sigtimedwait, valid_signals
 except ImportError:  # not every build has pthread_sigmask
     pthread_sigmask = None
 
 EXIT_WAIT_SECONDS = 10.0
+EXIT_GRAPH_SECONDS = 0.1  # who stops a service, or recycles a worker, waits for its end
+EXIT_GRAPHS = 4  # … but where there are fewer graphs than a trend needs, the one at exit may take longer
 LOOK_SECONDS = 5.0
 PROBLEMS_BYTES = 4096
+# A process that ends sooner is not looked at, and does not load what looks: one snapshot can't be compared, and
+# to a program that starts many short ones it would be most of what they cost.
+SETTLING_SECONDS = 0.3
+
+engine = forked = governor = write = None
+
+
+def load():
+    """Bring in what takes snapshots: half of the agent, and most of the time that it needs to start."""
+    global engine, forked, governor, write
+    if write is None:
+        from . import engine, forked, governor, write
 
 
 def told(problem):
@@ -29,6 +41,16 @@ def told(problem):
     module = trace.tb_frame.f_globals.get("__name__", "?").rpartition(".")[2]  # an attached agent's code knows no file
     place = "%s:%d" % (module, trace.tb_lineno)
     return "%s at %s (%s)" % (type(problem).__name__, place, problem)
+
+
+def version():
+    return "%d.%d.%d" % sys.version_info[:3]
+
+
+def texts(values):
+    """The strings in a list, as they are and not as a class of the program's shows them."""
+    values = list.__iter__(values) if issubclass(type(values), list) else ()
+    return [str.__str__(value) for value in values if issubclass(type(value), str)]
 
 
 class Options:
@@ -51,22 +73,36 @@ class Sampler:
     """A native thread that writes snapshots of its process into a folder of its own below `run_folder`."""
 
     def __init__(self, package, run_folder, options):
-        self._run_folder, self._options = run_folder, options
-        self._engine = Engine(package, options.engine, options.values)
+        self._package, self._run_folder, self._options = package, run_folder, options
+        self._engine = None
         self._pid = 0
+        self._is_forked = False
+        self._graph_seconds = 0.0  # wall time that the last graph took, with writing it
         self._reset()
 
     def _reset(self):
+        self._begun = monotonic()
+        self._due = self._begun + self._options.interval  # of the next snapshot
         self._folder = None
-        self._sequence = 0
-        self._governor = Governor(self._options, self._engine.pauses_per_deep)
+        self._sequence = self._graphs = 0
+        self._governor = None
         self._footprint = {}
         self._fork_refused = ""
         self._lost = 0
-        self._stop = self._leaves = False
+        self._stop, self._leaves, self._is_over = True, False, False
         self._finished = allocate_lock()
         self._wake = allocate_lock()
+        self._turn = RLock()  # of the program's threads: one at a time ends the agent's thread, or starts it
+        self._forks = 0  # under way: that many threads of the program are between the hooks
         self._tid = 0
+
+    def ready(self):
+        """Load what takes snapshots, where that was not done yet."""
+        if self._governor is None:
+            load()
+            if self._engine is None:
+                self._engine = engine.Engine(self._package, self._options.engine, self._options.values)
+            self._governor = governor.Governor(self._options, self._engine.pauses_per_deep, self._begun)
 
     @property
     def follows_children(self):
@@ -75,28 +111,52 @@ class Sampler:
     def start(self):
         """Start the thread; in a forked child begin anew, in a folder of the child's own."""
         if self._pid != os.getpid():
+            self._is_forked = self._pid != 0
             self._pid = os.getpid()
             self._reset()
+        if self._is_over:
+            return
         self._stop = False
-        self._finished = allocate_lock()
-        self._finished.acquire()
+        if not self._finished.acquire(False):  # it was given up waiting for, and goes on
+            return
         self._wake = allocate_lock()
         self._wake.acquire()
-        start_new_thread(self._run, ())
+        try:
+            start_new_thread(self._run, ())
+        except BaseException:
+            self._stop = True
+            self._finished.release()
+            raise
 
     def pause(self, wait_seconds=EXIT_WAIT_SECONDS):
         """End the thread and wait until the system has let go of it; True when it is gone."""
-        if self._stop or self._pid != os.getpid():
-            return True
-        self._stop = True
-        self._wake.release()
-        if not self._finished.acquire(True, wait_seconds):
-            return False
+        with self._turn:
+            if self._pid != os.getpid():
+                return True
+            if not self._stop:
+                self._stop = True
+                if self._wake.locked():
+                    self._wake.release()
+            if not self._finished.acquire(True, wait_seconds):
+                return False
+            self._finished.release()
         for _ in range(4000):  # on a busy machine the system takes its time, and 3.12+ counts the thread until then
             if not os.path.exists("/proc/self/task/%d" % self._tid):
                 break
             sleep(0.0002)
         return True
+
+    def before_fork(self):
+        """End the thread; every thread that forks at the same time waits for that, and the last starts it again."""
+        with self._turn:
+            self._forks += 1
+            self.pause()
+
+    def after_fork(self):
+        with self._turn:
+            self._forks = max(0, self._forks - 1)  # 0 already: armed between another thread's two hooks
+            if self._forks == 0:
+                self.start()
 
     def leave(self):
         """End the thread for good: the agent goes out of the program."""
@@ -105,35 +165,52 @@ class Sampler:
 
     def last(self):
         """The last snapshot, taken in the calling thread when the program ends."""
-        if self._pid == os.getpid() and self.pause():
-            self._stop = False
-            self._take(self._options.deep != "never", "exit")
+        if self._pid != os.getpid() or not self.pause() or self._is_over:
+            return
+        self._is_over = True
+        if self._governor is None and self._sequence == 0:
+            self._note_early_end()
+            return
+        self._stop = False
+        mask = hold_file_size_signal()
+        try:
+            self._take(self._options.deep != "never" and self._has_time_for_graph(), "exit")
+        finally:
+            release_file_size_signal(mask)
             self._stop = True
+
+    def _has_time_for_graph(self):
+        """Whether a graph at exit is quick, by the last one of this process or of the one that it was forked from."""
+        is_quick = self._graph_seconds <= EXIT_GRAPH_SECONDS
+        return is_quick or self._options.deep == "every" or (not self._is_forked and self._graphs < EXIT_GRAPHS)
 
     def _run(self):
         try:
             self._tid = get_native_id()
             if pthread_sigmask is not None:
                 pthread_sigmask(SIG_BLOCK, valid_signals())
-            due = self._options.interval
-            while not self._stop and not self._ends_within(due):
+            if self._governor is None and not self._ends_within(self._begun + SETTLING_SECONDS, self._due):
+                self.ready()
+            while not self._stop and not self._ends_within(self._due):
                 deep, graph_refused = self._governor.choose()
                 self._take(deep, "interval", graph_refused)
-                due = self._governor.wait()
-            if self._leaves or not self._stop:
+                self._due = monotonic() + self._governor.wait()
+            if self._engine is not None and (self._leaves or not self._stop):
                 self._engine.leave()
-        except Exception as problem:  # the program goes on whatever happens here
+        except BaseException as problem:  # the program goes on whatever happens here
+            self._is_over = True
             self._note("the agent stopped: %s" % told(problem))
         finally:
             self._finished.release()
 
-    def _ends_within(self, seconds):
-        """Wait so long; True when the agent is to end, at once where this process says so, soon where another does."""
-        while seconds > LOOK_SECONDS:
-            if self._wake.acquire(True, LOOK_SECONDS) or self._asked_to_stop():
+    def _ends_within(self, *moments):
+        """Wait until the earliest; True when the agent is to end, soon where somebody outside says so, else at once."""
+        while True:
+            seconds = min(moments) - monotonic()
+            if self._wake.acquire(True, max(0.0, min(seconds, LOOK_SECONDS))) or self._asked_to_stop():
                 return True
-            seconds -= LOOK_SECONDS
-        return self._wake.acquire(True, seconds) or self._asked_to_stop()
+            if seconds <= LOOK_SECONDS:
+                return False
 
     def _asked_to_stop(self):
         """Whether somebody outside left a file named "stop" in the process folder (leakhunt detach)."""
@@ -141,6 +218,7 @@ class Sampler:
 
     def _take(self, deep, moment, graph_refused=""):
         """Take and write one snapshot; what can't be written is counted and told, never raised."""
+        self.ready()
         cpu_begun, pause_ms = thread_time(), 0.0
         memory = self._engine.memory()
         try:
@@ -161,7 +239,7 @@ class Sampler:
                 self._sequence += 1
             else:
                 pause_ms = self._take_here(deep, meta, path)
-        except Interrupted:
+        except engine.Interrupted:
             pass
         except forked.Lost as problem:
             self._fork_refused = str(problem)
@@ -174,9 +252,13 @@ class Sampler:
 
     def _take_here(self, deep, meta, path):
         """Take a snapshot in this thread; returns its longest pause in ms, 0 where a census stands for a graph."""
+        begun = monotonic()
         meta, strings, columns = self._engine.snapshot(deep, meta, self._is_stopping)
         self._sequence += 1
         write.write_whole(path, write.pieces(meta, strings, columns))
+        if meta["kind"] == "deep":
+            self._graphs += 1
+            self._graph_seconds = monotonic() - begun
         return meta["hold_ms"] if deep == (meta["kind"] == "deep") else 0.0
 
     def _may_fork(self, meta):
@@ -208,6 +290,11 @@ class Sampler:
 
     def _open_folder(self):
         """Make this process's folder: what it is, and a page kept free for telling of problems on a full disk."""
+        folder = self._make_folder()
+        write.write_whole(os.path.join(folder, "process"), [self._described(self._description())])
+        write.write_whole(os.path.join(folder, "problems"), [b" " * PROBLEMS_BYTES])
+
+    def _make_folder(self):
         for number in range(1000):
             folder = os.path.join(self._run_folder, "pid-%d.%d" % (self._pid, number))
             try:
@@ -216,27 +303,56 @@ class Sampler:
                 continue
             break
         self._folder = folder
-        lines = "".join("%s\t%s\n" % (key, schema.escape(str(value))) for key, value in self._description().items())
-        write.write_whole(os.path.join(folder, "process"), [lines.encode("utf-8", "backslashreplace")])
-        write.write_whole(os.path.join(folder, "problems"), [b" " * PROBLEMS_BYTES])
+        return folder
+
+    def _described(self, description):
+        lines = "".join("%s\t%s\n" % (key, schema.escape(str(value))) for key, value in description.items())
+        return lines.encode("utf-8", "backslashreplace")
+
+    def _note_early_end(self):
+        """Say that this process was there, in a folder without snapshots."""
+        try:
+            path = os.path.join(self._make_folder(), "process")
+            lived = dict(self._description(), lived=round(monotonic() - self._begun, 3))
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            try:
+                os.write(descriptor, self._described(lived))
+            finally:
+                os.close(descriptor)
+        except Exception:  # nobody misses it
+            pass
 
     def _description(self):
-        arguments = getattr(sys, "orig_argv", None) or [sys.executable, *getattr(sys, "argv", [])]
+        arguments = texts(getattr(sys, "orig_argv", None)) or texts([sys.executable]) + texts(getattr(sys, "argv", None))
         return {
-            "pid": self._pid, "ppid": os.getppid(), "python": version(), "executable": sys.executable,
-            "command": " ".join(arguments), "started": time() - self._governor.elapsed(),
-            "engine": self._engine.name, "path": "\x1f".join(map(str, sys.path)), "cwd": os.getcwd(),
+            "pid": self._pid, "ppid": os.getppid(), "python": version(), "executable": "".join(texts([sys.executable])),
+            "command": " ".join(arguments), "started": time() - (monotonic() - self._begun),
+            "engine": "" if self._engine is None else self._engine.name, "path": "\x1f".join(texts(sys.path)), "cwd": os.getcwd(),
         }  # fmt: skip
 
     def _note(self, text):
-        """Leave a sentence in the page kept free for it; on a full disk this still works."""
-        if self._folder is None:
-            return
+        """Leave a sentence in the page kept free for it, as works on a full disk, too; else as a mark (marks.py)."""
         try:
+            if self._folder is None:
+                raise OSError
             descriptor = os.open(os.path.join(self._folder, "problems"), os.O_WRONLY | os.O_CLOEXEC)
             try:
                 os.write(descriptor, text.encode("utf-8", "backslashreplace")[:PROBLEMS_BYTES].ljust(256))
             finally:
                 os.close(descriptor)
-        except OSError:
-            pass
+        except BaseException:
+            marks.leave(self._run_folder, self._pid, text)
+
+
+def hold_file_size_signal():
+    """Let a file that grows beyond the process's limit be an error, as it is in the agent's thread, not its end."""
+    if pthread_sigmask is None or SIGXFSZ in sigpending():
+        return None
+    return pthread_sigmask(SIG_BLOCK, [SIGXFSZ])
+
+
+def release_file_size_signal(mask):
+    """As before; `mask` is what `hold_file_size_signal` gave."""
+    if mask is not None and SIGXFSZ not in mask:
+        sigtimedwait([SIGXFSZ], 0)
+        pthread_sigmask(SIG_SETMASK, mask)

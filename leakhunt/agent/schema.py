@@ -61,10 +61,13 @@ Graph, in deep snapshots only (N objects, E references):
 Without `--values` nothing of the program's data is stored: type names, attribute names, identifiers and sizes only.
 """
 
+from . import __builtins__
+
 MAGIC = b"LEAKHUNT"
 END_MAGIC = b"TNUHKAEL"
 VERSION = 1
 ALIGNMENT = 64
+TAIL_FORMAT = "<QQII8s"  # of struct: offset and length of the table of contents, its crc32, VERSION, END_MAGIC
 
 TYPE_HAS_DEL = 1  # a Python-level __del__ somewhere in its MRO
 TYPE_HEAP = 2  # made at run time: a Python class or a C heap type

@@ -1,12 +1,10 @@
 """The table of classes of one snapshot: what each is called, where it is from, what its instances may be."""
 
-import builtins
 import os
-import sys
 from array import array
 
-from . import plans, schema
-from .plans import FunctionType, ModuleType, class_module, mro_of
+from . import __builtins__, plans, schema
+from .plans import FunctionType, class_module, mro_of
 
 TYPE_COLUMNS = (
     ("type.address", "Q"), ("type.name", "I"), ("type.flags", "I"),
@@ -24,7 +22,7 @@ MEMORY_IN_C = frozenset(
 # Static classes of the interpreter itself lie side by side in its memory.
 _CORE = [
     id(kind)
-    for kind in list(dict.values(builtins.__dict__))
+    for kind in list(__builtins__.values())
     if type(kind) is type and not plans.flags_of(kind) & plans.HEAP_FLAG
 ]
 FIRST_OF_CORE, LAST_OF_CORE, CORE_MARGIN = min(_CORE), max(_CORE), 1 << 20
@@ -111,7 +109,4 @@ def file_of(kind):
 
 
 def file_of_module(name):
-    module = dict.get(sys.modules, name)
-    if type(module) is not ModuleType:
-        return ""
-    return plans.text_of(dict.get(plans.generic_getattr(module, "__dict__"), "__file__"))
+    return plans.text_of(plans.module_entry(name, "__file__"))

@@ -7,7 +7,7 @@ their `repr` is C and runs no code of the program.
 from array import array
 from itertools import compress, islice
 
-from . import listing
+from . import __builtins__, listing
 
 READABLE = frozenset(map(id, (str, bytes, int, float)))
 TEXT_MAX = 80  # characters of one value

@@ -14,7 +14,7 @@ from _operator import add, and_, is_, not_, rshift, sub
 from array import array
 from itertools import accumulate, chain, compress, repeat
 
-from . import plans, schema
+from . import __builtins__, plans, schema
 from .labels import LABELLED_MAX, UNLABELLED, Labels
 from .listing import UNFINISHED
 

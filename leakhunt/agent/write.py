@@ -4,7 +4,7 @@ import os
 from array import array
 from binascii import crc32  # builtin nearly everywhere, unlike zlib
 
-from . import schema
+from . import __builtins__, schema
 
 DTYPE_BY_CODE = {"B": "|u1", "I": "<u4", "Q": "<u8"}
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections import Counter
 
 import numpy as np
@@ -13,6 +11,7 @@ from leakhunt.findings import Chain, Finding, Growth, Holder
 from . import finalizers, picture
 from .dominators import is_affordable
 from .evidence import Evidence
+from .fingerprint import fingerprint
 from .telling import ATOMS
 from .verdicts import Verdict
 
@@ -34,7 +33,7 @@ def finding(evidence: Evidence, verdict: Verdict, pid: int) -> Finding:
         growth=_growth(evidence, verdict),
         retained_size_bytes=_retained(evidence, verdict),
         finalizers=finalizers.finalizers(evidence.graph, objects) if len(objects) else (),
-        fingerprint=fingerprint(verdict),
+        fingerprint=fingerprint(verdict.kind, verdict.type, _names(holder), _modules(evidence)),
         advice=verdict.advice,
         chain=on_chain,
         graph=picture.of_verdict(evidence, verdict) if len(objects) else None,
@@ -42,10 +41,12 @@ def finding(evidence: Evidence, verdict: Verdict, pid: int) -> Finding:
     )
 
 
-def fingerprint(verdict: Verdict) -> str:
-    """The same for the same leak on any host and in any run: kind, class and place, without numbers in names."""
-    place = re.sub(r"\d+", "#", f"{verdict.kind}|{verdict.type}|{verdict.owner or ''}")
-    return hashlib.sha256(place.encode()).hexdigest()[:8]
+def _names(holder: Holder | None) -> tuple[str, ...]:
+    return (holder.owner, *holder.aliases) if holder is not None else ()
+
+
+def _modules(evidence: Evidence) -> set[str]:
+    return {root.label for root in evidence.graph.roots if root.kind == "module"}
 
 
 def _holder(evidence: Evidence, verdict: Verdict) -> Holder | None:

@@ -10,20 +10,20 @@ from . import growth
 from .evidence import Evidence
 from .graph import BUFFERS, HeapGraph
 from .naming import Names
-from .verdicts import Verdict, confidence
+from .policy import POLICY
+from .verdicts import Verdict
 
 Buffers = dict[tuple[str, str], tuple[int, int]]
 
-LARGE_BYTES = 16_384
-GAIN_MIN_BYTES = 65_536
 LARGEST = 200
 
 
 def growing_buffers(evidence: Evidence) -> list[Verdict]:
-    """Places, by name, whose one large buffer has grown from each deep snapshot to the next."""
+    """Places, by name, whose one large buffer is larger than it was."""
     if len(evidence.deep) < growth.POINTS_MIN:
         return []
-    moments = [large_buffers(graph) for graph in evidence.lineage.graphs[evidence.first :]]
+    least = evidence.policy.buffer_bytes
+    moments = [large_buffers(graph, least) for graph in evidence.lineage.graphs[evidence.first :]]
     seconds = evidence.lineage.seconds[evidence.first :]
     found = []
     for seen_last, (_, index) in moments[-1].items():
@@ -32,14 +32,13 @@ def growing_buffers(evidence: Evidence) -> list[Verdict]:
         either = [moment.get(place) or moment.get(_unnamed(place), (0, -1)) for moment in moments]
         values = np.array([size for size, _ in either], dtype=float)
         trend = growth.trend(seconds, values)
-        is_growth = trend.is_growth and trend.gain >= GAIN_MIN_BYTES and trend.steady >= 1.0
-        if not is_growth or evidence.known.is_harmless(owner):
+        if trend.gain <= 0:
             continue
         found.append(
             Verdict(
                 "python-leak",
                 type_name,
-                confidence(trend),
+                evidence.policy.certainty,
                 f"one {type_name.removeprefix('builtins.')} that grew by {trend.gain / 1e6:.1f} MB "
                 f"in {seconds[-1] - seconds[0]:.0f} s and never got smaller",
                 "Write it out and begin anew at a limit, or keep only its end.",
@@ -51,6 +50,7 @@ def growing_buffers(evidence: Evidence) -> list[Verdict]:
                 index,
                 weight=trend.gain,
                 is_in_bytes=True,
+                detector="buffer",
             )
         )
     return found
@@ -69,12 +69,12 @@ def _named(place: tuple[str, str], moments: list[Buffers]) -> tuple[str, str]:
     return names.pop() if len(names) == 1 else place
 
 
-def large_buffers(graph: HeapGraph) -> Buffers:
+def large_buffers(graph: HeapGraph, least_bytes: float = POLICY.buffer_bytes) -> Buffers:
     """(size, index) by (owner's name, class) of the largest buffers, where the name has one of the class only."""
     names = Names(graph)
     is_buffer = np.array([name in BUFFERS for name in graph.snapshot.type_names], dtype=bool)[graph.types]
     kept, _ = graph.kept_tree
-    large = np.flatnonzero(is_buffer & kept & (graph.sizes >= LARGE_BYTES))
+    large = np.flatnonzero(is_buffer & kept & (graph.sizes >= least_bytes))
     large = large[np.argsort(-graph.sizes[large])][:LARGEST]
     by_place: dict[tuple[str, str], list[int]] = defaultdict(list)
     for index in large.tolist():

@@ -17,14 +17,15 @@ from .books import Books
 from .dominators import Dominators, is_affordable
 from .graph import Bools, HeapGraph, Ints
 from .growth import Floats, Trend
-from .holders import Place
+from .holders import Place, Survey
 from .known import BUILT_IN, Known
 from .lineage import Lineage
 from .naming import Names
+from .policy import POLICY, Policy
 from .retained import retained_tree
 
 EXIT = "exit"
-GROUP_GAIN_MIN = 8
+GROUP_GAIN_MIN = int(POLICY.gain)
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,8 @@ class Evidence:
     compare that moment with the others.
     """
 
-    def __init__(self, snapshots: Sequence[Snapshot], known: Known = BUILT_IN) -> None:
-        self.snapshots, self.known = tuple(snapshots), known
+    def __init__(self, snapshots: Sequence[Snapshot], known: Known = BUILT_IN, policy: Policy = POLICY) -> None:
+        self.snapshots, self.known, self.policy = tuple(snapshots), known, policy
         self.censuses = tuple(s for s in snapshots if s.meta.get("moment") != EXIT)
         self.deep = tuple(s for s in self.censuses if s.is_deep)
         self.seconds = np.array([s.number("elapsed") for s in self.censuses])
@@ -83,28 +84,52 @@ class Evidence:
     @functools.cached_property
     def first(self) -> int:
         """Number of the deep snapshot at which the warm-up is over."""
-        return min(int(growth.after_warm_up(self.lineage.seconds).start), max(0, len(self.deep) - 2))
+        start = growth.after_warm_up(self.lineage.seconds, self.policy.warm_up).start
+        return min(int(start), max(0, len(self.deep) - 2))
 
     @functools.cached_property
     def is_new(self) -> Bools:
         """Objects of the last deep snapshot that came after the warm-up."""
-        return self.lineage.is_new(self.first)
+        return self.survey.is_new(self.first)
 
     @functools.cached_property
+    def survey(self) -> Survey:
+        return Survey(self.lineage, self.names, self.censuses)
+
+    @functools.cached_property
+    def grown_places(self) -> list[Place]:
+        """All places that have more in them than before, those whose growth means nothing too."""
+        return holders.growing_places(self.survey, self.policy) if len(self.deep) > 1 else []
+
+    @property
     def places(self) -> list[Place]:
-        return holders.growing_places(self.lineage, self.names, self.censuses) if len(self.deep) > 1 else []
+        """The places that grow, the one that leads to most bytes first."""
+        return [place for place in self.grown_places if place.doubt is None]
 
     @functools.cached_property
     def classes(self) -> dict[str, Series]:
         """Series of every class the collector lists, by name, over all censuses but the one at exit."""
-        names = dict.fromkeys(name for s in self.censuses for name in s.census)
-        window = growth.after_warm_up(self.seconds)
-        found = {}
-        for name in names:
-            rows = np.array([s.census.get(name, (0, 0)) for s in self.censuses], dtype=float)
-            counts = rows[:, 0]
-            found[name] = Series(self.seconds, counts, rows[:, 1], growth.trend(self.seconds[window], counts[window]))
+        start = growth.after_warm_up(self.seconds, self.policy.warm_up).start
+        return self._classes_since(start)
+
+    def _classes_since(self, start: int) -> dict[str, Series]:
+        found = self._by_start.get(start)
+        if found is None:
+            found = self._by_start[start] = {
+                name: Series(self.seconds, rows[:, 0], rows[:, 1], growth.trend(self.seconds[start:], rows[start:, 0]))
+                for name, rows in self._class_rows.items()
+            }
         return found
+
+    @functools.cached_property
+    def _by_start(self) -> dict[int, dict[str, Series]]:
+        return {}
+
+    @functools.cached_property
+    def _class_rows(self) -> dict[str, Floats]:
+        """float[S, 2] by class: instances and bytes at each census."""
+        names = dict.fromkeys(name for s in self.censuses for name in s.census)
+        return {name: np.array([s.census.get(name, (0, 0)) for s in self.censuses], dtype=float) for name in names}
 
     def ledger(self, key: str) -> Floats:
         """A figure of the memory ledger at every census, 0 where the target could not say."""
@@ -127,14 +152,24 @@ class Evidence:
         return retained_tree(self.graph, self.names, self.dominators)
 
     @functools.cached_property
-    def outside(self) -> list[Group]:
-        """Growing classes of objects that only something outside the heap holds."""
-        return self._groups(lambda graph: graph.held_outside & ~graph.class_tables)
+    def outside_groups(self) -> list[Group]:
+        """Classes of which more objects than before are held by something outside the heap only."""
+        return self._groups("outside", lambda graph: graph.held_outside & ~graph.class_tables)
 
     @functools.cached_property
+    def garbage_groups(self) -> list[Group]:
+        """Classes with more cyclic garbage that waits for the collector than before."""
+        return self._groups("garbage", lambda graph: graph.garbage)
+
+    @property
+    def outside(self) -> list[Group]:
+        """Growing classes of objects that only something outside the heap holds."""
+        return [group for group in self.outside_groups if not growth.objection(group.trend, self.policy)]
+
+    @property
     def garbage(self) -> list[Group]:
         """Growing classes of cyclic garbage that waits for the collector."""
-        return self._groups(lambda graph: graph.garbage)
+        return [group for group in self.garbage_groups if not growth.objection(group.trend, self.policy)]
 
     def group_survival(self, group: Group) -> float:
         """How faithfully the group's objects were held from outside while they were there, 0.0 to 1.0.
@@ -158,7 +193,17 @@ class Evidence:
                 stayed = faithful / before if before else 1.0
         return min(stayed, held / moments) if moments else 0.0
 
-    def _groups(self, condition: Callable[[HeapGraph], Bools]) -> list[Group]:
+    def _groups(self, name: str, condition: Callable[[HeapGraph], Bools]) -> list[Group]:
+        key = name, self.first
+        if key not in self._groups_since:
+            self._groups_since[key] = self._counted(condition)
+        return [group for group in self._groups_since[key] if group.trend.gain >= self.policy.gain]
+
+    @functools.cached_property
+    def _groups_since(self) -> dict[tuple[str, int], list[Group]]:
+        return {}
+
+    def _counted(self, condition: Callable[[HeapGraph], Bools]) -> list[Group]:
         counts = []
         for graph in self.lineage.graphs[self.first :]:
             rows = np.bincount(graph.types[condition(graph)], minlength=len(graph.snapshot.type_names))
@@ -167,12 +212,21 @@ class Evidence:
                 per_name[name] += number
             counts.append(per_name)
         seconds = self.lineage.seconds[self.first :]
-        found = []
         now = np.flatnonzero(condition(self.graph))
+        found = []
         for name in counts[-1]:
+            if counts[-1][name] <= counts[0][name]:
+                continue
             values = np.array([c[name] for c in counts], dtype=float)
-            trend = growth.trend(seconds, values)
-            if trend.is_growth and trend.gain >= GROUP_GAIN_MIN:
-                of_name = now[[self.graph.type_name(int(i)) == name for i in now]]
-                found.append(Group(name, seconds, values, trend, of_name))
+            of_name = [row for row, text in enumerate(self.graph.snapshot.type_names) if text == name]
+            objects = now[np.isin(self.graph.types[now], of_name)]
+            found.append(Group(name, seconds, values, growth.trend(seconds, values), objects))
         return sorted(found, key=lambda group: -group.trend.gain)
+
+    def with_policy(self, policy: Policy) -> Evidence:
+        """The same evidence, judged by other thresholds; what does not depend on them is not computed again."""
+        other = type(self)(self.snapshots, self.known, policy)
+        for name in ("lineage", "names", "survey", "retained", "_class_rows", "_by_start", "_groups_since"):
+            if self.deep or name in ("_class_rows", "_by_start"):
+                other.__dict__[name] = getattr(self, name)
+        return other

@@ -8,13 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from .policy import POLICY, Policy
+
 Floats = NDArray[np.float64]
 
-WARM_UP = 0.2  # share of the observed time in which growth means nothing
-POINTS_MIN = 4
-DECELERATION = 0.3  # the later half must keep at least this share of the earlier half's slope
-DRAWDOWN = 0.25  # the deepest fall, as a share of the whole gain
-P_VALUE = 0.05
+POINTS_MIN = 4  # of three points each order is one of six: no rise of so few is told from chance
 
 
 @dataclass(frozen=True)
@@ -38,25 +36,33 @@ class Trend:
 
     @property
     def is_growth(self) -> bool:
-        """It rises, it does not fall back, and it does not slow down towards a bound."""
-        return (
-            self.points >= POINTS_MIN
-            and self.gain > 0
-            and self.slope > 0
-            and self.p_value <= P_VALUE
-            and self.later_share >= DECELERATION
-            and self.drawdown <= DRAWDOWN
-        )
+        """It rises, it does not fall back, and it does not slow down towards a bound: by the usual policy."""
+        return not objection(self, POLICY)
+
+
+def objection(trend: Trend, policy: Policy) -> str:
+    """What speaks against calling it growth, in words; "" where nothing does."""
+    if trend.points < POINTS_MIN:
+        return f"it was seen at {trend.points} moments only"
+    if trend.gain <= 0:
+        return "it has no more than before"
+    if trend.drawdown > policy.drawdown:
+        return f"it fell back by {trend.drawdown:.0%} of what it gained"
+    if trend.slope <= 0 or trend.p_value > policy.p_value:
+        return "it does not rise all the time"
+    if trend.later_share < policy.deceleration:
+        return f"in the later half it grew at {max(0.0, trend.later_share):.0%} of its pace only: it comes to an end"
+    return ""
 
 
 FLAT = Trend(0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0)
 
 
-def after_warm_up(seconds: Floats) -> slice:
-    """The part of a run that counts: what comes after its first WARM_UP, if enough is left."""
+def after_warm_up(seconds: Floats, share: float = POLICY.warm_up) -> slice:
+    """The part of a run that counts: what comes after its first `share`, if enough is left."""
     if len(seconds) == 0:
         return slice(0, 0)
-    begin = seconds[0] + WARM_UP * (seconds[-1] - seconds[0])
+    begin = seconds[0] + share * (seconds[-1] - seconds[0])
     first = int(np.searchsorted(seconds, begin))
     return slice(min(first, max(0, len(seconds) - POINTS_MIN)), None)
 
@@ -99,11 +105,29 @@ def mann_kendall(values: Floats) -> float:
     return float(result.pvalue)
 
 
+def slope_interval(seconds: Floats, values: Floats) -> tuple[float, float, float]:
+    """Theil-Sen slope per second, and the two ends of the interval in which it lies at 95 %.
+
+    Sen's interval, by the ranks of the slopes; it takes the points for independent of one another.
+    """
+    seconds, values = _picked(seconds, values)
+    if len(values) < 3 or seconds[0] == seconds[-1]:
+        return 0.0, -np.inf, np.inf
+    slope, _, low, high = stats.theilslopes(values, seconds, 0.95)
+    return float(slope), float(low), float(high)
+
+
+def _picked(seconds: Floats, values: Floats) -> tuple[Floats, Floats]:
+    """At most 200 points, evenly picked: there are slopes for every two of them."""
+    if len(values) <= 200:
+        return seconds, values
+    rows = np.linspace(0, len(values) - 1, 200).astype(int)
+    return seconds[rows], values[rows]
+
+
 def theil_sen(seconds: Floats, values: Floats) -> float:
     """Median slope over all pairs of points, per second; of at most 200 points, evenly picked."""
-    if len(values) > 200:
-        picked = np.linspace(0, len(values) - 1, 200).astype(int)
-        seconds, values = seconds[picked], values[picked]
+    seconds, values = _picked(seconds, values)
     first, second = np.triu_indices(len(values), 1)
     spans = seconds[second] - seconds[first]
     kept = spans > 0

@@ -6,8 +6,9 @@ is compared is the same object at several moments, so containers that come and g
 
 from __future__ import annotations
 
+import functools
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -15,20 +16,18 @@ import numpy as np
 from leakhunt.snapshot import Snapshot
 
 from . import growth
+from .doubt import Doubt, ended
 from .graph import Bools, HeapGraph, Ints, spans
 from .growth import Floats, Trend
 from .lineage import Lineage
 from .naming import Names
-from .watching import only_watches
+from .policy import POLICY, Policy
+from .watching import watching
 
 CANDIDATES_MAX = 4000
-GAIN_MIN = 8
-SURVIVAL_MIN = 0.75
-OVERLAP = 0.8
-LASTING = 0.5
-NEARLY_ALL = 0.8
-STEADY_MIN = 0.6
+SURVIVAL_MIN = POLICY.survival
 TRIVIAL = frozenset(f"builtins.{name}" for name in ("NoneType", "bool", "int", "float", "complex", "ellipsis"))
+NOTHING: Ints = np.empty(0, dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -41,6 +40,8 @@ class Place:
     `is_steady`: larger at every one of five graphs or more. `replaced` counts the entries of a mapping whose value
     is another one now: keys that come back. `bursts` is how often it grew, where it stands still most of the time, else
     None. `share_bytes` is the size of `reached`, objects reached from several places split between them.
+    `doubt` is why its growth means nothing, or which place stands for it; None where it is a place by itself. Of such a
+    one no more is known than it took to doubt it.
     """
 
     owner: str
@@ -48,15 +49,16 @@ class Place:
     seconds: Floats
     extents: Floats
     trend: Trend
-    children: Ints
-    reached: Ints
-    survival: float
-    bound: int | None
+    children: Ints = field(default_factory=lambda: NOTHING)
+    reached: Ints = field(default_factory=lambda: NOTHING)
+    survival: float = 1.0
+    bound: int | None = None
     is_steady: bool = False
     replaced: int = 0
     share_bytes: float = 0.0
     also_owned_by: tuple[str, ...] = field(default=())
     bursts: int | None = None
+    doubt: Doubt | None = None
 
     @property
     def is_bounded(self) -> bool:
@@ -64,53 +66,201 @@ class Place:
         return self.bound is not None
 
 
+class Measured:
+    """Containers of one name since snapshot `first`, each figure computed once and when first asked for."""
+
+    def __init__(self, survey: Survey, members: tuple[int, ...], first: int) -> None:
+        self.survey, self.members, self.first = survey, members, first
+        self._lineage = survey.lineage
+
+    @functools.cached_property
+    def _by_graphs(self) -> tuple[Floats, Floats]:
+        seconds, values = _series(self._lineage, self.members, self.first)
+        if len(values) < growth.POINTS_MIN:
+            return _with_exit(self._lineage, list(self.members), seconds, values)
+        return seconds, values
+
+    @functools.cached_property
+    def series(self) -> tuple[Floats, Floats]:
+        """(seconds, items), by the censuses where they saw it more often than the graphs did."""
+        seconds, values = self._by_graphs
+        if len(self.members) == 1:
+            finer = _census_series(self._lineage.last, self.members[0], self.survey.censuses, seconds[0])
+            if len(finer[0]) > len(seconds):
+                return finer
+        return seconds, values
+
+    @functools.cached_property
+    def coarse(self) -> Trend:
+        return growth.trend(*self._by_graphs)
+
+    @functools.cached_property
+    def trend(self) -> Trend:
+        return growth.trend(*self.series)
+
+    @functools.cached_property
+    def sameness(self) -> float:
+        """The least share of its items that the one container kept from one graph to the next; 0.0 of several."""
+        return _sameness(self._lineage, self.members[0], self.first) if len(self.members) == 1 else 0.0
+
+    @functools.cached_property
+    def carriers(self) -> tuple[int, int]:
+        """(how many objects of the class that carries these containers there were, how many of them still are)."""
+        names = self.survey.names
+        owner = names.owner_index(self.members[0])
+        lasting = self.survey.class_survival(self.first)
+        return lasting.get(names.graph.type_name(owner), (0, 0)) if owner >= 0 else (0, 0)
+
+    @functools.cached_property
+    def survival(self) -> float:
+        return survival(self._lineage, self.members, self.first)
+
+    @functools.cached_property
+    def children(self) -> Ints:
+        return new_children(self._lineage, self.members, self.first)
+
+    @functools.cached_property
+    def reached(self) -> Ints:
+        return reach(self._lineage.last, self.children, self.survey.is_new(self.first))
+
+    @functools.cached_property
+    def watching(self) -> float:
+        is_new = self.survey.is_new(self.first)
+        return watching(self._lineage.last, self.children, self.reached, is_new, len(self.members))
+
+    @functools.cached_property
+    def replaced(self) -> int:
+        return sum(replaced_values(self._lineage, index, self.first) for index in self.members)
+
+    @functools.cached_property
+    def bound(self) -> int | None:
+        return _bound(self._lineage.last, self.members)
+
+
+class Survey:
+    """What containers were at the moments of a lineage; measures each once, whatever policy asks."""
+
+    def __init__(self, lineage: Lineage, names: Names, censuses: Sequence[Snapshot]) -> None:
+        self.lineage, self.names, self.censuses = lineage, names, tuple(censuses)
+        self.is_new = functools.cache(lineage.is_new)
+        self.class_survival = functools.cache(lineage.class_survival)
+        self.of = functools.cache(functools.partial(Measured, self))
+        self.grown = functools.cache(self._grown)
+
+    def _grown(self, first: int) -> dict[str, tuple[tuple[int, ...], tuple[int, ...]]]:
+        """(members, what each gained) of containers larger than at snapshot `first`, by the name of their place.
+
+        The most grown come first.
+        """
+        lineage, names = self.lineage, self.names
+        then = lineage.present[first]
+        before = np.where(then >= 0, extents(lineage.graphs[first])[np.maximum(then, 0)], -1)
+        gain = np.where(then >= 0, extents(lineage.last) - before, 0)
+        frames = {root.index for root in lineage.last.roots if root.kind == "frame"}
+        groups: dict[str, list[int]] = defaultdict(list)
+        for index in np.argsort(-gain, kind="stable")[:CANDIDATES_MAX].tolist():
+            if gain[index] <= 0:
+                break
+            if index not in frames:
+                groups[place_name(names, index)].append(index)
+        return {owner: (tuple(rows), tuple(gain[rows].tolist())) for owner, rows in groups.items()}
+
+
 def extents(graph: HeapGraph) -> Ints:
     """Of each container, how much is in it."""
     return graph.extents
 
 
-def growing_places(lineage: Lineage, names: Names, censuses: Sequence[Snapshot]) -> list[Place]:
-    """All places that pass the trend test, the one that leads to most bytes first."""
-    window = growth.after_warm_up(lineage.seconds)
+def growing_places(survey: Survey, policy: Policy = POLICY) -> list[Place]:
+    """All places that grew, those that are doubted too: first those that are not, that lead to most bytes first."""
+    lineage = survey.lineage
+    window = growth.after_warm_up(lineage.seconds, policy.warm_up)
     first = min(window.start, len(lineage.graphs) - 2)
-    is_new = lineage.is_new(first)
-    lasting = lineage.class_survival(first)
     found = []
-    for owner, members in _grown(lineage, names, first).items():
-        if len(members) > 1 and (owner.startswith("<") or not _is_lasting(names, members, lasting)):
-            continue
-        place = _place(lineage, owner, members, first, is_new, censuses)
-        if place is not None:
-            found.append(place)
-    return merged(shared(lineage.last, found), names)
+    for owner, (members, gained) in survey.grown(first).items():
+        if gained[0] >= policy.stands_for_all * sum(gained):
+            members = members[:1]  # one that grew by nearly all that its namesakes did: the others only wobble
+        found.append(_place(owner, survey.of(members, first), policy))
+    doubted = [place for place in found if place.doubt is not None]
+    kept = [place for place in found if place.doubt is None]
+    return merged(shared(lineage.last, kept), survey.names, policy) + doubted
 
 
-def _is_lasting(names: Names, members: list[int], lasting: dict[str, tuple[int, int]]) -> bool:
-    """Whether the objects that carry these containers stay: what hangs on a population that turns over goes with it."""
-    owner = names.owner_index(members[0])
-    before, stayed = lasting.get(names.graph.type_name(owner), (0, 0)) if owner >= 0 else (0, 0)
-    return before == 0 or stayed >= LASTING * before
+def _place(owner: str, seen: Measured, policy: Policy) -> Place:
+    for question in DOUBTS:
+        doubt = question(owner, seen, policy)
+        if doubt is not None:
+            return Place(owner, seen.members, *seen.series, seen.trend, doubt=doubt)
+    coarse = seen.coarse
+    return Place(
+        owner=owner,
+        members=seen.members,
+        seconds=seen.series[0],
+        extents=seen.series[1],
+        trend=seen.trend,
+        children=seen.children,
+        reached=seen.reached,
+        survival=seen.survival,
+        bound=seen.bound,
+        is_steady=coarse.points >= growth.POINTS_MIN + 1 and coarse.steady == 1.0,
+        replaced=seen.replaced,
+        bursts=round(seen.trend.steady * (seen.trend.points - 1)) if coarse.steady < policy.same_container else None,
+    )
 
 
-def _grown(lineage: Lineage, names: Names, first: int) -> dict[str, list[int]]:
-    """Containers that are larger than at snapshot `first`, by the name of their place, the most grown first.
+def _nameless(owner: str, seen: Measured, policy: Policy) -> Doubt | None:
+    if len(seen.members) == 1 or not owner.startswith("<"):
+        return None
+    return ended("nameless", f"these are {len(seen.members):,} containers that have no name in common")
 
-    One that grew by nearly all that its namesakes did stands for them: the others only wobble.
-    """
-    then = lineage.present[first]
-    before = np.where(then >= 0, extents(lineage.graphs[first])[np.maximum(then, 0)], -1)
-    gain = np.where(then >= 0, extents(lineage.last) - before, 0)
-    frames = {root.index for root in lineage.last.roots if root.kind == "frame"}
-    groups: dict[str, list[int]] = defaultdict(list)
-    for index in np.argsort(-gain, kind="stable")[:CANDIDATES_MAX].tolist():
-        if gain[index] <= 0:
-            break
-        if index not in frames:
-            groups[place_name(names, index)].append(index)
-    return {
-        owner: members[:1] if gain[members[0]] >= NEARLY_ALL * gain[members].sum() else members
-        for owner, members in groups.items()
-    }
+
+def _carriers_go(owner: str, seen: Measured, policy: Policy) -> Doubt | None:
+    """What hangs on a population that turns over goes with it."""
+    if len(seen.members) == 1:
+        return None
+    before, stayed = seen.carriers
+    if before == 0 or stayed >= policy.carriers_lasting * before:
+        return None
+    return ended("carriers go", f"of {before:,} objects that carry these containers {stayed:,} are still there")
+
+
+def _another_container(owner: str, seen: Measured, policy: Policy) -> Doubt | None:
+    if seen.coarse.steady >= policy.same_container or seen.sameness >= policy.survival:
+        return None
+    said = "it grew in few of the intervals and lost what was in it: another container had its address before"
+    return ended("another container", said)
+
+
+def _no_growth(owner: str, seen: Measured, policy: Policy) -> Doubt | None:
+    problem = growth.objection(seen.trend, policy)
+    return ended("no growth", problem) if problem else None
+
+
+def _few_more(owner: str, seen: Measured, policy: Policy) -> Doubt | None:
+    needed = max(policy.gain, policy.per_member * len(seen.members) if len(seen.members) > 1 else 0)
+    if seen.trend.gain >= needed:
+        return None
+    among = f" in {len(seen.members):,} containers" if len(seen.members) > 1 else ""
+    return ended("few more", f"{seen.trend.gain:,.0f} more items{among} may be chance")
+
+
+def _turnover(owner: str, seen: Measured, policy: Policy) -> Doubt | None:
+    if seen.survival >= policy.survival:
+        return None
+    return ended("turnover", f"of its early items {seen.survival:.0%} were still there at the end: they come and go")
+
+
+def _watches(owner: str, seen: Measured, policy: Policy) -> Doubt | None:
+    """What keeps those alive is elsewhere."""
+    if seen.watching < policy.watching or seen.watching == 0:
+        return None
+    return ended("watches", "it holds weak references to objects that something else keeps alive")
+
+
+# In this order; each costs more to answer than the one before.
+DOUBTS: tuple[Callable[[str, Measured, Policy], Doubt | None], ...] = (
+    _nameless, _carriers_go, _another_container, _no_growth, _few_more, _turnover, _watches,
+)  # fmt: skip
 
 
 def place_name(names: Names, index: int) -> str:
@@ -119,54 +269,13 @@ def place_name(names: Names, index: int) -> str:
     return owners[0] if owners else f"<{names.class_name(index)}>"
 
 
-def _place(
-    lineage: Lineage, owner: str, members: list[int], first: int, is_new: Bools, censuses: Sequence[Snapshot]
-) -> Place | None:
-    """The place when its growth means something, else None."""
-    seconds, values = _series(lineage, members, first)
-    if len(values) < growth.POINTS_MIN:
-        seconds, values = _with_exit(lineage, members, seconds, values)
-    coarse = growth.trend(seconds, values)
-    if coarse.steady < STEADY_MIN and not (len(members) == 1 and _is_one(lineage, members[0], first)):
-        return None  # another container had this address before
-    if len(members) == 1:
-        finer = _census_series(lineage.last, members[0], censuses, seconds[0])
-        if len(finer[0]) > len(seconds):
-            seconds, values = finer
-    found = growth.trend(seconds, values)
-    if not found.is_growth or found.gain < max(GAIN_MIN, 2 * len(members) if len(members) > 1 else 0):
-        return None
-    stayed = survival(lineage, members, first)
-    if stayed < SURVIVAL_MIN:
-        return None
-    children = new_children(lineage, members, first)
-    reached = reach(lineage.last, children, is_new)
-    if only_watches(lineage.last, children, reached, is_new, len(members)):
-        return None  # what keeps those alive is elsewhere
-    return Place(
-        owner=owner,
-        members=tuple(members),
-        seconds=seconds,
-        extents=values,
-        trend=found,
-        children=children,
-        reached=reached,
-        survival=stayed,
-        bound=_bound(lineage.last, members),
-        is_steady=coarse.points >= growth.POINTS_MIN + 1 and coarse.steady == 1.0,
-        replaced=sum(replaced_values(lineage, index, first) for index in members),
-        bursts=round(found.steady * (found.points - 1)) if coarse.steady < STEADY_MIN else None,
-    )
-
-
-def _is_one(lineage: Lineage, index: int, first: int) -> bool:
-    """Whether a container is one and the same since snapshot `first`: at each it holds most of what it held before."""
+def _sameness(lineage: Lineage, index: int, first: int) -> float:
+    least = 1.0
     for k in range(first, len(lineage.graphs) - 1):
         before = _items(lineage.graphs[k], int(lineage.present[k, index]))
         kept = np.isin(_then(lineage, index, k), _then(lineage, index, k + 1))
-        if not len(before) or kept.sum() < SURVIVAL_MIN * len(before):
-            return False
-    return True
+        least = min(least, float(kept.sum()) / len(before)) if len(before) else 0.0
+    return least
 
 
 def _series(lineage: Lineage, members: Iterable[int], first: int) -> tuple[Floats, Floats]:
@@ -327,25 +436,28 @@ def shared(graph: HeapGraph, places: list[Place]) -> list[Place]:
     return sorted(with_share, key=lambda place: -place.share_bytes)
 
 
-def merged(places: list[Place], names: Names) -> list[Place]:
-    """Places whose new objects are those of a larger place are named with it, not beside it.
+def merged(places: list[Place], names: Names, policy: Policy = POLICY) -> list[Place]:
+    """Places whose new objects are those of a larger place are named with it: first those that stand for themselves.
 
     Of two with the same objects, one of which holds the very object that carries the other, the outer one is named:
     `logging.Manager.loggerDict` before the `loggerMap` of a PlaceHolder in it.
     """
     kept: list[Place] = []
+    joined: list[Place] = []
     for place in places:
         for number, larger in enumerate(kept):
             common = len(np.intersect1d(place.reached, larger.reached, assume_unique=True))
-            if len(place.reached) and common >= OVERLAP * len(place.reached):
+            if len(place.reached) and common >= policy.overlap * len(place.reached):
                 first, second = larger, place
-                if common >= OVERLAP * len(larger.reached) and carries(names, place, larger):
+                if common >= policy.overlap * len(larger.reached) and carries(names, place, larger):
                     first, second = place, larger
                 kept[number] = replace(first, also_owned_by=(*first.also_owned_by, second.owner, *second.also_owned_by))
+                same = ended("same objects", f"it leads to the same objects as {first.owner}, which stands for both")
+                joined.append(replace(second, doubt=same))
                 break
         else:
             kept.append(place)
-    return kept
+    return kept + joined
 
 
 def carries(names: Names, outer: Place, inner: Place) -> bool:

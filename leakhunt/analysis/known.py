@@ -60,7 +60,11 @@ class Known:
 
     def is_harmless(self, owner: str) -> bool:
         """Whether growth of this place is known to end by itself."""
-        return any(is_named(owner, name) for name in self.harmless)
+        return bool(self.harmless_why(owner))
+
+    def harmless_why(self, owner: str) -> str:
+        """Why growth of this place ends by itself, '' where that is not known."""
+        return next((why for name, why in self.harmless.items() if is_named(owner, name)), "")
 
     def advice_for(self, owner: str) -> str:
         """The known mend for a place, '' when there is none."""

@@ -17,6 +17,7 @@ from leakhunt import findings
 from . import growth
 from .books import Books, agents_own, blocks_of
 from .growth import Floats
+from .policy import Policy
 
 if TYPE_CHECKING:
     from .evidence import Evidence
@@ -26,9 +27,6 @@ PLACES, OTHERS, WAITING, OUTSIDE = "places", "other objects", "waiting garbage",
 UNSEEN, NATIVE, FREE, UNEXPLAINED = "objects unseen", "native", "fragmentation", "unexplained"
 PARTS = (PLACES, OTHERS, WAITING, OUTSIDE, UNSEEN, NATIVE, FREE, UNEXPLAINED)
 
-SIGNIFICANT_BYTES = 1_500_000  # less may be one arena of each allocator, and a page of every pool
-SIGNIFICANT_SHARE = 0.06
-UNEXPLAINED_MAX = 0.1
 # What a part that grows is called where no finding is about it.
 OPEN_WORDS = {
     PLACES: "in places that grow",
@@ -68,10 +66,9 @@ class Ledger:
             return 1.0
         return max(0.0, 1.0 - abs(self.gain(UNEXPLAINED)) / self.grown_bytes)
 
-    @property
-    def enough(self) -> float:
+    def enough(self, policy: Policy) -> float:
         """Bytes from which on growth is more than an allocator's granularity and a program's small change."""
-        return max(SIGNIFICANT_BYTES, SIGNIFICANT_SHARE * (self.resident_bytes - self.grown_bytes))
+        return max(policy.open_bytes, policy.open_of_resident * (self.resident_bytes - self.grown_bytes))
 
 
 def ledger(evidence: Evidence, verdicts: Sequence[Verdict] = ()) -> Ledger | None:
@@ -143,25 +140,25 @@ def _containers_growth(books: Books, verdicts: Sequence[Verdict]) -> Floats:
     return np.asarray(found - found[0], dtype=float)
 
 
-def is_open(book: Ledger, part: str) -> bool:
+def is_open(book: Ledger, part: str, policy: Policy) -> bool:
     """Whether a part that no finding is about grows all the time, and matters: against the whole and its noise."""
     values = book.parts[part]
-    enough = max(book.enough, UNEXPLAINED_MAX * book.grown_bytes)
-    return float(values[-1]) >= enough and growth.trend(book.seconds, values).is_growth
+    enough = max(book.enough(policy), policy.unexplained * book.grown_bytes)
+    return float(values[-1]) >= enough and not growth.objection(growth.trend(book.seconds, values), policy)
 
 
-def left_open(book: Ledger, has_bounded: bool = False) -> str:
+def left_open(book: Ledger, policy: Policy, has_bounded: bool = False) -> str:
     """What forbids to call a process healthy, as a sentence; "" where its growth is accounted for or insignificant.
 
     Args:
         has_bounded: some of the growing places are known to come to an end.
     """
     seconds, whole = float(book.seconds[-1] - book.seconds[0]), f"{book.grown_bytes / 1e6:.1f} MB"
-    if book.grown_bytes >= book.enough and book.explained < 1.0 - UNEXPLAINED_MAX:
+    if book.grown_bytes >= book.enough(policy) and book.explained < 1.0 - policy.unexplained:
         missing = abs(book.gain(UNEXPLAINED)) / 1e6
         return f"It grew by {whole} in {seconds:.0f} s, and {missing:.1f} MB of that can't be explained"
     for part, words in OPEN_WORDS.items():
-        if is_open(book, part) and not (part == PLACES and has_bounded):
+        if is_open(book, part, policy) and not (part == PLACES and has_bounded):
             return f"It grew by {whole} in {seconds:.0f} s, {book.gain(part) / 1e6:.1f} MB of it {words}"
     return ""
 

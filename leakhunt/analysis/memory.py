@@ -10,7 +10,7 @@ from . import growth
 from .books import SMALL_BYTES, resident
 from .evidence import Evidence
 from .growth import Floats
-from .verdicts import Verdict, confidence
+from .verdicts import Verdict
 
 GROWTH_MIN_BYTES = 1_500_000
 GROWTH_MIN_SHARE = 0.06
@@ -91,7 +91,7 @@ def native_growth(evidence: Evidence) -> list[Verdict]:
         Verdict(
             "native-growth",
             "",
-            confidence(trend, certainty=0.95),
+            0.95,
             f"{trend.gain / 1e6:.1f} MB more in {seconds[-1] - seconds[0]:.0f} s in {where} while {python}: "
             "no Python object holds it",
             "Look at C extensions and ctypes calls that allocate and don't free; memray --native shows where.",
@@ -100,6 +100,7 @@ def native_growth(evidence: Evidence) -> list[Verdict]:
             trend,
             weight=trend.gain,
             is_in_bytes=True,
+            detector="memory",
         )
     ]
 
@@ -124,7 +125,9 @@ def fragmentation(evidence: Evidence) -> list[Verdict]:
     values, free, used = resident(evidence), inner_free(evidence), evidence.ledger("malloc_in_use_bytes")
     grown = settled_gain(values)
     enough = max(FREE_MIN_BYTES, FREE_MIN_SHARE * float(evidence.ledger("rss_bytes")[-1]))
-    is_rising = growth.mann_kendall(values) <= growth.P_VALUE and growth.mann_kendall(free) <= growth.P_VALUE
+    is_rising = (
+        growth.mann_kendall(values) <= evidence.policy.p_value and growth.mann_kendall(free) <= evidence.policy.p_value
+    )
     if not is_rising or grown < enough or settled_gain(free) < EXPLAINED * grown:
         return []
     if (
@@ -137,7 +140,7 @@ def fragmentation(evidence: Evidence) -> list[Verdict]:
         Verdict(
             "fragmentation",
             "",
-            confidence(trend, certainty=0.95, per_slowing=0.15),
+            0.95,
             f"the process grew by {grown / 1e6:.1f} MB that malloc holds free but can't give back: "
             "something small and long-lived lies above",
             "Call malloc_trim(0) (ctypes) after bursts, make the bursts smaller, or use jemalloc.",
@@ -146,5 +149,7 @@ def fragmentation(evidence: Evidence) -> list[Verdict]:
             trend,
             weight=grown,
             is_in_bytes=True,
+            detector="memory",
+            spared=frozenset(("no growth", "few more", "slowing", "settling")),
         )
     ]

@@ -11,6 +11,7 @@ from leakhunt.findings import Chain, Link
 from .graph import HeapGraph, Indexes
 
 NAMELESS = "builtins.", "collections.", "functools.partial", "itertools."
+MADE_IN_C = (*NAMELESS, "functools.", "_asyncio.", "_contextvars.", "_weakref", "_queue.")
 BARE = frozenset(("_thread._local", "types.SimpleNamespace"))  # said by their own name, not by their class
 SUSPENDED = frozenset(("builtins.coroutine", "builtins.generator", "builtins.async_generator"))
 CHAIN_MAX = 60
@@ -181,9 +182,7 @@ class Names:
         )
 
     def _is_c(self, index: int) -> bool:
-        return self.graph.type_name(index).startswith(
-            (*NAMELESS, "functools.", "_asyncio.", "_contextvars.", "_weakref", "_queue.")
-        )
+        return self.graph.type_name(index).startswith(MADE_IN_C)
 
     def _is_bare(self, index: int) -> bool:
         """Whether attributes of `index` are named by what it is called, further up: a namespace, an object of no class

@@ -10,16 +10,12 @@ import numpy as np
 from leakhunt.agent import schema
 
 from . import ledger
-from .evidence import GROUP_GAIN_MIN, Evidence
+from .evidence import Evidence
 from .graph import BUFFERS, HeapGraph, Ints
 from .growth import POINTS_MIN, Floats
 from .verdicts import Verdict
 
 VIEWS = frozenset(("numpy.ndarray", "builtins.memoryview", "mmap.mmap"))
-FITS = 0.9
-SHARE_MIN = 0.5
-ENOUGH_BYTES = 500_000  # less says little: C libraries have caches of their own
-ENOUGH_OF_GROWTH = 0.1
 
 
 @dataclass(frozen=True)
@@ -57,27 +53,25 @@ def may_own(graph: HeapGraph, objects: Ints) -> Ints:
     return np.asarray(objects[np.array(classes, dtype=bool)[graph.types[objects]]], dtype=np.int64)
 
 
-def have_memory_in_c(graph: HeapGraph, objects: Ints) -> bool:
+def have_memory_in_c(evidence: Evidence, objects: Ints) -> bool:
     """Whether so many of the objects may have memory in C that what grew there may be theirs."""
-    return len(may_own(graph, objects)) >= GROUP_GAIN_MIN
+    return len(may_own(evidence.graph, objects)) >= evidence.policy.c_objects
 
 
 def with_native_memory(evidence: Evidence, verdicts: Sequence[Verdict]) -> list[Verdict]:
     """The verdicts; the one whose objects C's memory grows with is given it."""
-    found = list(verdicts)
-    book = ledger.ledger(evidence, found)
+    found, policy = list(verdicts), evidence.policy
+    book = ledger.ledger(evidence, [verdict for verdict in found if not verdict.is_ended])
     if book is None or len(book.seconds) < POINTS_MIN:
         return found
     values = book.parts[ledger.NATIVE] + book.parts[ledger.UNSEEN]
-    gain = float(values[-1])
-    if gain < max(ENOUGH_BYTES, ENOUGH_OF_GROWTH * book.grown_bytes):
+    if values[-1] < max(policy.native_bytes, policy.native_of_growth * book.grown_bytes):
         return found
-    fits = [(_fit_of(evidence, verdict, values, gain), number) for number, verdict in enumerate(found)]
-    best, number = max(
-        ((one, n) for one, n in fits if one is not None), key=lambda row: row[0].fits, default=(None, -1)
-    )
-    if best is not None:
-        found[number] = _given(evidence, found[number], best, gain)
+    numbers = [n for n, verdict in enumerate(found) if len(verdict.objects) and not verdict.is_ended]
+    fits = {n: one for n in numbers if (one := _fit_of(evidence, found[n], values)) is not None}
+    if fits:
+        best = max(fits, key=lambda n: fits[n].fits)
+        found[best] = _given(evidence, found[best], fits[best], float(values[-1]))
     return found
 
 
@@ -88,14 +82,15 @@ def owner_counts(evidence: Evidence, objects: Ints) -> Floats:
     return np.cumsum(by_birth)[evidence.first :].astype(float)
 
 
-def _fit_of(evidence: Evidence, verdict: Verdict, values: Floats, gain: float) -> Fit | None:
+def _fit_of(evidence: Evidence, verdict: Verdict, values: Floats) -> Fit | None:
     """How C's memory grows with those objects of a verdict that may own it; None where it does not."""
     counts = owner_counts(evidence, verdict.objects)
-    if counts[-1] < GROUP_GAIN_MIN:
+    if counts[-1] < evidence.policy.c_objects:
         return None
     found = fit(counts, values)
-    share = found.each * float(counts[-1] - counts[0]) / gain
-    return found if found.fits >= FITS and share >= SHARE_MIN else None
+    share = found.each * float(counts[-1] - counts[0]) / float(values[-1])
+    policy = evidence.policy
+    return found if found.fits >= policy.native_fits and share >= policy.native_share else None
 
 
 def _given(evidence: Evidence, verdict: Verdict, found: Fit, gain: float) -> Verdict:

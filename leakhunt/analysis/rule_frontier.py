@@ -1,25 +1,24 @@
-"""Rule: a class that grows without a container that does; the nearest old object above holds it."""
+"""Detector: a class that grows without a container that does; the nearest old object above holds it."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
+from . import growth
+from .doubt import Doubt, ended
 from .evidence import Evidence
-from .graph import WEAK, HeapGraph, Ints
+from .graph import WEAK, Bools, HeapGraph, Ints
 from .holders import limit_of, reach
 from .naming import Names
+from .rule_holders import TIMELESS
 from .telling import ATOMS, GLUE, is_context_name
-from .verdicts import Verdict, confidence
-from .watching import only_watches
+from .verdicts import Verdict
+from .watching import watching
 
-COVERED = 0.5
-EXPLAINED = 0.5
-SURVIVAL_MIN = 0.9
-DOMINATED = 0.4
-ONE_DOOR = 0.9
 SAMPLE = 5000
 
 
@@ -38,38 +37,90 @@ def growing_classes(evidence: Evidence) -> list[Verdict]:
     """Classes that grow and stay without a container that does: linked nodes, a Context, objects behind C types."""
     if len(evidence.deep) < 2:
         return []
-    graph, lineage = evidence.graph, evidence.lineage
+    covered = covered_by_others(evidence)
+    since = evidence.first + max(0, (len(evidence.lineage.graphs) - 1 - evidence.first) // 2)
+    lasting = evidence.survey.class_survival(since)
+    by_holder: dict[Frontier, list[tuple[str, Ints]]] = {}
+    found = []
+    for name, series in evidence.classes.items():
+        if series.trend.gain < evidence.policy.gain:
+            continue
+        problem = growth.objection(series.trend, evidence.policy)
+        doubt = ended("no growth", problem) if problem else _without_meaning(name)
+        if doubt is None:
+            doubt = _turnover(evidence, *lasting.get(name, (0, 0)))
+        fresh = _instances(evidence, name) if doubt is None else None
+        if fresh is not None:
+            doubt = _elsewhere(evidence, fresh, covered)
+        frontier = old_dominator(evidence, fresh) if fresh is not None and doubt is None else None
+        if doubt is None and frontier is None:
+            doubt = ended("no holder", "no one older object holds them: each is kept alive by another, or by several")
+        if fresh is not None and frontier is not None:
+            doubt = _mostly_garbage(evidence, name, fresh, frontier)
+            if doubt is None:
+                by_holder.setdefault(frontier, []).append((name, fresh))
+        if doubt is not None:
+            found.append(_bare(evidence, name, doubt))
+    for frontier, rows in by_holder.items():
+        found.extend(_candidates(evidence, frontier, rows))
+    return found
+
+
+def covered_by_others(evidence: Evidence) -> Bools:
+    """Objects that a growing place, or growth in another condition, accounts for."""
+    graph = evidence.graph
     covered = np.zeros(graph.count, dtype=bool)
     for place in evidence.places:
         covered[place.reached] = True
     for group in (*evidence.outside, *evidence.garbage):
         if not is_context_name(group.type):
             covered[reach(graph, group.objects, evidence.is_new)] = True
-    lasting = lineage.class_survival(evidence.first + max(0, (len(lineage.graphs) - 1 - evidence.first) // 2))
-    by_holder: dict[Frontier, list[tuple[str, Ints]]] = {}
-    for name, series in evidence.classes.items():
-        if name in GLUE or name in ATOMS or name in WEAK or not series.trend.is_growth or series.trend.gain < 8:
-            continue
-        before, stayed = lasting.get(name, (0, 0))
-        fresh = _instances(evidence, name)
-        if before == 0 or stayed < SURVIVAL_MIN * before or not len(fresh) or covered[fresh].mean() > COVERED:
-            continue
-        frontier = old_dominator(evidence, fresh)
-        if frontier is not None and (_explains(evidence, name, fresh) or _is_gc_garbage(graph, frontier.holder)):
-            by_holder.setdefault(frontier, []).append((name, fresh))
-    return [v for frontier, rows in by_holder.items() for v in _class_verdict(evidence, frontier, rows)]
+    return covered
+
+
+def _without_meaning(name: str) -> Doubt | None:
+    if name in GLUE or name in ATOMS or name in WEAK:
+        return ended("says nothing", "objects of this class only wrap or name others, whose own class and holder count")
+    return None
+
+
+def _turnover(evidence: Evidence, before: int, stayed: int) -> Doubt | None:
+    if before and stayed >= evidence.policy.class_survival * before:
+        return None
+    return ended("turnover", f"of {before:,} that were there at the middle {stayed:,} still are: they come and go")
+
+
+def _elsewhere(evidence: Evidence, fresh: Ints, covered: Bools) -> Doubt | None:
+    if not len(fresh):
+        return ended("garbage", "none of the new ones is alive: they wait for the collector")
+    if covered[fresh].mean() > evidence.policy.covered:
+        return ended("covered", "a place that grows, or growth of another kind, accounts for most of them")
+    return None
+
+
+def _mostly_garbage(evidence: Evidence, name: str, fresh: Ints, frontier: Frontier) -> Doubt | None:
+    """Where those kept alive are less than half of what the class gained: the rest waits for the collector."""
+    before, now = (evidence.deep[k].census.get(name, (0, 0))[0] for k in (evidence.first, -1))
+    alive = len(fresh) >= evidence.policy.class_alive * (now - before)
+    if alive or _is_gc_garbage(evidence.graph, frontier.holder):
+        return None
+    return ended("garbage", f"of {now - before:,} more only {len(fresh):,} are alive: the rest waits for the collector")
+
+
+def _bare(evidence: Evidence, name: str, doubt: Doubt) -> Verdict:
+    series = evidence.classes[name]
+    certainty = evidence.policy.certainty - evidence.policy.class_less
+    reason = f"{series.trend.gain:,.0f} more in {series.seconds[-1] - series.seconds[0]:.0f} s"
+    return Verdict(
+        "python-leak", name, certainty, reason, "", series.seconds, series.counts, series.trend, detector="class",
+        doubts=(doubt,),
+    )  # fmt: skip
 
 
 def _instances(evidence: Evidence, name: str) -> Ints:
     rows = [row for row, text in enumerate(evidence.graph.snapshot.type_names) if text == name]
     kept, _ = evidence.graph.kept_tree
     return np.flatnonzero(np.isin(evidence.graph.types, rows) & evidence.is_new & kept)
-
-
-def _explains(evidence: Evidence, name: str, fresh: Ints) -> bool:
-    """Whether those kept alive are most of what the class gained: the rest is garbage that waits for the collector."""
-    before, now = (evidence.deep[k].census.get(name, (0, 0))[0] for k in (evidence.first, -1))
-    return len(fresh) >= EXPLAINED * (now - before)
 
 
 def _is_gc_garbage(graph: HeapGraph, index: int) -> bool:
@@ -97,10 +148,10 @@ def old_dominator(evidence: Evidence, fresh: Ints) -> Frontier | None:
         tally[above] += 1
         doors[above][below] += 1
     holder, number = tally.most_common(1)[0]
-    if not (0 <= holder < graph.count and number >= DOMINATED * len(sample)):
+    if not (0 <= holder < graph.count and number >= evidence.policy.dominated * len(sample)):
         return None
     door, through = doors[holder].most_common(1)[0]
-    return Frontier(holder, door if through >= ONE_DOOR * number else -1)
+    return Frontier(holder, door if through >= evidence.policy.one_door * number else -1)
 
 
 def is_context(graph: HeapGraph, index: int) -> bool:
@@ -108,7 +159,8 @@ def is_context(graph: HeapGraph, index: int) -> bool:
     return is_context_name(graph.type_name(index))
 
 
-def _class_verdict(evidence: Evidence, frontier: Frontier, rows: list[tuple[str, Ints]]) -> list[Verdict]:
+def _candidates(evidence: Evidence, frontier: Frontier, rows: list[tuple[str, Ints]]) -> list[Verdict]:
+    """One candidate for all classes behind a frontier, and one ended by it for each class but the first."""
     graph, names, holder = evidence.graph, evidence.names, frontier.holder
     rows.sort(key=lambda row: (row[0].startswith("builtins."), -_held_directly(evidence, holder, row[1]), -len(row[1])))
     name, fresh = rows[0]
@@ -119,31 +171,40 @@ def _class_verdict(evidence: Evidence, frontier: Frontier, rows: list[tuple[str,
     if is_context(graph, holder):
         owner = "current contextvars.Context of a thread"
         advice = "A ContextVar made per request is never freed: make it once, at module level."
-    if limit_of(graph, holder) is not None or evidence.known.is_harmless(owner):
-        return []
-    below = graph.referents(holder).astype(np.int64)
-    if only_watches(graph, below, reach(graph, below, evidence.is_new), evidence.is_new):
-        return []
     trend = evidence.classes[name].trend
     reached = reach(graph, np.concatenate([objects for _, objects in rows]), evidence.is_new)
-    return [
-        Verdict(
-            "uncollectable" if owner == "gc.garbage" else "python-leak",
-            name,
-            confidence(trend, certainty=0.9),
-            f"{trend.gain:,.0f} more and none freed, all of them reached through one older {graph.type_name(holder)}",
-            advice,
-            evidence.seconds,
-            evidence.classes[name].counts,
-            trend,
-            owner,
-            tuple(owners[1:]),
-            named,
-            reached,
-            fresh,
-            float(graph.sizes[reached].sum()),
-        )
-    ]
+    is_garbage = owner == "gc.garbage"
+    first = Verdict(
+        "uncollectable" if is_garbage else "python-leak",
+        name,
+        evidence.policy.certainty - evidence.policy.class_less,
+        f"{trend.gain:,.0f} more and none freed, all of them reached through one older {graph.type_name(holder)}",
+        advice,
+        evidence.seconds,
+        evidence.classes[name].counts,
+        trend,
+        owner,
+        tuple(owners[1:]),
+        named,
+        reached,
+        fresh,
+        float(graph.sizes[reached].sum()),
+        detector="class",
+        doubts=_doubts(evidence, holder),
+        spared=TIMELESS if is_garbage else frozenset(),
+    )
+    same = ended("same holder", f"{name}, reached through the same older object, stands for these")
+    return [first, *(replace(_bare(evidence, other, same), owner=owner) for other, _ in rows[1:])]
+
+
+def _doubts(evidence: Evidence, holder: int) -> tuple[Doubt, ...]:
+    graph = evidence.graph
+    if limit_of(graph, holder) is not None:
+        return (ended("bounded", f"it declares a bound of {limit_of(graph, holder):,}"),)
+    below = graph.referents(holder).astype(np.int64)
+    if watching(graph, below, reach(graph, below, evidence.is_new), evidence.is_new) >= evidence.policy.watching:
+        return (ended("watches", "it holds weak references to objects that something else keeps alive"),)
+    return ()
 
 
 def _is_attribute(names: Names, frontier: Frontier) -> bool:

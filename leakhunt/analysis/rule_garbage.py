@@ -1,4 +1,4 @@
-"""Rule: cyclic garbage that waits for a collector which is off or never comes."""
+"""Detector: cyclic garbage that waits for a collector which is off or never comes."""
 
 from __future__ import annotations
 
@@ -11,22 +11,17 @@ from leakhunt.agent import schema
 from . import finalizers
 from .evidence import Evidence, Group
 from .telling import ATOMS, GLUE
-from .verdicts import Verdict, confidence
-
-PUT_OFF_MIN = 3  # a full collection that was due so often and never came is no matter of chance
-COLLECTIONS_MIN = 10  # one of the middle generation among them
-ALIVE_AT_MOST = 0.05
+from .verdicts import Verdict
 
 
 def waiting_garbage(evidence: Evidence) -> list[Verdict]:
-    """Cycles that nobody collects: the collector is off, or so lazy that it never came by."""
-    if len(evidence.deep) < 2 or not evidence.garbage:
+    """Cycles that wait: all together, by the name of the class that has a `__del__` or else is the most numerous."""
+    groups = [g for g in evidence.garbage_groups if g.type not in ATOMS] if len(evidence.deep) > 1 else []
+    growing = [g for g in evidence.garbage if g.type not in ATOMS] if groups else []
+    groups = growing or groups
+    if not groups:
         return []
     graph = evidence.graph
-    groups = [g for g in evidence.garbage if g.type not in ATOMS]
-    why = collector_words(evidence) or finalizer_words(evidence, groups)
-    if not why or not groups:
-        return []
     concerned = finalizers.finalizable(graph, np.concatenate([g.objects for g in groups]))
     with_del = {graph.type_name(int(i)) for i in concerned}
     ranked = sorted(groups, key=lambda g: (g.type not in with_del, g.type in GLUE, -g.trend.gain))
@@ -36,8 +31,8 @@ def waiting_garbage(evidence: Evidence) -> list[Verdict]:
         Verdict(
             "delayed-finalizer",
             top.type,
-            confidence(top.trend),
-            f"{top.trend.gain:,.0f} more in cycles that nothing refers to{effect}: {why}",
+            evidence.policy.certainty,
+            f"{top.trend.gain:,.0f} more in cycles that nothing refers to{effect}: {waiting_words(evidence)}",
             "Let the collector run (gc.enable, gc.collect at a quiet moment), or break the cycle by a weakref.",
             top.seconds,
             top.counts,
@@ -45,8 +40,15 @@ def waiting_garbage(evidence: Evidence) -> list[Verdict]:
             objects=objects,
             direct=top.objects,
             weight=float(graph.sizes[objects].sum()),
+            detector="garbage",
         )
     ]
+
+
+def waiting_words(evidence: Evidence) -> str:
+    """Why garbage waits longer than the collector is meant to let it, '' where it is collected in time."""
+    growing = [group for group in evidence.garbage if group.type not in ATOMS]
+    return collector_words(evidence) or finalizer_words(evidence, growing)
 
 
 def collector_words(evidence: Evidence) -> str:
@@ -71,9 +73,9 @@ def finalizer_words(evidence: Evidence, groups: Sequence[Group]) -> str:
     first, last = (_collections(evidence, k) for k in (evidence.first, -1))
     young, middle, full = (after - before for before, after in zip(first, last, strict=True))
     due = middle // max(1, _threshold(evidence, 2))
-    if full == 0 and due >= PUT_OFF_MIN:
+    if full == 0 and due >= evidence.policy.put_off:
         return f"a full collection was due {due:,} times and put off, for the old part of the heap is large and quiet"
-    if young >= COLLECTIONS_MIN and all(_is_made_anew(evidence, group) for group in waiting):
+    if young >= evidence.policy.collections and all(_is_made_anew(evidence, group) for group in waiting):
         return f"{young:,} collections came by, and what they free, its __del__ makes anew"
     return ""
 
@@ -102,4 +104,4 @@ def _is_made_anew(evidence: Evidence, group: Group) -> bool:
         return False
     graphs = evidence.lineage.graphs[evidence.first :]
     alive = [graph.count_of(group.type) - count for graph, count in zip(graphs, group.counts.tolist(), strict=True)]
-    return bool(max(alive) <= ALIVE_AT_MOST * float(group.counts.max()))
+    return bool(max(alive) <= evidence.policy.anew_alive * float(group.counts.max()))

@@ -1,8 +1,9 @@
-"""Rule: a container that only grows, whose items stay."""
+"""Detector: a container that only grows, whose items stay."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -10,61 +11,124 @@ from . import finalizers
 from .evidence import Evidence
 from .graph import Indexes
 from .holders import Place
-from .telling import ATOMS, GLUE, function_name, telling_class
-from .verdicts import TIMELESS, Verdict, confidence
+from .telling import function_name, telling_class
+from .verdicts import Verdict
 
-KEPT_INSTANCES_MIN = 5
-RECURRING, SLOWING = 0.1, 0.9
-BURSTS_MIN = 6  # tables that are loaded when first asked for come in bursts, too: fewer of them tell nothing
-FEW_BURSTS = 0.7
-LOCK_STEP = 1.25
-INDEX_WEIGHT = 4.0
+# What only lives a while grows, too, until the first of it is old enough to go; these conditions are leaks at any age.
+TIMELESS = frozenset(("young", "few bursts"))
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What it means that a place grows: a kind of leak, in words; `less` sure than usual, and spared some doubts."""
+
+    kind: str
+    type: str
+    reason: str
+    advice: str
+    less: float = 0.0
+    spared: frozenset[str] = frozenset()
 
 
 def growing_holders(evidence: Evidence) -> list[Verdict]:
-    """A container that only grows, whose items stay: the common leak."""
-    found = []
-    for place in evidence.places:
-        if evidence.known.is_harmless(place.owner):
-            continue
-        type_name = telling_class(evidence.graph, place.children, evidence.is_new) or _member_type(evidence, place)
-        if place.is_bounded:
-            type_name = kept_instances(evidence, place)
-            if not type_name:
-                continue
-        if not follows_its_class(evidence, type_name, place):
-            continue
-        found.append(_holder_verdict(evidence, place, type_name))
-    return _without_indexes(evidence, found)
+    """Every place that has more in it than before: the common leak, and what gc.garbage or `__del__` make of it."""
+    return [_candidate(evidence, place) for place in evidence.grown_places]
 
 
-def _without_indexes(evidence: Evidence, verdicts: list[Verdict]) -> list[Verdict]:
-    """A registry and its indexes are one leak, named by the container whose class tells most.
+def _candidate(evidence: Evidence, place: Place) -> Verdict:
+    certainty = evidence.policy.certainty
+    if place.doubt is not None:  # it is not known what it is full of
+        item = _member_type(evidence, place)
+        return Verdict(
+            "python-leak", item, certainty, gained(place), "", place.seconds, place.extents, place.trend, place.owner,
+            holder=place.members[0], place=place, detector="place", doubts=(place.doubt,),
+        )  # fmt: skip
+    condition = next(found for rule in CONDITIONS if (found := rule(evidence, place)) is not None)
+    name = function_name(evidence.graph, place.children) if condition.type == "builtins.function" else ""
+    return Verdict(
+        kind=condition.kind,
+        type=condition.type,
+        confidence=certainty - condition.less,
+        reason=condition.reason + (f"; they are {name}" if name else ""),
+        advice=condition.advice,
+        seconds=place.seconds,
+        counts=place.extents,
+        trend=place.trend,
+        owner="atexit callback table" if place.owner == "atexit" else place.owner,
+        also_owned_by=place.also_owned_by,
+        holder=place.members[0],
+        objects=place.reached,
+        direct=place.children,
+        weight=place.share_bytes,
+        place=place,
+        survival=place.survival,
+        detector="place",
+        spared=condition.spared,
+    )
 
-    An index is another container of the same object, that grows in lock-step and holds only atoms or tuples of them. It
-    is a leak of its own where it is what takes the memory.
-    """
-    kept = [verdict for verdict in verdicts if not _tells_nothing(verdict)]
-    for index in filter(_tells_nothing, verdicts):
-        number = next((n for n, registry in enumerate(kept) if _is_index(evidence, index, registry)), -1)
-        if number < 0:
-            kept.append(index)
-        else:
-            registry = kept[number]
-            kept[number] = replace(registry, also_owned_by=(*registry.also_owned_by, index.owner or ""))
-    return kept
+
+def _in_gc_garbage(evidence: Evidence, place: Place) -> Condition | None:
+    if place.owner != "gc.garbage":
+        return None
+    return Condition(
+        "uncollectable",
+        content_type(evidence, place),
+        f"{gained(place)} in gc.garbage: the collector can't free them and keeps all they refer to",
+        "A C type with the old tp_del slot is in these cycles: break them by hand, or update that extension.",
+        spared=TIMELESS,
+    )
 
 
-def _tells_nothing(verdict: Verdict) -> bool:
-    return verdict.type in GLUE or verdict.type in ATOMS
+def _resurrected(evidence: Evidence, place: Place) -> Condition | None:
+    graph = evidence.graph
+    concerned = finalizers.finalizable(graph, place.reached)
+    if not len(concerned) or finalizers.finalized(graph, concerned).mean() <= 0.5:
+        return None
+    return Condition(
+        "resurrected",
+        _most_common_type(graph.snapshot.type_names, graph.types[concerned]),
+        f"{gained(place)}, put back by their own __del__ after it was run, none ever freed",
+        "Don't store self (or anything that reaches it) from __del__; hand the resource back by a context manager.",
+        spared=TIMELESS,
+    )
 
 
-def _is_index(evidence: Evidence, index: Verdict, registry: Verdict) -> bool:
-    carrier, other = (evidence.names.owner_index(verdict.holder) for verdict in (index, registry))
-    if carrier < 0 or carrier != other or evidence.graph.type_name(carrier) == "builtins.module":
-        return False  # what globals have in common is no more than a file
-    pace = index.trend.gain / max(registry.trend.gain, 1.0)
-    return 1 / LOCK_STEP <= pace <= LOCK_STEP and index.weight <= INDEX_WEIGHT * registry.weight
+def _instances_in_a_cache(evidence: Evidence, place: Place) -> Condition | None:
+    """A bounded cache on a method, that keeps what it was called on (ruff B019)."""
+    kept = kept_instances(evidence, place) if place.is_bounded else ""
+    if not kept:
+        return None
+    return Condition(
+        "python-leak",
+        kept,
+        f"{gained(place)}: a cache on a method keeps every instance it was called on alive, "
+        f"up to {place.bound:,} of them",
+        evidence.known.advice_for(place.owner)
+        or "Cache per instance (functools.cached_property), or key by what the result depends on, not by self.",
+        evidence.policy.bounded_cache_less,
+        frozenset(("bounded", "losing")),
+    )
+
+
+def _plain(evidence: Evidence, place: Place) -> Condition:
+    return Condition(
+        "python-leak",
+        content_type(evidence, place),
+        f"{gained(place)}, {survival_words(place.survival)}, in {container_words(evidence, place)}",
+        evidence.known.advice_for(place.owner)
+        or "Remove entries when their owner is done with them, or give the container a bound.",
+    )
+
+
+# The first that holds says what the growth of a place means.
+CONDITIONS: tuple[Callable[[Evidence, Place], Condition | None], ...] = (
+    _in_gc_garbage, _resurrected, _instances_in_a_cache, _plain,
+)  # fmt: skip
+
+
+def content_type(evidence: Evidence, place: Place) -> str:
+    """The class that tells most of what the place gained; its container's where it gained nothing new."""
+    return telling_class(evidence.graph, place.children, evidence.is_new) or _member_type(evidence, place)
 
 
 def kept_instances(evidence: Evidence, place: Place) -> str:
@@ -76,86 +140,15 @@ def kept_instances(evidence: Evidence, place: Place) -> str:
     graph = evidence.graph
     members = graph.types[place.reached] if len(place.reached) else place.reached
     rows = [row for row, name in enumerate(graph.snapshot.type_names) if name == class_name]
-    return class_name if np.isin(members, rows).sum() >= KEPT_INSTANCES_MIN else ""
-
-
-def follows_its_class(evidence: Evidence, type_name: str, place: Place) -> bool:
-    """Whether the class grows with the place: a batch that is dropped and begun anew is seen here if not there."""
-    series = evidence.classes.get(type_name)
-    if series is None or type_name in ATOMS or type_name in GLUE or place.is_steady:
-        return True
-    if not series.counts.any():
-        return True  # the collector lists none of them: arrays, images
-    return series.trend.drawdown <= 0.35 and series.trend.gain >= 0.3 * place.trend.gain * _share(
-        evidence, type_name, place
-    )
-
-
-def _share(evidence: Evidence, type_name: str, place: Place) -> float:
-    """Instances of the class among the place's new objects, for each item that it gained (at most 1)."""
-    instances = sum(evidence.graph.type_name(int(i)) == type_name for i in place.reached[:20000])
-    return min(1.0, instances / max(1.0, float(place.extents[-1] - place.extents[0])))
+    return class_name if np.isin(members, rows).sum() >= evidence.policy.instances_kept else ""
 
 
 def _member_type(evidence: Evidence, place: Place) -> str:
     return evidence.graph.type_name(place.members[0])
 
 
-def _holder_verdict(evidence: Evidence, place: Place, type_name: str) -> Verdict:
-    graph = evidence.graph
-    kind = "python-leak"
-    sure = confidence(place.trend, certainty=0.88) if place.is_bounded else confidence(place.trend, place.survival)
-    if place.replaced >= RECURRING * place.trend.gain and place.trend.later_share < SLOWING:
-        sure = round(sure - 0.25, 2)  # keys come back, and fewer new ones come: it fills up to the number of keys
-    gained = f"{place.trend.gain:,.0f} more items in {place.seconds[-1] - place.seconds[0]:.0f} s"
-    reason = f"{gained}, {survival_words(place.survival)}, in {container_words(evidence, place)}"
-    known = evidence.known.advice_for(place.owner)
-    advice = known or "Remove entries when their owner is done with them, or give the container a bound."
-    owner = place.owner
-    concerned = finalizers.finalizable(graph, place.reached)
-    if owner == "gc.garbage":
-        kind, reason = (
-            "uncollectable",
-            f"{gained} in gc.garbage: the collector can't free them and keeps all they refer to",
-        )
-        advice = "A C type with the old tp_del slot is in these cycles: break them by hand, or update that extension."
-    elif len(concerned) and finalizers.finalized(graph, concerned).mean() > 0.5:
-        kind, reason = "resurrected", f"{gained}, put back by their own __del__ after it was run, none ever freed"
-        type_name = _most_common_type(graph.snapshot.type_names, graph.types[concerned])
-        advice = (
-            "Don't store self (or anything that reaches it) from __del__; hand the resource back by a context manager."
-        )
-    elif place.is_bounded:
-        reason = (
-            f"{gained}: a cache on a method keeps every instance it was called on alive, up to {place.bound:,} of them"
-        )
-        advice = known or (
-            "Cache per instance (functools.cached_property), or key by what the result depends on, not by self."
-        )
-    if owner == "atexit":
-        owner = "atexit callback table"
-    if place.bursts is not None and place.bursts < BURSTS_MIN and kind not in TIMELESS:
-        sure = min(sure, FEW_BURSTS)
-    name = function_name(graph, place.children)
-    if name and type_name == "builtins.function":
-        reason += f"; they are {name}"
-    return Verdict(
-        kind,
-        type_name,
-        sure,
-        reason,
-        advice,
-        place.seconds,
-        place.extents,
-        place.trend,
-        owner,
-        place.also_owned_by,
-        place.members[0],
-        place.reached,
-        place.children,
-        place.share_bytes,
-        place,
-    )
+def gained(place: Place) -> str:
+    return f"{place.trend.gain:,.0f} more items in {place.seconds[-1] - place.seconds[0]:.0f} s"
 
 
 def survival_words(survival: float) -> str:

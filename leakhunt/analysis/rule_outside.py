@@ -1,85 +1,34 @@
-"""Rule: objects that nothing in the heap leads to, and that are alive: C took a reference and kept it."""
+"""Detector: objects that nothing in the heap leads to, and that are alive: C took a reference and kept it."""
 
 from __future__ import annotations
 
-import numpy as np
-
-from leakhunt.agent import schema
-
-from .evidence import GROUP_GAIN_MIN, Evidence, Group
-from .graph import Ints
+from .evidence import Evidence, Group
 from .growth import theil_sen
 from .holders import reach
-from .native import fit, owner_counts
+from .rule_holders import TIMELESS
 from .telling import is_context_name, telling_class
-from .verdicts import Verdict, confidence, doubted
-from .watching import weakly_held
-
-COVERED = 0.5
-FAITHFUL_MIN = 0.9
-ATEXIT_SLACK = 0.25
-GREENLETS_MIN = 8
-MAYBE_ON_A_STACK = 0.7
-MAYBE_IN_C_OBJECTS = 0.7
-IN_STEP = 0.99
+from .verdicts import Verdict
 
 
 def held_from_outside(evidence: Evidence) -> list[Verdict]:
-    """Objects that no root and no object leads to, not garbage, and more of them all the time."""
+    """Classes with more objects than before that no root and no object leads to and that are no garbage."""
     if len(evidence.deep) < 2:
         return []
-    graph, found = evidence.graph, []
-    taken = np.zeros(graph.count, dtype=bool)
-    for place in evidence.places:
-        taken[place.reached] = True
     callbacks_rate = theil_sen(evidence.seconds, evidence.ledger("atexit_callbacks"))
-    stacks = _new_greenlets(evidence) >= GREENLETS_MIN
-    for group in evidence.outside:
-        if is_context_name(group.type) or evidence.group_survival(group) < FAITHFUL_MIN:
-            continue
-        if len(weakly_held(graph, group.objects)) > COVERED * len(group.objects):
-            continue  # weak references to the living, kept by C: what keeps those alive is elsewhere
-        reached = reach(graph, group.objects, evidence.is_new)
-        if len(reached) and taken[reached].mean() <= COVERED:
-            taken[reached] = True
-            verdict = _outside_verdict(evidence, group, reached, callbacks_rate)
-            if verdict.kind == "refcount-leak":
-                verdict = _maybe_on_a_stack(verdict) if stacks else verdict
-                verdict = _maybe_in_c_objects(verdict) if _grows_with_c_objects(evidence, group) else verdict
-            found.append(verdict)
-    return found
+    groups = [group for group in evidence.outside_groups if not is_context_name(group.type)]
+    return [_candidate(evidence, group, callbacks_rate) for group in groups]
 
 
-def _new_greenlets(evidence: Evidence) -> int:
-    flags = evidence.graph.snapshot.column("type.flags")[evidence.graph.types]
-    return int(((flags & schema.TYPE_GREENLET > 0) & evidence.is_new).sum())
-
-
-def _maybe_on_a_stack(verdict: Verdict) -> Verdict:
-    """Less sure, where many greenlets wait: what their functions have in hand is found nowhere in the heap."""
-    return doubted(verdict, MAYBE_ON_A_STACK, "greenlets that wait have them on their stacks")
-
-
-def _grows_with_c_objects(evidence: Evidence, group: Group) -> bool:
-    """Whether a growing place gains objects of C classes in step with the group: these may refer to it untold."""
-    counts = (owner_counts(evidence, place.reached) for place in evidence.places)
-    return any(each[-1] >= GROUP_GAIN_MIN and fit(each, group.counts).fits >= IN_STEP for each in counts)
-
-
-def _maybe_in_c_objects(verdict: Verdict) -> Verdict:
-    """Less sure, where objects of C classes pile up in step: not all of them tell the collector what they refer to."""
-    return doubted(verdict, MAYBE_IN_C_OBJECTS, "the C objects that pile up in step with them refer to them")
-
-
-def _outside_verdict(evidence: Evidence, group: Group, reached: Ints, callbacks_rate: float) -> Verdict:
+def _candidate(evidence: Evidence, group: Group, callbacks_rate: float) -> Verdict:
+    reached = reach(evidence.graph, group.objects, evidence.is_new)
     weight = float(evidence.graph.sizes[reached].sum())
     gained = f"{group.trend.gain:,.0f} more in {group.seconds[-1] - group.seconds[0]:.0f} s"
-    if callbacks_rate > 0 and abs(callbacks_rate - group.trend.slope) <= ATEXIT_SLACK * callbacks_rate:
+    if is_registered(evidence, group, callbacks_rate):
         type_name = telling_class(evidence.graph, group.objects, evidence.is_new) or group.type
         return Verdict(
             "python-leak",
             type_name,
-            confidence(group.trend),
+            evidence.policy.certainty,
             f"{gained}, each registered with atexit and kept until the end",
             "Unregister with atexit.unregister when done, or register one callback that works on a WeakSet.",
             group.seconds,
@@ -89,11 +38,13 @@ def _outside_verdict(evidence: Evidence, group: Group, reached: Ints, callbacks_
             objects=reached,
             direct=group.objects,
             weight=weight,
+            detector="outside",
+            group=group,
         )
     return Verdict(
         "refcount-leak",
         group.type,
-        confidence(group.trend, certainty=0.95),
+        evidence.policy.certainty - evidence.policy.outside_less,
         f"{gained}, alive with more references than the whole heap accounts for and out of reach of every root",
         "A C extension took a reference and never gave it back: look at the one that makes or gets these.",
         group.seconds,
@@ -102,4 +53,13 @@ def _outside_verdict(evidence: Evidence, group: Group, reached: Ints, callbacks_
         objects=reached,
         direct=group.objects,
         weight=weight,
+        detector="outside",
+        group=group,
+        spared=TIMELESS,
     )
+
+
+def is_registered(evidence: Evidence, group: Group, callbacks_rate: float) -> bool:
+    """Whether the group grows as the table of functions to be called at exit does."""
+    away = abs(callbacks_rate - group.trend.slope)
+    return callbacks_rate > 0 and away <= evidence.policy.callbacks_slack * callbacks_rate

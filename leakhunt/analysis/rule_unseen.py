@@ -1,4 +1,4 @@
-"""Rule: blocks of Python's own allocator that no object has: what C keeps, or lost, and no collector lists."""
+"""Detector: blocks of Python's own allocator that no object has: what C keeps, or lost, and no collector lists."""
 
 from __future__ import annotations
 
@@ -7,10 +7,8 @@ from collections import Counter
 from . import growth, ledger
 from .books import ALIGNMENT
 from .evidence import Evidence
-from .verdicts import Verdict, confidence
+from .verdicts import Verdict
 
-ENOUGH_BYTES = 300_000  # free lists, caches of the interpreter and what a walk in slices misses come to less
-ENOUGH_SHARE = 0.5  # of what Python's allocator gained: with less, it is what the objects beside have in C
 OF_ONE_SIZE = 0.5
 INTERNED_TABLE = "interpreter's interned dict"
 
@@ -19,16 +17,16 @@ def unseen_objects(evidence: Evidence) -> list[Verdict]:
     """Python's allocator has ever more blocks in use, and the objects of the heap do not: a reference was lost to C."""
     if len(evidence.deep) < growth.POINTS_MIN or not evidence.ledger("pymalloc_in_use_bytes").any():
         return []
-    book = ledger.ledger(evidence)
+    book, policy = ledger.ledger(evidence), evidence.policy
     if book is None:
         return []
     values = book.parts[ledger.UNSEEN]
     trend = growth.trend(book.seconds, values)
     in_use = evidence.ledger("pymalloc_in_use_bytes")[growth.after_warm_up(evidence.seconds)]
     gained = float(in_use[-1] - in_use[0])
-    if not trend.is_growth or trend.gain < max(ENOUGH_BYTES, ENOUGH_SHARE * gained):
+    if not trend.is_growth or trend.gain < max(policy.unseen_bytes, policy.unseen_share * gained):
         return []
-    if growth.mann_kendall(in_use) > growth.P_VALUE:
+    if growth.mann_kendall(in_use) > policy.p_value:
         return []
     span = book.seconds[-1] - book.seconds[0]
     interned = _interned(evidence)
@@ -46,7 +44,7 @@ def unseen_objects(evidence: Evidence) -> list[Verdict]:
         Verdict(
             "native-growth",
             "",
-            confidence(trend, certainty=0.95),
+            0.95,
             said,
             advice,
             book.seconds,
@@ -55,6 +53,7 @@ def unseen_objects(evidence: Evidence) -> list[Verdict]:
             INTERNED_TABLE if interned else None,
             weight=trend.gain,
             is_in_bytes=True,
+            detector="memory",
         )
     ]
 

@@ -5,15 +5,20 @@ from __future__ import annotations
 import numpy as np
 
 from .graph import WEAK, Bools, HeapGraph, Ints
+from .policy import POLICY
 from .telling import unwrap
 
-LIVING = 0.5
 SAMPLE = 3000
 FINALIZER, FINALIZER_ENTRY = "weakref.finalize", "weakref.finalize._Info"
 
 
 def only_watches(graph: HeapGraph, children: Ints, reached: Ints, is_new: Bools, members: int = 1) -> bool:
-    """Whether half or more of what is behind `children` are weak references to living objects, each to another.
+    """Whether so much of what is behind `children` only watches that what keeps it alive is elsewhere."""
+    return watching(graph, children, reached, is_new, members) >= POLICY.watching
+
+
+def watching(graph: HeapGraph, children: Ints, reached: Ints, is_new: Bools, members: int = 1) -> float:
+    """The share of what is behind `children` that are weak references to living objects, each to another.
 
     `children` are of so many `members`, each of which may watch the same objects (ABCs, one and all their subclasses).
     There are as many of them as of those objects, whose own holders are judged. Not so where many watch one object, or
@@ -22,7 +27,8 @@ def only_watches(graph: HeapGraph, children: Ints, reached: Ints, is_new: Bools,
     sample = children[np.linspace(0, len(children) - 1, min(SAMPLE, len(children))).astype(int)]
     leaves = [i for i in unwrap(graph, sample, is_new) if graph.type_name(i) != FINALIZER]
     watched = np.unique(weakly_held(graph, _references(graph, leaves)))
-    return members * len(np.setdiff1d(watched, reached, assume_unique=True)) >= LIVING * len(leaves) > 0
+    elsewhere = len(np.setdiff1d(watched, reached, assume_unique=True))
+    return members * elsewhere / len(leaves) if leaves else 0.0
 
 
 def _references(graph: HeapGraph, leaves: list[int]) -> Ints:

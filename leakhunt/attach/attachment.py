@@ -6,22 +6,23 @@ import contextlib
 import os
 import re
 import shutil
-import stat
 import time
 from pathlib import Path
 
 from leakhunt.errors import AttachError
 
-from . import attach, procfs
+from . import attach, foreign, procfs
 from .refusals import Reason
 from .request import ARM, DISARM, Answer, Request
-from .stage import Folder, open_folder, open_foreign
+from .stage import Folder
 from .target import Target
 
 _PROCESS_FOLDER = re.compile(r"pid-(\d+)\.\d+")
 _SNAPSHOT_SUFFIX, _UNFINISHED_SUFFIX = ".leak", ".part"
 _STOP = "stop"
+_FETCHED = re.compile(r"\d{1,9}\.leak|process|problems")
 _COPY_BYTES = 1 << 20
+_KEPT_FREE = 0.02  # of our disk: what is fetched comes from somebody who may want to fill it
 _LAST_WORDS_SECONDS = 2.0
 
 
@@ -41,12 +42,13 @@ class Relay:
 
     def __init__(self, target: Target, run_folder: Path) -> None:
         self._folder, self._run_folder = Folder(target), run_folder
-        self._folder.hand_over()
         self.inside = self._folder.inside
 
     def fetch(self) -> None:
         """Copy what is new; whole snapshots are taken away from there."""
-        for name in _listed(self._folder.fd):
+        with self._folder.owner.acting():
+            names = foreign.listed(self._folder.fd)
+        for name in names:
             if _PROCESS_FOLDER.fullmatch(name):
                 with contextlib.suppress(OSError):
                     self._fetch_process(name)
@@ -59,17 +61,22 @@ class Relay:
         self._folder.remove()
 
     def _fetch_process(self, name: str) -> None:
+        owner = self._folder.owner
+        with owner.acting():
+            folder = foreign.open_folder(name, self._folder.fd)
+            files = [file for file in foreign.listed(folder) if _FETCHED.fullmatch(file)]
         home = self._run_folder / name
         home.mkdir(mode=0o700, exist_ok=True)
-        descriptor = open_folder(name, self._folder.fd)
         try:
-            for file in _listed(descriptor):
-                if file.endswith(_UNFINISHED_SUFFIX):
-                    continue
-                if _copy(file, descriptor, home) and file.endswith(_SNAPSHOT_SUFFIX):
-                    os.unlink(file, dir_fd=descriptor)
+            for file in files:
+                with owner.acting():
+                    source = foreign.open_file(file, folder)
+                _copy(source, home / file)
+                if file.endswith(_SNAPSHOT_SUFFIX):
+                    with owner.acting():
+                        os.unlink(file, dir_fd=folder)
         finally:
-            os.close(descriptor)
+            os.close(folder)
 
 
 class Attachment:
@@ -181,21 +188,20 @@ def _refusal(pid: int, answer: Answer) -> AttachError:
     return AttachError(f"The agent could not start in process {pid}: {answer.detail or answer.word}.")
 
 
-def _listed(descriptor: int) -> list[str]:
-    try:
-        return sorted(os.listdir(descriptor))
-    except OSError:
-        return []
-
-
-def _copy(name: str, folder: int, home: Path) -> bool:
-    """Copy a regular file from a folder that somebody else owns, whole or not at all; whether it was done."""
-    with contextlib.suppress(OSError), open(open_foreign(name, folder), "rb") as source:
-        if not stat.S_ISREG(os.fstat(source.fileno()).st_mode):
-            return False
-        temporary = home / f"{name}{_UNFINISHED_SUFFIX}"
-        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as copy:
-            shutil.copyfileobj(source, copy, _COPY_BYTES)
-        os.replace(temporary, home / name)
-        return True
-    return False
+def _copy(source: int, path: Path) -> None:
+    """Copy an open file of somebody else, whole or not at all. Raises OSError when it must not be, or can't be."""
+    with open(source, "rb") as original:
+        left = os.fstat(source).st_size  # and no more: it may grow as fast as we copy
+        disk = shutil.disk_usage(path.parent)
+        if left > disk.free - disk.total * _KEPT_FREE:
+            raise OSError("the disk is nearly full")
+        temporary = path.with_name(f"{path.name}{_UNFINISHED_SUFFIX}")
+        try:
+            with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as copy:
+                while left and (part := original.read(min(left, _COPY_BYTES))):
+                    copy.write(part)
+                    left -= len(part)
+            os.replace(temporary, path)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise

@@ -6,6 +6,7 @@ the file is mapped gives the address in a process, for fixed and for relocatable
 
 from __future__ import annotations
 
+import contextlib
 import struct
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -24,6 +25,9 @@ _SECTION = struct.Struct("<IIQQQQIIQQ")
 
 class NotElf(ValueError):
     """The bytes are no 64-bit little-endian ELF file, or a part of it is missing."""
+
+
+_DAMAGED = (NotElf, IndexError, OverflowError, struct.error)
 
 
 @dataclass(frozen=True)
@@ -69,13 +73,20 @@ class Elf:
         return tuple(Section(self._text(texts + row[0]), row[1], row[3], row[4], row[5], row[6]) for row in rows)
 
     def section(self, name: str) -> Section | None:
-        return next((section for section in self.sections if section.name == name), None)
+        """None for a damaged file, too."""
+        with contextlib.suppress(*_DAMAGED):
+            return next((section for section in self.sections if section.name == name), None)
+        return None
 
     def symbols(self, wanted: Collection[str]) -> dict[str, int]:
-        """Offsets from the mapped start of those `wanted` symbols that the file exports (defines in .dynsym)."""
+        """Offsets from the mapped start of those `wanted` symbols that the file exports (defines in .dynsym).
+
+        A damaged file exports what can be read of it: the target chose the file.
+        """
         found: dict[str, int] = {}
-        for name, value in self._exported({name.encode() for name in wanted}):
-            found.setdefault(name, value - self.base)
+        with contextlib.suppress(*_DAMAGED):
+            for name, value in self._exported({name.encode() for name in wanted}):
+                found.setdefault(name, value - self.base)
         return found
 
     def _exported(self, wanted: set[bytes]) -> Iterator[tuple[str, int]]:

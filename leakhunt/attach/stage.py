@@ -1,8 +1,7 @@
 """Files put where the target can read them, and an answer taken from there: the caller's end of `agent/payload.py`.
 
-The folder lies in the target's own root, belongs to the target's user and goes away with the stage. It may be in a
-container whose owner is no friend of ours, so everything goes through open directory descriptors and no link is
-followed on the way.
+The folder lies in the target's own root, belongs to the target's user and goes away with the stage. That user may be
+no friend of ours: see `foreign.py`.
 """
 
 from __future__ import annotations
@@ -21,7 +20,8 @@ from types import TracebackType
 
 from leakhunt.errors import AttachError
 
-from . import procfs
+from . import foreign, procfs
+from .foreign import Owner
 from .refusals import TargetGone
 from .request import Answer, Request
 from .target import Target
@@ -29,8 +29,6 @@ from .target import Target
 AGENT_FOLDER = Path(__file__).parent.parent / "agent"
 PLACES = ("tmp", "var/tmp", "dev/shm", "run")
 
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _ANSWER_LIMIT = 65536
 
 # One expression, because it may run in the namespace of __main__: nothing gets a name there, nothing is raised.
@@ -47,40 +45,52 @@ except BaseException:
 
 
 class Folder:
-    """A private folder in the target's root; `inside` is its path as the target sees it, `fd` is ours."""
+    """A private folder in the target's root, of the target's user; `inside` is its path as the target sees it."""
 
     def __init__(self, target: Target, name: str = "") -> None:
-        """Raises AttachError when the target has no place that both sides can write to, OSError for a taken `name`."""
-        self._parent, place = _writable_place(target.pid)
+        """Raises AttachError when the target has no place that it can write to, OSError for a taken `name`."""
+        self.owner = Owner.of(target)
         self._name = name or f"leakhunt-{secrets.token_hex(8)}"
+        self._parent, place = _make_in_a_place(target.pid, self.owner, self._name)
         self.inside = f"/{place}/{self._name}"
-        self._owner = _foreign_owner(target)
-        os.mkdir(self._name, 0o700, dir_fd=self._parent)
-        self.fd = open_folder(self._name, self._parent)
+        with self.owner.acting():
+            self.fd = foreign.open_folder(self._name, self._parent)
 
     def write(self, name: str, data: bytes) -> None:
-        with open(os.open(name, _NEW_FILE, 0o600, dir_fd=self.fd), "wb") as file:
-            file.write(data)
-            self._give(file.fileno())
+        with self.owner.acting():
+            foreign.write_new(name, self.fd, data)
 
     def make(self, name: str) -> None:
-        os.mkdir(name, 0o700, dir_fd=self.fd)
-        descriptor = open_folder(name, self.fd)
-        self._give(descriptor)
-        os.close(descriptor)
+        with self.owner.acting():
+            os.mkdir(name, 0o700, dir_fd=self.fd)
 
-    def hand_over(self) -> None:
-        """From here on the folder is the target's."""
-        self._give(self.fd)
+    def read(self, name: str, limit: int) -> bytes | None:
+        """The first bytes of a file; None when there is none."""
+        with contextlib.suppress(OSError):
+            with self.owner.acting():
+                descriptor = foreign.open_file(name, self.fd)
+            with open(descriptor, "rb") as file:
+                return file.read(limit)
+        return None
+
+    def has(self, name: str) -> bool:
+        with contextlib.suppress(OSError), self.owner.acting():
+            os.stat(name, dir_fd=self.fd, follow_symlinks=False)
+            return True
+        return False
+
+    def unlink(self, name: str) -> bool:
+        """Whether there was such a file."""
+        with contextlib.suppress(OSError), self.owner.acting():
+            os.unlink(name, dir_fd=self.fd)
+            return True
+        return False
 
     def remove(self) -> None:
         os.close(self.fd)
-        shutil.rmtree(self._name, ignore_errors=True, dir_fd=self._parent)
+        with self.owner.acting():
+            shutil.rmtree(self._name, ignore_errors=True, dir_fd=self._parent)
         os.close(self._parent)
-
-    def _give(self, descriptor: int) -> None:
-        if self._owner is not None:
-            os.fchown(descriptor, *self._owner)
 
 
 class Stage:
@@ -123,7 +133,7 @@ class Stage:
         deadline, pause = time.monotonic() + seconds, 0.0005
         while True:
             gone = self._target.is_gone  # asked before looking: it may answer and end
-            if (data := self._read("answer")) is not None:
+            if (data := self._folder.read("answer", _ANSWER_LIMIT)) is not None:
                 return Answer.parse(data)
             if gone:
                 raise TargetGone(self._target.pid)
@@ -135,15 +145,11 @@ class Stage:
     @property
     def is_claimed(self) -> bool:
         """Whether the target has begun to obey."""
-        return not self._has("request")
+        return not self._folder.has("request")
 
     def withdraw(self) -> bool:
         """Take the request back; False when the target has claimed it already."""
-        try:
-            os.unlink("request", dir_fd=self._folder.fd)
-        except OSError:
-            return False
-        return True
+        return self._folder.unlink("request")
 
     def _fill(self) -> None:
         if not self._is_near:
@@ -151,7 +157,6 @@ class Stage:
             for source in (*AGENT_FOLDER.glob("*.py"), *AGENT_FOLDER.glob("*.so")):
                 self._folder.write(f"agent/{source.name}", source.read_bytes())
         self._folder.write("request", self._request.text())
-        self._folder.hand_over()
 
     @property
     def _agent(self) -> str:
@@ -166,60 +171,41 @@ class Stage:
         target = self._target
         return procfs.is_same_root(target.pid) and (target.uid in (0, os.geteuid()) or _is_public(AGENT_FOLDER))
 
-    def _has(self, name: str) -> bool:
-        with contextlib.suppress(OSError):
-            os.stat(name, dir_fd=self._folder.fd, follow_symlinks=False)
-            return True
-        return False
 
-    def _read(self, name: str) -> bytes | None:
-        try:
-            descriptor = open_foreign(name, self._folder.fd)
-        except OSError:
-            return None
-        with open(descriptor, "rb") as file:
-            return file.read(_ANSWER_LIMIT)
-
-
-def open_folder(name: str, parent: int) -> int:
-    """A directory that is no link."""
-    return os.open(name, _DIRECTORY, dir_fd=parent)
-
-
-def open_foreign(name: str, folder: int) -> int:
-    """A file that somebody else may have put there: no link is followed, no pipe waited for."""
-    return os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
-
-
-def _writable_place(pid: int) -> tuple[int, str]:
-    """An open directory below the target's root where we may write, and its path there."""
-    for place in PLACES:
-        with contextlib.suppress(OSError):
-            descriptor = _open_below(pid, place)
-            if os.access(".", os.W_OK | os.X_OK, dir_fd=descriptor, effective_ids=True):
-                return descriptor, place
-            os.close(descriptor)
+def _make_in_a_place(pid: int, owner: Owner, name: str) -> tuple[int, str]:
+    """Make a folder in the first place that the target can write to: that place, open, and its path."""
+    root = os.open(f"/proc/{pid}/root/", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with owner.acting():
+            for place in PLACES:
+                with contextlib.suppress(_NotWritable):
+                    return _make(name, place, root), place
+    finally:
+        os.close(root)
     raise AttachError(
-        f"Process {pid} has no directory that both it and leakhunt can write to.",
+        f"Process {pid} has no directory that it can write to.",
         f"Give it a writable /{PLACES[0]}; in a container: `--tmpfs /tmp`.",
     )
 
 
-def _open_below(pid: int, place: str) -> int:
-    """Open a directory step by step: a link in a foreign root would lead into ours."""
-    descriptor = os.open(f"/proc/{pid}/root/", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    for part in place.split("/"):
-        try:
-            inner = open_folder(part, descriptor)
-        finally:
-            os.close(descriptor)
-        descriptor = inner
+class _NotWritable(Exception):
+    """A link, or a read-only or full file system."""
+
+
+def _make(name: str, place: str, root: int) -> int:
+    """Make the folder in a place below an open root; that place, open."""
+    try:
+        descriptor = foreign.open_folder(place, root)
+    except OSError as error:
+        raise _NotWritable from error
+    try:
+        os.mkdir(name, 0o700, dir_fd=descriptor)
+    except OSError as error:
+        os.close(descriptor)
+        if isinstance(error, FileExistsError):
+            raise
+        raise _NotWritable from error
     return descriptor
-
-
-def _foreign_owner(target: Target) -> tuple[int, int] | None:
-    """Whom the files must be given to; None when the target is of our own user."""
-    return None if target.uid == os.geteuid() else (target.uid, target.gid)
 
 
 def _name_for_copies(target: Target) -> str:

@@ -124,7 +124,8 @@ class Target:
         head = self._memory(first.start, _PAGE)
         for candidate in self._readable(first, path):
             try:
-                with open(candidate, "rb") as file:
+                # Whose file that is, is not sure: a pipe would be waited for.
+                with open(os.open(candidate, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC), "rb") as file:
                     data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
                 # An upgrade may have put another file at this path: the first page holds the build id.
                 if data[: len(head)] == head:

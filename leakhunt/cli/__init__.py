@@ -17,10 +17,13 @@ COMMANDS = {
     "detach": "leakhunt.cli.attach:detach",
     "live": "leakhunt.cli.live:live",
     "report": "leakhunt.cli.report:report",
+    "compare": "leakhunt.cli.compare:compare",
     "diff": "leakhunt.cli.diff:diff",
     "chains": "leakhunt.cli.chains:chains",
     "backrefs": "leakhunt.cli.backrefs:backrefs",
     "plot": "leakhunt.cli.plot:plot",
+    "export": "leakhunt.cli.export:export",
+    "query": "leakhunt.cli.query:query",
     "lint": "leakhunt.cli.lint:lint",
     "doctor": "leakhunt.cli.doctor:doctor",
 }

@@ -17,12 +17,26 @@ from leakhunt.attach.attachment import Attachment, begin
 from leakhunt.attach.attachment import detach as detach_from
 from leakhunt.attach.family import Family
 from leakhunt.cli.measuring import begin_family, detached_in_the_end, entered, how, say_notes
-from leakhunt.cli.options import BUDGET, DEEP, ENGINE, FORK_SNAPSHOT, METHOD, NO_CHILDREN, PAUSE, SECONDS
+from leakhunt.cli.monitored import Monitored
+from leakhunt.cli.options import (
+    BUDGET,
+    DEEP,
+    ENGINE,
+    FORK_SNAPSHOT,
+    MAX_DISK,
+    METHOD,
+    NO_CHILDREN,
+    OUT,
+    PAUSE,
+    SECONDS,
+    monitoring,
+)
 from leakhunt.cli.output import say, verbosity
 from leakhunt.cli.reporting import check_report, report_run
 from leakhunt.command import AgentOptions
 from leakhunt.errors import AttachError, UsageError
-from leakhunt.runfolder import create, finish
+from leakhunt.retention import Retention
+from leakhunt.runfolder import create, finish, note_removed
 
 _TICK_SECONDS = 0.1
 _SNAPSHOT_SECONDS = 300.0
@@ -34,7 +48,8 @@ _PID = click.argument("pid", type=click.IntRange(min=1))
 @_PID
 @click.option("--duration", type=SECONDS, metavar="SECONDS", help="Detach after this long (default: at Ctrl-C).")
 @click.option("--interval", type=SECONDS, default=5.0, metavar="SECONDS", help="Take a census this often (default 5).")
-@click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Run folder; default leakhunt-run-<time>.")
+@OUT
+@MAX_DISK
 @DEEP
 @BUDGET
 @PAUSE
@@ -44,12 +59,14 @@ _PID = click.argument("pid", type=click.IntRange(min=1))
 @METHOD
 @click.option("--fail-on-leak", is_flag=True, help="Exit 1 if a leak was found.")
 @click.option("--html", metavar="FILE", help="Also write the report as one HTML page.")
+@monitoring
 @verbosity
 def attach(
     pid: int,
     duration: float | None,
     interval: float,
     out: Path | None,
+    max_disk: int,
     deep: str,
     budget: float,
     pause: float,
@@ -59,6 +76,9 @@ def attach(
     method: str | None,
     fail_on_leak: bool,
     html: str | None,
+    metrics: str | None,
+    otel: bool,
+    on_leak: str | None,
     quiet: bool,
     verbose: bool,
 ) -> int:
@@ -67,6 +87,7 @@ def attach(
     Nothing needs to be installed in it, and it runs on as before when the time is over or Ctrl-C is pressed.
     """
     check_report(html)
+    monitored = Monitored(metrics, otel, on_leak, quiet)
     options = AgentOptions(
         interval, deep, "never", budget, not no_children, engine=engine, pause=pause, fork_snapshot=fork_snapshot
     )
@@ -76,11 +97,17 @@ def attach(
         say(entered(attachment, pid, folder))
     elif not quiet:
         say(f"measuring process {pid}; Ctrl-C ends it and shows the report")
+    retention = Retention(folder, max_disk)
     with detached_in_the_end(family, quiet):
-        _wait(family, duration)
+        monitored.start(folder)
+        _wait(family, duration, retention)
     say_notes(family, quiet)
+    note_removed(folder, retention.removed)
     finish(folder, None)
-    leaks = report_run(folder, html, quiet)
+    try:
+        leaks = report_run(folder, html, quiet, also=monitored.keep)
+    finally:
+        monitored.end()
     return 1 if leaks and fail_on_leak else 0
 
 
@@ -121,10 +148,15 @@ def detach(pid: int, quiet: bool, verbose: bool) -> None:
         say(f"detached from process {pid}; `leakhunt report {answer.detail}` shows what was seen")
 
 
-def _wait(family: Family, duration: float | None) -> None:
-    """Until the time is over or the process has ended, fetching snapshots meanwhile."""
+def _wait(family: Family, duration: float | None, retention: Retention) -> None:
+    """Until the time is over or the process has ended, fetching snapshots meanwhile and keeping to the disk's limit."""
     deadline = None if duration is None else time.monotonic() + duration
-    _poll(family, lambda: deadline is not None and time.monotonic() >= deadline)
+
+    def is_over() -> bool:
+        retention.look()
+        return deadline is not None and time.monotonic() >= deadline
+
+    _poll(family, is_over)
 
 
 def _first_snapshot(attachment: Attachment, folder: Path) -> Path | None:

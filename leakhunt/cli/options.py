@@ -2,8 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
 import click
 
+from leakhunt.retention import DEFAULT_LIMIT_BYTES, parse_size
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+
+def _size(context: click.Context, parameter: click.Parameter, value: str) -> int:
+    try:
+        return parse_size(value)
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is not a size; type one as 500M or 2G.") from None
+
+
+OUT = click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Run folder; %t stands for the time, %p for leakhunt's pid. Default leakhunt-run-%t.",
+)
+MAX_DISK = click.option(
+    "--max-disk",
+    callback=_size,
+    default=f"{DEFAULT_LIMIT_BYTES // 1_000_000}M",
+    metavar="SIZE",
+    show_default=True,
+    help="Largest size of the run folder; the snapshots that tell least are removed to keep to it.",
+)
 BUDGET = click.option(
     "--budget",
     type=click.FloatRange(min=0, min_open=True, max=1),
@@ -42,3 +72,19 @@ METHOD = click.option(
     type=click.Choice(["prearmed", "pep768", "ptrace", "gdb"]),
     help="Use this way in only (default: the first that is open).",
 )
+
+
+def monitoring(command: Decorated) -> Decorated:
+    """The options of the monitor, as the parameters `metrics`, `otel` and `on_leak`."""
+    metrics = click.option(
+        "--metrics",
+        metavar="[HOST:]PORT",
+        help="Serve figures to Prometheus meanwhile, on this machine only by default.",
+    )
+    otel = click.option(
+        "--otel", is_flag=True, help="Send figures by OpenTelemetry meanwhile, as OTEL_* variables say."
+    )
+    on_leak = click.option(
+        "--on-leak", metavar="COMMAND", help="Run by the shell once for each leak found, with its JSON on stdin."
+    )
+    return metrics(otel(on_leak(command)))

@@ -7,22 +7,37 @@ from pathlib import Path
 import click
 
 from leakhunt.cli.output import emit, output_option, page_of, pick_format, verbosity
-from leakhunt.cli.reporting import analysed
+from leakhunt.cli.reporting import analysed, tracked
 
 
 @click.command(epilog="Example:  leakhunt report run1 --format html -o leaks.html")
 @click.argument("run", type=click.Path(path_type=Path), metavar="RUN")
 @click.option("--format", "format_", metavar="FORMAT", help="text (default), json or html; else what -o's suffix says.")
 @click.option("--fail-on-leak", is_flag=True, help="Exit 1 if a leak was found.")
+@click.option("--why", "asked", metavar="NAME", help="Tell why a place or class was named, or what spoke against it.")
 @output_option
 @verbosity
-def report(run: Path, format_: str | None, fail_on_leak: bool, output: str | None, quiet: bool, verbose: bool) -> int:
+def report(
+    run: Path,
+    format_: str | None,
+    fail_on_leak: bool,
+    asked: str | None,
+    output: str | None,
+    quiet: bool,
+    verbose: bool,
+) -> int:
     """Analyse a run folder and show what leaks.
 
     Works on a run that goes on, too, and on one that was killed.
     """
     from leakhunt.render import REGISTRY
+    from leakhunt.render.tracks import TracksText
 
+    if asked is not None:
+        name = pick_format(format_, output, ["text", "json"], "text")
+        found = tracked(run, asked, quiet, verbose)
+        emit(found.to_json() if name == "json" else TracksText(**page_of(output)).render(found), output)
+        return 0
     name = pick_format(format_, output, list(REGISTRY), "text")
     findings = analysed(run, quiet, verbose)
     options = page_of(output) if name == "text" else {}

@@ -6,17 +6,18 @@ import contextlib
 import os
 import select
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from leakhunt.cli.output import check_writable, emit, page, progress_bar, say, told
 from leakhunt.command import AgentOptions
 from leakhunt.errors import UsageError
-from leakhunt.runfolder import read_run
+from leakhunt.retention import LOOK_SECONDS, Retention
+from leakhunt.runfolder import note_removed, read_run
 
 if TYPE_CHECKING:
-    from leakhunt.findings import Findings
+    from leakhunt.findings import Findings, Tracks
 
 _LINES_MAX = 3
 
@@ -29,18 +30,29 @@ NOBODY_REPORTED_IN = (
 
 
 class Following:
-    """What `run` does beside the program: attach to those of its processes that did not load the agent by themselves.
+    """What `run` does beside the program: keep the run folder within its limit, and attach to processes without agent.
 
     Called in a process of its own; `lines` are for the one that waited.
     """
 
-    def __init__(self, folder: Path, options: AgentOptions, verbose: bool) -> None:
+    def __init__(
+        self, folder: Path, options: AgentOptions, verbose: bool, retention: Retention, attaches: bool = True
+    ) -> None:
         self._folder, self._options, self._verbose = folder, options, verbose
+        self._retention, self._attaches = retention, attaches
         self._notes = os.memfd_create("leakhunt-notes")
 
     def __call__(self, program: int, over: int) -> None:
         if self._is_over(over, 0.25):  # most programs that are short are over before anything is loaded
             return
+        if self._attaches:
+            self._look_after(program, over)
+        else:
+            while not self._is_over(over, LOOK_SECONDS):
+                self._retention.look()
+        note_removed(self._folder, self._retention.removed)
+
+    def _look_after(self, program: int, over: int) -> None:
         from leakhunt.attach.family import Family, Unarmed
 
         policy = Unarmed(self._folder, self._options.interval)
@@ -49,6 +61,7 @@ class Following:
         try:
             while not self._is_over(over, 0.25):
                 family.fetch()
+                self._retention.look()
                 told = self._tell(family.notes, told)
         finally:
             family.end()
@@ -76,11 +89,16 @@ class Following:
 
 
 def report_run(
-    folder: Path, html: str | None, quiet: bool, verbose: bool = False, nobody: str = NOBODY_REPORTED_IN
+    folder: Path,
+    html: str | None,
+    quiet: bool,
+    verbose: bool = False,
+    nobody: str = NOBODY_REPORTED_IN,
+    also: Callable[[Findings], None] | None = None,
 ) -> bool:
     """Hunt, print the report on stderr, write the HTML page; True when there is a leak.
 
-    `nobody` is what to say when there is no process in the folder.
+    `nobody` is what to say when there is no process in the folder; `also` is given the findings.
     """
     if not read_run(folder).processes:
         if not quiet:
@@ -94,6 +112,8 @@ def report_run(
         from leakhunt.render import REGISTRY
 
         emit(REGISTRY["html"]().render(findings), html)
+    if also is not None:
+        also(findings)
     return bool(findings.verdict == "leak")
 
 
@@ -106,6 +126,17 @@ def analysed(folder: Path, quiet: bool, verbose: bool) -> Findings:
 
     with told(f"analysed {short(folder)}", verbose), progress_bar(quiet) as progress:
         return hunt(short(folder), progress=progress, known=known)
+
+
+def tracked(folder: Path, asked: str, quiet: bool, verbose: bool) -> Tracks:
+    """What became of the candidates of a name in a run folder."""
+    from leakhunt.knownfile import known_places
+    from leakhunt.pipeline import why
+
+    known = known_places(Path.cwd())
+
+    with told(f"judged {short(folder)}", verbose), progress_bar(quiet) as progress:
+        return why(short(folder), asked, progress=progress, known=known)
 
 
 def check_report(html: str | None) -> None:

@@ -8,12 +8,14 @@ from typing import NoReturn
 
 import click
 
-from leakhunt.cli.options import BUDGET, ENGINE, FORK_SNAPSHOT, PAUSE
+from leakhunt.cli.monitored import Monitored
+from leakhunt.cli.options import BUDGET, ENGINE, FORK_SNAPSHOT, MAX_DISK, OUT, PAUSE, monitoring
 from leakhunt.cli.output import say, verbosity
 from leakhunt.cli.reporting import Following, check_report, report_run, short
 from leakhunt.command import AgentOptions, find_program
 from leakhunt.errors import LeakhuntError, UsageError
 from leakhunt.launch import ExitStatus, end_like, launch
+from leakhunt.retention import Retention
 from leakhunt.runfolder import create, discard, finish
 
 
@@ -40,7 +42,8 @@ def _deep(context: click.Context, parameter: click.Parameter, value: str) -> str
     metavar="SECONDS",
     help="Take a census this often (default 5).",
 )
-@click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Run folder; default leakhunt-run-<time>.")
+@OUT
+@MAX_DISK
 @click.option(
     "--deep",
     callback=_deep,
@@ -63,12 +66,14 @@ def _deep(context: click.Context, parameter: click.Parameter, value: str) -> str
 @click.option("--exec", "exec_", is_flag=True, help="Become the program; analyse later with `leakhunt report`.")
 @click.option("--fail-on-leak", is_flag=True, help="Exit 1 if a leak was found and the program exited 0.")
 @click.option("--html", metavar="FILE", help="Also write the report as one HTML page.")
+@monitoring
 @click.option("--values", is_flag=True, help="Store values of the program's data too, not names and sizes only.")
 @verbosity
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED, metavar="[--] CMD [ARGS]...")
 def run(
     command: tuple[str, ...],
     out: Path | None,
+    max_disk: int,
     html: str | None,
     exec_: bool,
     fail_on_leak: bool,
@@ -84,41 +89,62 @@ def run(
     fork_snapshot: bool,
     engine: str,
     values: bool,
+    metrics: str | None,
+    otel: bool,
+    on_leak: str | None,
 ) -> NoReturn:
     """Run a program, and say what it leaks when it ends.
 
     Input, output, signals and the exit status are the program's own. The report goes to stderr and everything that was
     seen to the run folder. Killing leakhunt kills the program; a program killed at any moment leaves a run folder that
-    `leakhunt report` reads.
+    `leakhunt report` reads. Told to end from outside (SIGTERM, as by systemd or a container), leakhunt ends with the
+    program and leaves the analysis to `leakhunt report`, unless --html or --fail-on-leak asks for it.
     """
     find_program(command[0])
     check_report(html)
     if html is not None and exec_:
         raise UsageError("--exec leaves no leakhunt behind to write --html.", "Use `leakhunt report --format html`.")
+    monitored = Monitored(metrics, otel, on_leak, quiet)
+    if monitored and exec_:
+        raise UsageError("--exec leaves no leakhunt behind to tell of figures or leaks.", "Leave --exec out.")
     options = AgentOptions(interval, deep, collect, budget, not no_children, values, engine, pause, fork_snapshot)
     folder = create(out, command, dataclasses.asdict(options))
     if verbose:
         say(f"the run folder is {folder}")
-    following = Following(folder, options, verbose)
+    following = Following(folder, options, verbose, Retention(folder, max_disk), attaches=not no_attach)
+    monitored.start(folder)
     try:
-        status = launch(command, folder, options, exec_, None if no_attach else following)
+        status = launch(command, folder, options, exec_, following)
     except UsageError:
+        monitored.abandon()
         discard(folder)
         raise
     if not quiet:
         for line in following.lines():
             say(line)
-    leaks = _after(folder, status, html, quiet, verbose, wants_verdict=fail_on_leak)
+    leaks = _after(folder, status, html, quiet, verbose, fail_on_leak, monitored)
+    monitored.end()
     end_like(ExitStatus(code=1) if leaks and fail_on_leak and status.number == 0 else status)
 
 
-def _after(folder: Path, status: ExitStatus, html: str | None, quiet: bool, verbose: bool, wants_verdict: bool) -> bool:
+def _after(
+    folder: Path,
+    status: ExitStatus,
+    html: str | None,
+    quiet: bool,
+    verbose: bool,
+    wants_verdict: bool,
+    monitored: Monitored,
+) -> bool:
     """Close the run and report on it; True when it leaks. Nothing that fails here reaches the exit status."""
     try:
         _finish(folder, status, quiet)
-        if quiet and html is None and not wants_verdict:
+        nobody_waits = html is None and not wants_verdict
+        if nobody_waits and status.was_asked_to_end and not quiet:
+            say(f"stopped; `leakhunt report {short(folder)}` shows what was seen")
+        if nobody_waits and (quiet or status.was_asked_to_end):
             return False
-        return report_run(folder, html, quiet, verbose)
+        return report_run(folder, html, quiet, verbose, also=monitored.keep)
     except KeyboardInterrupt:
         problem = f"The analysis was interrupted. `leakhunt report {short(folder)}` does it again."
     except LeakhuntError as error:

@@ -15,7 +15,7 @@ __all__ = ["FORMATS", "draw", "fold"]
 
 
 def draw(graph: RefGraph, format: str = "svg", limit: int = 60) -> bytes:
-    """The graph, folded to `limit` boxes, as "svg", "png", "dot" or "html"; text formats are UTF-8."""
+    """The graph, folded to `limit` boxes, as "svg", "png", "dot", "graphml" or "html"; text formats are UTF-8."""
     if format not in FORMATS:
         raise UsageError(f"A graph cannot be drawn as {format!r}.", f"Choose one of: {', '.join(FORMATS)}.")
     return FORMATS[format](fold(graph, limit))
@@ -35,10 +35,18 @@ def _dot(graph: RefGraph) -> bytes:
     return dot(graph).encode("utf-8")
 
 
+def _graphml(graph: RefGraph) -> bytes:
+    from leakhunt.render.graphml import graphml
+
+    return graphml(graph)
+
+
 def _html(graph: RefGraph) -> bytes:
     from leakhunt.render.pages import graph_page
 
     return graph_page(graph).encode("utf-8")
 
 
-FORMATS: dict[str, Callable[[RefGraph], bytes]] = {"svg": _svg, "png": _png, "dot": _dot, "html": _html}
+FORMATS: dict[str, Callable[[RefGraph], bytes]] = {
+    "svg": _svg, "png": _png, "dot": _dot, "graphml": _graphml, "html": _html,
+}  # fmt: skip

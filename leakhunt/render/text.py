@@ -66,8 +66,7 @@ def _title(finding: Finding) -> Line:
 
 
 def _notes(findings: Findings) -> Iterator[Line]:
-    notes = [*findings.notes]
-    notes += [f"process {process.pid}: {note}" for process in findings.processes for note in process.notes]
+    notes = [*findings.notes, *words.process_notes(findings)]
     if notes:
         yield Line("")
     yield from (Line(f"Note: {words.sentence(note)}") for note in notes)

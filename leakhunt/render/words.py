@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import unicodedata
+from collections.abc import Sequence
 
-from leakhunt.findings import Finding, Findings, Holder, Ledger
+from leakhunt.findings import Finding, Findings, Holder, Ledger, RunSummary
 from leakhunt.render import units
 
 KIND_MEANS = {
@@ -20,6 +22,8 @@ KIND_MEANS = {
 
 VERDICT_WORDS = {"leak": "LEAK", "healthy": "HEALTHY", "inconclusive": "INCONCLUSIVE"}
 
+PIDS_SHOWN = 3
+_NUMBER = re.compile(r"\d[\d,.]*")
 _UNSAFE = {"Cc", "Cf", "Cn", "Cs", "Co", "Zl", "Zp"}
 
 
@@ -160,7 +164,11 @@ def verdict_sentence(findings: Findings) -> str:
 
 def run_line(findings: Findings) -> str:
     """What was watched, for how long, and how it ended."""
-    run = findings.run
+    return run_line_of(findings.run)
+
+
+def run_line_of(run: RunSummary) -> str:
+    """As `run_line`."""
     words = [
         sentence(shlex.join(run.command)) or "(attached)",
         f"{units.plural(run.snapshots, 'snapshot')} in {units.duration(run.seconds)}",
@@ -168,6 +176,30 @@ def run_line(findings: Findings) -> str:
         f"exit status {run.exit_status}" if run.exit_status else "",
     ]
     return " · ".join(word for word in words if word)
+
+
+def process_notes(findings: Findings) -> list[str]:
+    """Notes on processes, each said once for all those that it is true of, whatever numbers are in it."""
+    alike: dict[str, dict[int, str]] = {}
+    for process in findings.processes:
+        for note in process.notes:
+            alike.setdefault(_NUMBER.sub("#", note), {}).setdefault(process.pid, note)
+    return [_processes_note(note_by_pid) for note_by_pid in alike.values()]
+
+
+def _processes_note(note_by_pid: dict[int, str]) -> str:
+    first = next(iter(note_by_pid))
+    differ = len(set(note_by_pid.values())) > 1
+    return f"{_processes(list(note_by_pid))}: {note_by_pid[first]}{f' (figures of process {first})' if differ else ''}"
+
+
+def _processes(pids: Sequence[int]) -> str:
+    """`process 12`, `processes 12 and 13`, `processes 12, 13, 14 and 57 more`."""
+    if len(pids) == 1:
+        return f"process {pids[0]}"
+    shown, more = pids[:PIDS_SHOWN], len(pids) - PIDS_SHOWN
+    listed = ", ".join(map(str, shown if more > 0 else shown[:-1]))
+    return f"processes {listed} and {f'{more} more' if more > 0 else shown[-1]}"
 
 
 def next_command(findings: Findings, finding: Finding) -> str:

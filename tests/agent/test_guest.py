@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from leakhunt.snapshot import Snapshot
+
 from .target import Target, said
 
 
@@ -131,6 +133,23 @@ def test_the_process_ends_when_the_program_does(any_engine: Target) -> None:
     assert time.monotonic() - begun < 10
     assert [heap.meta["moment"] for heap in ran.heaps] == ["exit"]
     assert ran.err == ""
+
+
+def test_a_forked_worker_does_not_wait_for_a_graph_at_its_end(any_engine: Target) -> None:
+    # The nearest case that does: the first process, which has too few graphs for a trend.
+    ran = any_engine.run(
+        """
+        sys.modules["_leakhunt_agent"]._sampler._graph_seconds = 1.0
+        worker = os.fork()
+        if worker == 0:
+            sys.exit()
+        os.waitpid(worker, 0)
+        """
+    )
+    kinds = {process.pid: Snapshot.load(process.snapshots[-1]).meta["kind"] for process in ran.processes}
+    first = ran.processes[0].pid
+    assert kinds.pop(first) == "deep"
+    assert list(kinds.values()) == ["census"]
 
 
 def test_no_descriptor_is_held(any_engine: Target) -> None:

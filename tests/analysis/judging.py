@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from leakhunt.analysis.evidence import Evidence
+from leakhunt.analysis.policy import POLICY
 from leakhunt.analysis.rules import judge
 from leakhunt.analysis.verdicts import Verdict
-from leakhunt.pipeline import ACCUSE_AT
 from leakhunt.snapshot import Snapshot
+
+AT_ANY_AGE = replace(POLICY, settled_intervals=0)  # the lives of these tests are short
 
 
 def accused(snapshots: Sequence[Snapshot]) -> list[Verdict]:
     """The verdicts that are sure enough to be accusations, the heaviest first."""
-    return [verdict for verdict in judge(Evidence(snapshots)) if verdict.confidence >= ACCUSE_AT]
+    return [v for v in judge(Evidence(snapshots, policy=AT_ANY_AGE)) if v.confidence >= POLICY.accuse_at]
 
 
 def told(snapshots: Sequence[Snapshot]) -> list[tuple[str, str, str | None]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import re
 import shutil
 import subprocess
@@ -15,6 +16,7 @@ import pytest
 
 from leakhunt.attach import machine_code, places, stage
 from leakhunt.attach.elf import Elf, NotElf
+from leakhunt.attach.foreign import Owner
 from leakhunt.attach.places import Places, is_waiting, rank
 from leakhunt.attach.procfs import RUNNING, SystemCall
 from leakhunt.attach.ptrace import NAMES, WORD, Registers
@@ -169,7 +171,22 @@ def test_a_link_in_the_targets_root_is_not_followed(tmp_path: Path, monkeypatch:
     (tmp_path / "real").mkdir()
     (tmp_path / "tmp").symlink_to(tmp_path / "real")
     monkeypatch.setattr(stage, "PLACES", (f"{str(tmp_path)[1:]}/tmp",))
-    with pytest.raises(Exception, match="no directory that both"):
-        stage._writable_place(os.getpid())
+    owner = Owner.of(Target(os.getpid()))
+    with pytest.raises(Exception, match="no directory that it can write to"):
+        stage._make_in_a_place(os.getpid(), owner, "leakhunt-test")
     monkeypatch.setattr(stage, "PLACES", (f"{str(tmp_path)[1:]}/real",))
-    os.close(stage._writable_place(os.getpid())[0])
+    os.close(stage._make_in_a_place(os.getpid(), owner, "leakhunt-test")[0])
+    assert (tmp_path / "real/leakhunt-test").is_dir()
+
+
+def test_a_damaged_file_exports_what_can_be_read_of_it() -> None:
+    """The target chose it: no damage may end in anything but fewer symbols."""
+    whole = Path(os.path.realpath("/proc/self/exe")).read_bytes()[: 1 << 16]
+    for seed in range(2000):
+        chosen = random.Random(seed)
+        damaged = bytearray(whole[: chosen.choice([64, 100, 5000, len(whole)])])
+        for _ in range(chosen.randint(1, 6)):
+            damaged[chosen.randrange(6, 64)] = chosen.randrange(256)
+        elf = Elf(bytes(damaged))
+        assert set(elf.symbols({"main"})) <= {"main"}
+        elf.section(".PyRuntime")

@@ -184,3 +184,19 @@ def test_sizes_never_show_four_digits(number: int, text: str) -> None:
 def test_examples_in_docstrings_hold(module: types.ModuleType) -> None:
     tried = doctest.testmod(module)
     assert tried.attempted and not tried.failed
+
+
+def test_a_note_that_many_processes_share_is_said_once() -> None:
+    notes = {pid: (f"Snapshots came up to {pid} s apart.",) for pid in range(20, 80)} | {90: ("Another one.",)}
+    processes = tuple(sample.process(pid, (1, 2), notes=told) for pid, told in notes.items())
+    page = Text().render(dataclasses.replace(sample.healthy(), processes=processes))
+    assert page.count("apart") == 1
+    said = "processes 20, 21, 22 and 57 more: Snapshots came up to 20 s apart. (figures of process 20)"
+    assert said in " ".join(page.split())
+    assert "process 90: Another one." in page
+
+
+@pytest.mark.parametrize(("pids", "said"), [((1,), "process 1: "), ((1, 2), "processes 1 and 2: ")])
+def test_processes_are_listed_as_in_a_sentence(pids: tuple[int, ...], said: str) -> None:
+    processes = tuple(sample.process(pid, (1, 2), notes=("killed",)) for pid in pids)
+    assert words.process_notes(dataclasses.replace(sample.healthy(), processes=processes)) == [f"{said}killed"]

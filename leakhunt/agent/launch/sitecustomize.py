@@ -16,6 +16,9 @@ def _arm(here):  # type: (str) -> None
     options = os.environ.get("LEAKHUNT_OPTIONS", "")
     if "children=0" in options.split(","):
         del os.environ["LEAKHUNT_RUN"]
+    if not _is_main_interpreter():  # a thread of ours in it would end the process when it ends
+        _mark(run_folder, "sub-interpreters are not measured")
+        return
     try:
         # The frozen twins of importlib.util are loaded in every interpreter; importlib.util itself is not.
         from _frozen_importlib import module_from_spec
@@ -31,17 +34,40 @@ def _arm(here):  # type: (str) -> None
         spec.loader.exec_module(agent)  # type: ignore[union-attr]
         agent.arm(run_folder, options)
     except Exception as error:
-        _give_up(error)
+        _give_up(run_folder, error)
 
 
-def _give_up(error):  # type: (Exception) -> None
-    """Say in one line that this process is not measured, and leave nothing behind."""
+def _is_main_interpreter():  # type: () -> bool
+    """Whether this interpreter is the one that the process began with; asked in its main thread."""
+    try:
+        from _thread import _is_main_interpreter  # type: ignore[attr-defined]
+
+        return bool(_is_main_interpreter())
+    except ImportError:  # before 3.12
+        pass
+    import _signal
+
+    try:
+        _signal.signal(0, _signal.SIG_DFL)  # refused in a sub-interpreter before the number, which no signal has
+    except ValueError as why:
+        return "range" in str(why)
+    return True
+
+
+def _give_up(run_folder, error):  # type: (str, Exception) -> None
+    """Tell the run folder why this process is not measured, and leave nothing behind; the program is told nothing."""
     for name in [name for name in sys.modules if name.split(".")[0] == "_leakhunt_agent"]:
         del sys.modules[name]
     words = " ".join(("%s: %s" % (type(error).__name__, error)).split())
+    _mark(run_folder, "it is not measured: " + words)
+
+
+def _mark(run_folder, text):  # type: (str, str) -> None
+    """As agent/marks.py does it, which may not be there."""
+    name = "".join([c if " " <= c <= "~" and c != "/" else " " for c in text[:160]])
     try:
-        os.write(2, ("leakhunt: process %d is not measured: %s\n" % (os.getpid(), words)).encode("utf-8", "replace"))
-    except OSError:
+        os.mknod("%s/pid-%d.mark.%s" % (run_folder, os.getpid(), name), 0o100600)
+    except Exception:  # there already, or nothing at all can be told
         pass
 
 

@@ -1,0 +1,147 @@
+"""Every threshold of the analysis, with its reason: data, so that a benchmark can move each and count what changes.
+
+A threshold is right where verdicts do not hang on its exact value (`benchmarks/robustness.py` tells).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field, replace
+
+
+def _limit(value: float, why: str) -> float:
+    return field(default=value, metadata={"why": why})
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Shares are 0.0 to 1.0, sizes bytes; `…_less` is taken off a confidence, `…_at_most` is the most that is left."""
+
+    # What counts as growth
+    warm_up: float = _limit(
+        0.2, "a program fills its tables when it starts: growth in this share of a run means nothing"
+    )
+    p_value: float = _limit(0.05, "the usual level of a test for a rise (Mann-Kendall, one-sided)")
+    deceleration: float = _limit(0.3, "growth whose later half has less than this share of the slope comes to an end")
+    drawdown: float = _limit(0.25, "what falls back by this share of its gain is a saw-tooth or a population")
+    gain: float = _limit(8, "a handful of items more are seen in any program that does something new")
+    per_member: float = _limit(2, "of many containers of one name each gained this many: one is a coincidence")
+
+    # Which containers are one place
+    carriers_lasting: float = _limit(0.5, "containers that hang on objects of which half are gone go with them")
+    stands_for_all: float = _limit(0.8, "a container that gained nearly all that its namesakes did is the place itself")
+    same_container: float = _limit(0.6, "a container that grew in fewer intervals may be another one at a used address")
+    overlap: float = _limit(0.8, "two places that lead to nearly the same new objects are one leak")
+    survival: float = _limit(0.75, "a leak loses none of its early items, a population that turns over most of them")
+    watching: float = _limit(
+        0.5, "where half of what came are weak references, what keeps their objects alive is elsewhere"
+    )
+
+    # What is said of a place
+    instances_kept: float = _limit(5, "a bounded cache on a method may keep self of the few objects meant to live")
+    class_follows: float = _limit(
+        0.3, "a class grows by a good part of what the place gains, or the place is not its holder"
+    )
+    class_drawdown: float = _limit(0.35, "a class that falls back by more is a batch that is dropped and begun anew")
+    lock_step: float = _limit(
+        1.25, "a registry and its index gain the same; a lost entry or two between looks is noise"
+    )
+    index_weight: float = _limit(4.0, "an index of several times its registry's bytes is what takes the memory")
+    recurring: float = _limit(
+        0.1, "values replaced for a tenth of the new keys: keys come back, their number has an end"
+    )
+    recurring_slowing: float = _limit(0.9, "… where fewer new keys come than before")
+    recurring_less: float = _limit(
+        0.25, "a table that fills up to its number of keys looks like a leak until it is full"
+    )
+    bursts: float = _limit(6, "tables loaded when first asked for come in bursts, too: fewer of them tell nothing")
+    bursts_at_most: float = _limit(0.7, "worth a note")
+    bounded_cache_less: float = _limit(0.11, "what a bounded cache keeps has an end")
+
+    # Held from outside, and classes without a container
+    faithful: float = _limit(
+        0.9, "a walk in slices finds a dying object out of reach once, the same one not every time"
+    )
+    covered: float = _limit(0.5, "objects most of which another place explains are its leak")
+    callbacks_slack: float = _limit(0.25, "callbacks counted and objects found are of different moments")
+    greenlets: float = _limit(8, "a few greenlets (hubs, loops) are in any program that uses them")
+    greenlets_at_most: float = _limit(0.7, "worth a note")
+    class_survival: float = _limit(0.9, "linked nodes that leak all stay")
+    class_alive: float = _limit(0.5, "where most of what a class gained is garbage, its living few are not the leak")
+    dominated: float = _limit(0.4, "an old object that dominates fewer of the new ones is one holder of several")
+    one_door: float = _limit(0.9, "all but strays come through one new object: a tuple made anew, the head of a list")
+    class_less: float = _limit(0.09, "no container was seen to grow: the holder is inferred")
+    outside_less: float = _limit(0.04, "what the walk can't see looks the same as what C holds")
+
+    # Buffers
+    buffer_bytes: float = _limit(16_384, "smaller ones are too many to be compared by name, and too small to matter")
+    buffer_gain_bytes: float = _limit(65_536, "a buffer that doubles once from a page is a buffer in use")
+
+    # How sure a series makes us
+    certainty: float = _limit(0.99, "no observation of a while proves what happens for ever")
+    few_looks: float = _limit(6, "of so few points a rise may be chance")
+    few_looks_less: float = _limit(0.12, "one in eight")
+    some_looks: float = _limit(9, "enough for the halves to be compared")
+    some_looks_less: float = _limit(0.04, "one in 25")
+    steady: float = _limit(0.9, "a leak grows in nearly every interval of a busy program")
+    unsteady_less: float = _limit(0.15, "for each interval in which it stood still, its share of this")
+    losing_less: float = _limit(1.5, "for each share of the early items that is gone")
+    later: float = _limit(0.75, "growth that keeps three quarters of its pace goes on")
+    slowing_less: float = _limit(
+        1.5, "for each share of the pace that is lost beyond that: a cache of few keys fills up"
+    )
+    settling_looks: float = _limit(12, "of fewer points thirds say nothing")
+    settling_less: float = _limit(0.75, "the same, by thirds of the time")
+    falling_less: float = _limit(0.2, "for the share that it fell back by")
+    few_objects: float = _limit(15, "a dozen objects more may be a dozen plugins, users or connections")
+    few_objects_less: float = _limit(0.1, "one in ten")
+    least: float = _limit(0.3, "what passed every test of growth is never worth less than this")
+
+    c_objects: float = _limit(8, "so few objects of C classes do not have the megabytes that are missing")
+    c_objects_at_most: float = _limit(0.8, "beside leaked objects that may have the memory their leak is the surer one")
+
+    in_step: float = _limit(0.99, "objects that come one for one fit a line but for what came between two looks (R²)")
+    c_objects_hold_at_most: float = _limit(0.7, "worth a note")
+
+    # Memory of C code, and the ledger
+    native_bytes: float = _limit(500_000, "C libraries have caches of their own: less belongs to nobody")
+    native_of_growth: float = _limit(0.1, "… and so does a small part of the growth")
+    native_fits: float = _limit(0.9, "memory taken for each of some objects fits a line on their number (R²)")
+    native_share: float = _limit(0.5, "who is to have it accounts for most of it")
+    unseen_bytes: float = _limit(300_000, "free lists, the interpreter's caches, what a walk in slices misses")
+    unseen_share: float = _limit(0.5, "of what Python's allocator gained; else it is what the objects beside have in C")
+    open_bytes: float = _limit(1_500_000, "an arena of each allocator and a page of every pool come to less")
+    open_of_resident: float = _limit(0.06, "small change of a large process")
+    unexplained: float = _limit(0.1, "of a growth that matters a tenth may be rounding of blocks and pages")
+
+    # Garbage
+    put_off: float = _limit(3, "a full collection that was due so often and never came is no chance")
+    collections: float = _limit(10, "as many as there is one of the middle generation among them")
+    anew_alive: float = _limit(0.05, "garbage that is older than a collection was alive when it came: somebody is")
+
+    # From confidence to what is said
+    settled_intervals: float = _limit(
+        18, "the interval is what the user said of the program's time scale: sessions, batches"
+    )
+    unsettled_at_most: float = _limit(0.7, "worth a note: what only lives a while grows too until its first goes")
+    accuse_at: float = _limit(0.75, "a verdict surer than this is an accusation; a less sure one is worth a note")
+    sure_at: float = _limit(0.82, "surer ones come first, the larger before the smaller")
+    note_at: float = _limit(0.5, "what is as likely as not is worth watching")
+    censuses: float = _limit(8, "fewer looks are too few to call a process healthy")
+
+
+POLICY = Policy()
+
+
+def reasons() -> dict[str, str]:
+    """Why each threshold is what it is, by name."""
+    return {f.name: f.metadata["why"] for f in dataclasses.fields(Policy)}
+
+
+def varied(policy: Policy, name: str, factor: float) -> Policy:
+    """The policy with one threshold moved; what is a whole number stays one."""
+    value = getattr(policy, name)
+    moved = value * factor
+    if isinstance(value, int):
+        moved = round(moved) if round(moved) != value else value + (1 if factor > 1 else -1)
+    return replace(policy, **{name: moved})

@@ -1,0 +1,56 @@
+"""`leakhunt compare`: the last release against this one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from leakhunt.cli.output import emit, output_option, page_of, pick_format, verbosity
+from leakhunt.cli.reporting import analysed
+from leakhunt.errors import RunError
+
+if TYPE_CHECKING:
+    from leakhunt.findings import Findings
+
+
+@click.command(epilog="Example:  leakhunt compare last-release.json leakhunt-run --fail-on-new")
+@click.argument("before", type=click.Path(path_type=Path), metavar="RUN_A")
+@click.argument("after", type=click.Path(path_type=Path), metavar="RUN_B")
+@click.option("--fail-on-new", is_flag=True, help="Exit 1 if RUN_B has a leak that RUN_A has not.")
+@click.option("--format", "format_", metavar="FORMAT", help="text (default) or json; else what -o's suffix says.")
+@output_option
+@verbosity
+def compare(
+    before: Path, after: Path, fail_on_new: bool, format_: str | None, output: str | None, quiet: bool, verbose: bool
+) -> int:
+    """Say what is new in RUN_B against RUN_A: leaks, and what grows faster or slower.
+
+    Each is a run folder, or a report that `leakhunt report --format json` kept. A leak is known again by its
+    fingerprint: the same on every host, on every Python and after lines were moved, another where the class or the
+    place is another. Rates are told with the interval in which they lie at 95 %; run both under the same load.
+    """
+    name = pick_format(format_, output, ["text", "json"], "text")
+    earlier, later = (_findings(path, quiet, verbose) for path in (before, after))
+    from leakhunt.analysis.compare import compare as compared
+
+    found = compared(earlier, later)
+    if name == "json":
+        emit(found.to_json(), output)
+    else:
+        from leakhunt.render.comparison import comparison
+
+        emit(comparison(found, (str(before), str(after)), **page_of(output)), output)
+    if fail_on_new and not later.processes:
+        raise RunError(f"No Python process reported in to {after}, so nothing can be said of it.")
+    return 1 if fail_on_new and found.new else 0
+
+
+def _findings(path: Path, quiet: bool, verbose: bool) -> Findings:
+    """The analysis of a run folder, or a report that was kept."""
+    if path.is_file():
+        from leakhunt.reports import read_report
+
+        return read_report(path)
+    return analysed(path, quiet, verbose)

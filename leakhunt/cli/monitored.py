@@ -1,0 +1,64 @@
+"""What `run` and `attach` do for --metrics, --otel and --on-leak: a monitor beside the program."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from leakhunt.cli.output import say
+from leakhunt.errors import LeakhuntError
+
+if TYPE_CHECKING:
+    from leakhunt.findings import Findings
+    from leakhunt.monitor.beside import Monitor
+
+
+class Monitored:
+    """The monitor of a run, where one is wished for; all else does nothing then. Falsy without one.
+
+    Raises:
+        UsageError: as `Monitor`.
+    """
+
+    def __init__(self, metrics: str | None, otel: bool, on_leak: str | None, quiet: bool) -> None:
+        self._monitor: Monitor | None = None
+        self._quiet = quiet
+        self._report: str | None = None
+        if metrics or otel or on_leak:
+            from leakhunt.monitor.beside import Monitor, Wishes
+
+            self._monitor = Monitor(Wishes(metrics, otel, on_leak))
+
+    def __bool__(self) -> bool:
+        return self._monitor is not None
+
+    def start(self, folder: Path) -> None:
+        """Begin; the program runs whether this succeeds or not."""
+        if self._monitor is None:
+            return
+        if self._monitor.address and not self._quiet:
+            say(f"figures are at {self._monitor.address}")
+        try:
+            self._monitor.start(folder)
+        except LeakhuntError as problem:
+            say(str(problem))
+
+    def keep(self, findings: Findings) -> None:
+        """The final report, which the monitor is told at its end."""
+        self._report = findings.to_json(indent=None)
+
+    def end(self) -> None:
+        """Let the monitor tell what is left; Ctrl-C ends it at once."""
+        if self._monitor is None:
+            return
+        try:
+            problem = self._monitor.end(self._report)
+        except KeyboardInterrupt:
+            self._monitor.abandon()
+            return
+        if problem and not self._quiet:
+            say(problem)
+
+    def abandon(self) -> None:
+        if self._monitor is not None:
+            self._monitor.abandon()
