@@ -46,14 +46,18 @@ def doubted(evidence: Evidence, candidates: Iterable[Verdict]) -> list[Verdict]:
     """
     case = Case(evidence, list(candidates))
     for question in DOUBTS:
-        if question is explained:  # who is left by now may have what C code took
-            case = Case(evidence, native.with_native_memory(evidence, case.candidates))
-        for number, candidate in enumerate(case.candidates):
-            doubt = None if candidate.is_ended else question(case, candidate)
-            if doubt is not None and doubt.name not in candidate.spared:
-                case.candidates[number] = candidate.doubted(doubt)
+        _ask(case, question)
+    case = Case(evidence, native.with_native_memory(evidence, case.candidates))
+    _ask(case, explained)  # once more: who was left may have got what C code took
     found = [candidate.weighed(evidence.policy) for candidate in case.candidates]
     return [_with_followers(candidate, found) for candidate in found]
+
+
+def _ask(case: Case, question: Question) -> None:
+    for number, candidate in enumerate(case.candidates):
+        doubt = None if candidate.is_ended else question(case, candidate)
+        if doubt is not None and doubt.name not in candidate.spared:
+            case.candidates[number] = candidate.doubted(doubt)
 
 
 def _with_followers(candidate: Verdict, found: list[Verdict]) -> Verdict:

@@ -229,4 +229,6 @@ class Evidence:
         for name in ("lineage", "names", "survey", "retained", "_class_rows", "_by_start", "_groups_since"):
             if self.deep or name in ("_class_rows", "_by_start"):
                 other.__dict__[name] = getattr(self, name)
+        if self.deep and other.first == self.first:
+            other.__dict__["books"] = self.books
         return other

@@ -15,7 +15,7 @@ import numpy as np
 from leakhunt import findings
 
 from . import growth
-from .books import Books, agents_own, blocks_of
+from .books import agents_own, blocks_of
 from .growth import Floats
 from .policy import Policy
 
@@ -84,14 +84,14 @@ def ledger(evidence: Evidence, verdicts: Sequence[Verdict] = ()) -> Ledger | Non
     new_mappings = np.minimum(mapped, np.maximum(since_first(books.mappings), 0.0))
     room = books.free[books.at][0] + np.maximum(since_first(agents_own(evidence)), 0.0)
     untouched = np.maximum(-beside - room, 0.0)
-    in_places = _in_places(books, verdicts)
+    in_places = _in_places(evidence, verdicts)
     objects = {PLACES: in_places, OTHERS: books.reached - in_places, WAITING: books.waiting, OUTSIDE: books.outside}
     unseen, native = _netted(in_python - books.small, in_malloc - books.large + new_mappings - untouched)
     grown = in_python + in_malloc + free + mapped - untouched
     parts = {**objects, UNSEEN: np.maximum(unseen, 0.0), NATIVE: np.maximum(native, 0.0), FREE: free}
     _move(parts, sum(verdict.native_bytes for verdict in verdicts))
     parts[UNEXPLAINED] = grown - sum(parts.values())
-    return Ledger(books.evidence.seconds[books.at], grown, parts, float(books.resident[books.at][-1]))
+    return Ledger(evidence.seconds[books.at], grown, parts, float(books.resident[books.at][-1]))
 
 
 def _move(parts: dict[str, Floats], native_bytes: float) -> None:
@@ -111,9 +111,8 @@ def _netted(first: Floats, second: Floats) -> tuple[Floats, Floats]:
     )
 
 
-def _in_places(books: Books, verdicts: Sequence[Verdict]) -> Floats:
+def _in_places(evidence: Evidence, verdicts: Sequence[Verdict]) -> Floats:
     """Bytes that growing places lead to and did not at the first graph, at each graph: by when those of now came."""
-    evidence = books.evidence
     graph = evidence.graph
     reached, _ = graph.tree
     chosen = np.zeros(graph.count, dtype=bool)
@@ -124,17 +123,16 @@ def _in_places(books: Books, verdicts: Sequence[Verdict]) -> Floats:
     weights = np.where(chosen, blocks.small + blocks.large, 0.0)
     by_birth = np.bincount(evidence.lineage.born, weights=weights, minlength=len(evidence.lineage.graphs))
     found = np.cumsum(by_birth)[evidence.first :]
-    return np.asarray(found - found[0] + _containers_growth(books, verdicts), dtype=float)
+    return np.asarray(found - found[0] + _containers_growth(evidence, verdicts), dtype=float)
 
 
-def _containers_growth(books: Books, verdicts: Sequence[Verdict]) -> Floats:
+def _containers_growth(evidence: Evidence, verdicts: Sequence[Verdict]) -> Floats:
     """Bytes that the containers themselves grew by."""
-    evidence = books.evidence
     members = {index for place in evidence.places for index in place.members}
     members |= {verdict.holder for verdict in verdicts if verdict.holder >= 0}
     rows = np.array(sorted(members), dtype=np.int64)
-    found = np.zeros(len(books.graphs))
-    for k, graph in enumerate(books.graphs):
+    found = np.zeros(len(evidence.books.graphs))
+    for k, graph in enumerate(evidence.books.graphs):
         there = evidence.lineage.present[evidence.first + k, rows] if len(rows) else rows
         found[k] = float(graph.sizes[there[there >= 0]].sum())
     return np.asarray(found - found[0], dtype=float)

@@ -59,7 +59,7 @@ def have_memory_in_c(evidence: Evidence, objects: Ints) -> bool:
 
 
 def with_native_memory(evidence: Evidence, verdicts: Sequence[Verdict]) -> list[Verdict]:
-    """The verdicts; the one whose objects C's memory grows with is given it."""
+    """The verdicts; of those sure enough to be accusations, the one whose objects C's memory grows with is given it."""
     found, policy = list(verdicts), evidence.policy
     book = ledger.ledger(evidence, [verdict for verdict in found if not verdict.is_ended])
     if book is None or len(book.seconds) < POINTS_MIN:
@@ -67,7 +67,8 @@ def with_native_memory(evidence: Evidence, verdicts: Sequence[Verdict]) -> list[
     values = book.parts[ledger.NATIVE] + book.parts[ledger.UNSEEN]
     if values[-1] < max(policy.native_bytes, policy.native_of_growth * book.grown_bytes):
         return found
-    numbers = [n for n, verdict in enumerate(found) if len(verdict.objects) and not verdict.is_ended]
+    sure = [verdict.weighed(policy).confidence >= policy.accuse_at for verdict in found]
+    numbers = [n for n, verdict in enumerate(found) if sure[n] and len(verdict.objects) and not verdict.is_ended]
     fits = {n: one for n in numbers if (one := _fit_of(evidence, found[n], values)) is not None}
     if fits:
         best = max(fits, key=lambda n: fits[n].fits)
