@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,20 +13,32 @@ PACKAGE = "_leakhunt_agent"
 
 
 def arm() -> bool:
-    """Open the agent's door in this process; True when this call opened it, False when it was open.
+    """Open the agent's door in this process; True when this call opened it.
+
+    False when it was open, and when somebody else, another user perhaps, has taken the name of its socket: a program
+    that can be attached to in fewer ways is not a program that must not start.
 
     From then on `leakhunt attach PID`, by the same user or root, starts the agent without touching the process from
     outside: no ptrace, no permission for it. Until then one thread sleeps in accept(). Forked children open their own.
 
     Raises:
-        AttachError: this interpreter can't (no CPython 3.8+, no socket module, a sandbox).
+        AttachError: this interpreter can't (no CPython 3.8+, no socket module, a sandbox, a sub-interpreter).
     """
     try:
-        return bool(_load().open_door())
-    except (ImportError, OSError, AttributeError) as error:
-        raise AttachError(
-            f"This process can't be armed: {error}.", "Use `leakhunt attach PID` all the same."
-        ) from error
+        door = _load()
+        if not sys.modules[PACKAGE].is_main_interpreter():
+            raise ImportError("a sub-interpreter can't have threads of others")
+        return bool(door.open_door())
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            return False
+        raise _refused(error) from error
+    except (ImportError, AttributeError) as error:
+        raise _refused(error) from error
+
+
+def _refused(error: Exception) -> AttachError:
+    return AttachError(f"This process can't be armed: {error}.", "Use `leakhunt attach PID` all the same.")
 
 
 def _load() -> Any:

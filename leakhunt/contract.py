@@ -1,7 +1,7 @@
-"""What a snapshot must be to be used at all: checked once, when it is read, so that nothing after it checks again.
+"""What a snapshot must be to be used at all: checked once, when it is read, and by nobody after that.
 
-A file that breaks one of these rules is damaged, or not ours, and is left out by name; a column that the format does not
-know is no hindrance. The format itself is described in `leakhunt.agent.schema`.
+A file that breaks one of these rules is damaged, or not ours, and is left out by name; a column that the format does
+not know is no hindrance. The format itself is described in `leakhunt.agent.schema`.
 """
 
 from __future__ import annotations

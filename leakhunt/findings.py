@@ -348,6 +348,8 @@ class DiffRow:
 
     `births`, `deaths` and `survivors` are None when one of the snapshots has no object graph.
     `alive_from_middle` is for three snapshots: born between the first two and still in the third.
+    `ages`: of the instances in the last snapshot, how many stand in each tenth of what the collector lists, the oldest
+    tenth first; None where that list does not tell ages.
     """
 
     type: str
@@ -359,6 +361,7 @@ class DiffRow:
     deaths: int | None = None
     survivors: int | None = None
     alive_from_middle: int | None = None
+    ages: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from typing import Any
 from leakhunt.errors import UsageError
 from leakhunt.findings import Chain, Edge, Link, Node, RefGraph
 from leakhunt.pins import Pins
-from leakhunt.show import Chains, Graph, Table
+from leakhunt.show import Chains, Graph, Page, Table
 from leakhunt.snapshot import Snapshot
 
 Predicate = Callable[[Any], bool]
@@ -93,6 +93,67 @@ def backrefs(what: Any, depth: int = 4, width: int = 6) -> Graph:
     sketch = _Backrefs(targets, depth, width)
     more = f" (the first {width} of {len(targets):,})" if len(targets) > width else ""
     return Graph(RefGraph(f"Who refers to {_title(what)}{more}", *sketch.drawn()))
+
+
+class Look:
+    """One object, the instances of a class, or a list of objects, seen by objgraph, by guppy3 and by leakhunt.
+
+    It keeps what it looks at alive, as any variable does.
+    """
+
+    def __init__(self, what: Any) -> None:
+        self.what = what
+
+    def chain(self, predicate: Predicate | None = None, depth: int = 20) -> Chains:
+        """What keeps it alive, by objgraph: of several, the first."""
+        return chain(self._objects()[0], predicate, depth)
+
+    def backrefs(self, depth: int = 4, width: int = 6) -> Graph:
+        """Who refers to it; `.explore()` of the graph is to look around in."""
+        return backrefs(self._objects(), depth, width)
+
+    def sizes(self, limit: int = 25) -> Table:
+        """How many objects there are of each size, by guppy3."""
+        return sizes(self._objects(), limit)
+
+    def size_of(self) -> Table:
+        """Exact bytes of each, and of all that would go with it, by guppy3."""
+        return size_of(*self._objects())
+
+    def by_referrers(self, limit: int = 25) -> Table:
+        """By the classes that refer to them, by guppy3."""
+        return by_referrers(self._objects(), limit)
+
+    def guppy(self) -> Any:
+        """guppy3's own set of the objects, with all its views: `.byrcs`, `.rp`, `.theone`, …"""
+        return _set_of(self._objects())
+
+    def objgraph(self, max_depth: int = 3, **options: Any) -> Any:
+        """objgraph's own picture of who refers to them (`objgraph.show_backrefs`); needs the program dot."""
+        import objgraph
+
+        return objgraph.show_backrefs(self._objects(), max_depth=max_depth, **options)
+
+    def __repr__(self) -> str:
+        return f"<look at {_title(self.what)}: {len(self._objects()):,} objects>"
+
+    def _objects(self) -> list[Any]:
+        found = _objects(self.what)
+        if not found:
+            raise UsageError(f"No object of class {_title(self.what)} lives.")
+        return found
+
+
+def look(what: Any) -> Look:
+    """The views of objgraph, guppy3 and leakhunt on one object, on instances of a class, or on a list of objects."""
+    return Look(what)
+
+
+def treemap() -> Page:
+    """What keeps the memory of this interpreter, to look around in."""
+    from leakhunt.notebook import HeapView
+
+    return HeapView(pin()).treemap()
 
 
 def pin(result: object = None, collect: bool = True) -> Snapshot:

@@ -14,15 +14,17 @@ from leakhunt import pipeline
 from leakhunt.analysis import chains as chains_module
 from leakhunt.analysis import diff as diff_module
 from leakhunt.analysis import picture
+from leakhunt.analysis.dominators import dominators
 from leakhunt.analysis.graph import HeapGraph, Indexes, Ints
 from leakhunt.analysis.lineage import Lineage
 from leakhunt.analysis.naming import Names
+from leakhunt.analysis.retained import retained_tree
 from leakhunt.analysis.telling import telling_class
 from leakhunt.errors import RunError, UsageError
-from leakhunt.findings import Diff, Finding, Findings
-from leakhunt.render import units, words
+from leakhunt.findings import Diff, Finding, Findings, Retained
+from leakhunt.render import treemap, units, words
 from leakhunt.runfolder import read_run
-from leakhunt.show import Chains, Graph, Table, bars
+from leakhunt.show import Chains, Graph, Page, Table, bars
 from leakhunt.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -102,6 +104,11 @@ class HeapView:
         """Who refers to objects of a class, as a picture."""
         found = chains_module.instances(self.graph, type_name)
         return Graph(picture.backrefs(self.graph, self.names, found, depth, width))
+
+    def treemap(self) -> Page:
+        """What keeps the memory, to look around in: boxes of the dominator tree, each inside the one that keeps it."""
+        whole = retained_tree(self.graph, self.names, dominators(self.graph))
+        return _treemap(whole, self._title())
 
     def plot(self, limit: int = 15) -> Figure:
         """Bytes by class."""
@@ -200,6 +207,21 @@ class RunView:
         """As of a snapshot: the newest one with a graph."""
         return self.deep[-1].backrefs(type_name, depth, width)
 
+    def treemap(self) -> Page:
+        """What keeps the memory of the process that has most of it, to look around in."""
+        found = [process.retained for process in self.findings.processes if process.retained is not None]
+        if not found:
+            raise RunError(f"{self.path} holds no object graph that could be folded.", "Run longer, or --deep every.")
+        return _treemap(max(found, key=lambda whole: whole.size_bytes), f"What keeps the memory in {self.path}")
+
+    def series(self, by: str = "class") -> Page:
+        """Curves to pick from, of every process: by "class" in objects, in "bytes", or by "holder" in items."""
+        if by not in ("class", "bytes", "holder"):
+            raise UsageError(f"There are no curves by {by!r}.", 'Use "class", "bytes" or "holder".')
+        from leakhunt.render.explore import series_page
+
+        return Page(series_page(self.findings, by), f"<curves by {by} of {self.path}>", 520)
+
     def plot(self, by: str = "class") -> Picture:
         """Growth over time by "class" or by "holder", with RSS."""
         from leakhunt.render.plot import growth
@@ -267,11 +289,14 @@ class Report:
         from leakhunt.render import renderer
 
         page = renderer("html")().render(self.findings)
-        text = page if isinstance(page, str) else page.decode()
-        return (
-            f'<iframe title="leakhunt report" srcdoc="{html.escape(text, quote=True)}" '
-            f'style="width:100%;height:{self.height}px;border:1px solid rgba(128,128,128,.35)"></iframe>'
-        )
+        return Page(page if isinstance(page, str) else page.decode(), "", self.height)._repr_html_()
+
+
+def _treemap(whole: Retained, title: str) -> Page:
+    from leakhunt.render.explore import treemap_page
+
+    boxes = "\n".join(f"  {treemap.told_of(box)}: {treemap.facts(box, whole)}" for box in whole.inside)
+    return Page(treemap_page(whole, title), f"{title}\n{boxes}", 500)
 
 
 def findings_table(findings: Findings) -> Table:

@@ -8,8 +8,7 @@ import tempfile
 import time
 
 from leakhunt.agent import write
-from leakhunt.agent.engine import Engine
-from leakhunt.agent.sampler import version
+from leakhunt.agent.engine import Engine, version
 from leakhunt.errors import SnapshotError
 from leakhunt.snapshot import Snapshot
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,12 +17,12 @@ from leakhunt.analysis import chains as chains_module
 from leakhunt.analysis import diff as diff_module
 from leakhunt.analysis.evidence import EXIT, Evidence
 from leakhunt.analysis.graph import HeapGraph
-from leakhunt.analysis.growth import POINTS_MIN, Floats
+from leakhunt.analysis.growth import Floats
 from leakhunt.analysis.holders import Place
+from leakhunt.analysis.judgement import Judgement, rank, suspect
 from leakhunt.analysis.known import BUILT_IN, Known
 from leakhunt.analysis.naming import Names
 from leakhunt.analysis.policy import POLICY
-from leakhunt.analysis.rules import judge
 from leakhunt.errors import RunError, SnapshotError, UsageError
 from leakhunt.findings import (
     Chain,
@@ -40,11 +41,10 @@ from leakhunt.runfolder import ProcessFolder, RunFolder, read_run
 from leakhunt.snapshot import Snapshot
 
 Progress = Callable[[str, float], None]
-ACCUSE_AT, SURE_AT, NOTE_AT = POLICY.accuse_at, POLICY.sure_at, POLICY.note_at
-CENSUSES_MIN, DEEP_MIN = int(POLICY.censuses), POINTS_MIN  # less than this is too little to call a process healthy
 DEEP_MAX, DEEP_OBJECTS_MAX = 14, 6_000_000  # graphs compared, at the most, and objects in all of them
 DEEP_FEWEST = 5
 CLASSES_MAX, HOLDERS_MAX = 400, 40
+_LOST = re.compile(r"(\d{1,9}) snapshots? lost:", re.ASCII)
 
 
 def load(path: str | Path) -> Snapshot:
@@ -89,9 +89,10 @@ def why(run: str | Path, asked: str, progress: Progress | None = None, known: Kn
     seen = ""
     for number, process in enumerate(folder.processes):
         tell(f"judging process {process.pid}", number / len(folder.processes))
-        snapshots, _ = _readable(process)
-        evidence = Evidence(_thinned(snapshots), known)
-        candidates = judge(evidence) if len(evidence.censuses) > 1 else []
+        evidence = evidence_of(process, known)
+        if evidence is None:
+            continue
+        candidates = Judgement(evidence).candidates
         found += [tracks.track(evidence, c, process.pid) for c in tracks.matching(evidence, candidates, asked)]
         names.update(name for c in candidates for name in tracks.names_of(evidence, c))
         seen = seen or (tracks.seen_of(evidence, asked) if evidence.censuses else "")
@@ -115,10 +116,12 @@ class _Judged:
         enough: bool = False,
         needed_seconds: float = 0.0,
         suspect: str = "",
+        unseen: str = "",
         left_open: str = "",
     ) -> None:
         self.summary, self.findings, self.enough, self.needed_seconds = summary, findings, enough, needed_seconds
         self.suspect = suspect  # what is worth watching most, where something is
+        self.unseen = unseen  # why it was not seen to its end, "" where it was
         self.left_open = left_open  # why the growth that is not accounted for forbids "healthy"
 
 
@@ -129,31 +132,38 @@ def _judge(process: ProcessFolder, tell: Progress, known: Known) -> _Judged:
         notes.append(
             f"It ended after {lived} s, too soon for a snapshot." if lived else "It left no snapshot that can be read."
         )
-        return _Judged(ProcessSummary(process.pid, process.command, 0, notes=tuple(notes)), [])
+        unseen = process.problems or ("no snapshot of it can be read" if process.snapshots else "")
+        return _Judged(ProcessSummary(process.pid, process.command, 0, notes=tuple(notes)), [], unseen=unseen)
     evidence = Evidence(_thinned(snapshots), known)
     tell(f"weighing process {process.pid}", 0.3)
-    verdicts = judge(evidence) if len(evidence.censuses) > 1 else []
+    judgement = Judgement(evidence)
     tell(f"naming what process {process.pid} holds", 0.7)
-    accused = [accuse.finding(evidence, v, process.pid) for v in verdicts if v.confidence >= ACCUSE_AT]
+    accused = [accuse.finding(evidence, v, process.pid) for v in judgement.accused]
     findings = [placed(process.info, evidence, finding) for finding in accused]
     notes += conduct.notes(snapshots)
-    watched = [v for v in verdicts if NOTE_AT <= v.confidence < ACCUSE_AT]
-    suspects = [f"{v.type or v.kind} in {v.owner or 'no holder'}" for v in watched]
-    notes += [
-        f"Worth watching, not sure enough to accuse: {suspect} ({v.reason})."
-        for suspect, v in zip(suspects, watched, strict=True)
-    ]
-    seen = len(evidence.censuses) >= CENSUSES_MIN and len(evidence.deep) >= DEEP_MIN
-    enough = seen and evidence.intervals >= POLICY.settled_intervals
-    interval = snapshots[0].number("interval", 5.0)
-    needed, lasted = 3.0 * CENSUSES_MIN * interval, snapshots[-1].number("elapsed")
-    if lasted >= needed or (suspects and enough):
-        needed = 2.0 * lasted
-    book = ledger.ledger(evidence, [verdict for verdict in verdicts if not verdict.is_ended])
+    notes += [f"Worth watching, not sure enough to accuse: {suspect(v)} ({v.reason})." for v in judgement.watched]
+    suspects = [suspect(v) for v in judgement.watched[:1]]
+    book = ledger.ledger(evidence, [verdict for verdict in judgement.candidates if not verdict.is_ended])
     summary = replace(_summary(process, snapshots, evidence, notes), ledger=ledger.told(book))
     has_bounded = any(place.is_bounded or known.is_harmless(place.owner) for place in evidence.places)
     left_open = ledger.left_open(book, evidence.policy, has_bounded) if book is not None else ""
-    return _Judged(summary, findings, enough, needed, next(iter(suspects), ""), left_open)
+    suspected = suspects[0] if suspects else ""
+    unseen = _unseen(process, snapshots)
+    return _Judged(summary, findings, judgement.is_enough, judgement.needed_seconds, suspected, unseen, left_open)
+
+
+def evidence_of(process: ProcessFolder, known: Known = BUILT_IN) -> Evidence | None:
+    """What the snapshots of one process show; None where none of them can be read."""
+    snapshots, _ = _readable(process)
+    return Evidence(_thinned(snapshots), known) if snapshots else None
+
+
+def _unseen(process: ProcessFolder, snapshots: list[Snapshot]) -> str:
+    """Why a process was not seen to its end; "" where what the agent lost was before its last snapshot."""
+    lost = [int(number) for number in _LOST.findall(process.problems)]
+    if lost and len(lost) == len(process.problems.split("; ")) and max(lost) <= snapshots[-1].number("lost"):
+        return ""
+    return process.problems
 
 
 def _readable(process: ProcessFolder) -> tuple[list[Snapshot], list[str]]:
@@ -265,7 +275,7 @@ def _together(folder: RunFolder, judged: list[_Judged]) -> Findings:
             else:
                 larger = max(seen, finding, key=lambda f: f.retained_size_bytes)
                 merged[finding.fingerprint] = replace(larger, pids=seen.pids + finding.pids)
-    ranked = sorted(merged.values(), key=lambda f: (f.confidence < SURE_AT, -f.retained_size_bytes))
+    ranked = sorted(merged.values(), key=lambda f: rank(f.confidence, f.retained_size_bytes, POLICY))
     findings = tuple(replace(f, rank=rank) for rank, f in enumerate(ranked, 1))
     processes = tuple(
         replace(one.summary, findings=tuple(f.rank for f in findings if one.summary.pid in f.pids)) for one in judged
@@ -292,12 +302,17 @@ def _verdict(
         return "leak", findings[0].sentence, ()
     if not judged:
         return "inconclusive", "No Python process reported in: nothing can be said of a program that ran none.", ()
+    unseen = [one for one in judged if one.unseen]
+    if unseen:
+        more = f" (and {len(unseen) - 1} more)" if len(unseen) > 1 else ""
+        said = f"Process {unseen[0].summary.pid}{more} was not seen to its end: {unseen[0].unseen.rstrip('.')}."
+        return "inconclusive", f"{said} Nothing that grows was found in what was seen.", ()
     suspect = next((one.suspect for one in judged if one.suspect), "")
     if any(one.enough for one in judged) and not suspect:
         return _unless_left_open(judged)
     needed = max(one.needed_seconds for one in judged)
     interval = folder.info.get("options", {}).get("interval") or 5.0
-    seconds = max(needed, 3.0 * CENSUSES_MIN * interval)
+    seconds = max(needed, 3.0 * POLICY.censuses * interval)
     said = f"Too little was seen to accuse {suspect}" if suspect else "Too little was seen to say"
     summary = f"{said}. Run it for {_long(seconds)} or more, or with a shorter --interval."
     return "inconclusive", summary, ()

@@ -5,6 +5,7 @@
         process             lines "key<TAB>value" about it, by the agent
         000001.leak …       its snapshots in order, each whole or absent
         problems            what the agent lost and why, padded with spaces
+    RUN/bytecode/           the agent's, where Python could not keep it beside the agent
     RUN/pid-4711.mark.…     an empty file: its name says what could not be told otherwise of a process (agent/marks.py)
 
 The agent writes the process folders, and anything may be killed at any moment: reading takes what is there.
@@ -25,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from leakhunt import __version__
+from leakhunt.agent.masking import masked, masked_line
 from leakhunt.errors import RunError, UsageError
 from leakhunt.reading import read_regular
 
@@ -40,6 +42,16 @@ _SNAPSHOT_NAME = re.compile(r"(\d{1,10})\.leak", re.ASCII)
 _DESCRIPTION_BYTES_MAX, _TEXT_BYTES_MAX = 16 << 20, 4 << 20  # a command line has 2 MB at the most
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _ESCAPED = {"t": "\t", "n": "\n", "\\": "\\"}
+
+
+class RunRemoved(RunError):
+    """The run folder went away while it was written."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(
+            f"The run folder {folder} was removed while the program ran, and with it what was seen.",
+            "Keep it with --out DIR, in a place that nobody cleans up.",
+        )
 
 
 def _finite(value: Any) -> float | None:
@@ -119,7 +131,7 @@ def create(path: Path | None, command: Sequence[str], options: Mapping[str, Any]
         folder,
         {
             "schema": SCHEMA,
-            "command": list(command),
+            "command": list(command) if (options or {}).get("values") else masked(command),
             "cwd": os.getcwd(),
             "host": os.uname().nodename,
             "leakhunt": __version__,
@@ -134,7 +146,14 @@ def create(path: Path | None, command: Sequence[str], options: Mapping[str, Any]
 
 
 def finish(folder: Path, exit_status: int | None) -> None:
-    """Add to the description that the run is over; `exit_status` is what a shell would show as `$?`."""
+    """Add to the description that the run is over; `exit_status` is what a shell would show as `$?`.
+
+    Raises:
+        RunRemoved: there is no description any more.
+        RunError: it cannot be written.
+    """
+    if not (folder / DESCRIPTION).exists():
+        raise RunRemoved(folder)
     describe(folder, {**_description(folder), "ended": time.time(), "exit_status": exit_status})
 
 
@@ -173,7 +192,9 @@ def read_run(path: Path | str) -> RunFolder:
     """
     folder = Path(path)
     names = _names(folder)
-    processes = [_process(folder / name) for name in names if _PROCESS_NAME.fullmatch(name)]
+    info = _description(folder)
+    shows_values = info.get("options", {}).get("values") is True
+    processes = [_process(folder / name, shows_values) for name in names if _PROCESS_NAME.fullmatch(name)]
     marks = [(int(found[1]), found[2], folder / name) for name in names if (found := _MARK_NAME.fullmatch(name))]
     processes = _marked(processes, marks)
     if DESCRIPTION not in names and not processes:
@@ -181,7 +202,8 @@ def read_run(path: Path | str) -> RunFolder:
             f"{folder} is not a run folder: it holds no {DESCRIPTION} and no process.",
             "Give the directory that `leakhunt run` named when it ended, or was told with --out.",
         )
-    info = _description(folder)
+    if not shows_values and "command" in info:  # it may be of before commands were masked when they were written
+        info["command"] = masked(info["command"])
     if info.get("schema", SCHEMA) != SCHEMA:
         writer = f"leakhunt {info.get('leakhunt')}"
         raise RunError(f"{folder} was written by {writer}, in another form.", "Read it with that one.")
@@ -256,18 +278,21 @@ def _description(folder: Path) -> dict[str, Any]:
     return {key: value for key, value in info.items() if key not in _FORMS or _FORMS[key](value)}
 
 
-def _process(folder: Path) -> ProcessFolder:
+def _process(folder: Path, shows_values: bool) -> ProcessFolder:
     match = _PROCESS_NAME.fullmatch(folder.name)
     assert match is not None
     try:
         names = os.listdir(folder)
     except OSError as error:
         return ProcessFolder(folder, int(match[1]), problems=f"its folder cannot be read: {error.strerror}")
+    info = _process_info(_text(folder / "process"))
+    if not shows_values and "command" in info:
+        info["command"] = masked_line(info["command"])
     numbered = sorted((int(found[1]), name) for name in names if (found := _SNAPSHOT_NAME.fullmatch(name)))
     return ProcessFolder(
         path=folder,
         pid=int(match[1]),
-        info=_process_info(_text(folder / "process")),
+        info=info,
         snapshots=tuple(folder / name for _, name in numbered),
         problems=_text(folder / "problems").strip(" \0\n"),
     )

@@ -13,8 +13,8 @@ from rich.text import Text
 
 from leakhunt.errors import LeakhuntError
 from leakhunt.findings import Chain, RefGraph
+from leakhunt.render import page as pages
 from leakhunt.render import units, words
-from leakhunt.render.page import Page
 from leakhunt.render.trees import chain_trees
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Table:
         return len(self.rows)
 
     def __repr__(self) -> str:
-        page = Page(False, 100)
+        page = pages.Page(False, 100)
         page.print(Text(self.title, style="bold"))
         if self.rows:
             grid = Grid(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
@@ -131,6 +131,26 @@ class Chains:
 
 
 @dataclass(frozen=True)
+class Page:
+    """A page of its own inside the notebook: scripts and styles are in it and stay in it, and nothing is fetched."""
+
+    html: str
+    words: str
+    height: int = 560
+
+    def __repr__(self) -> str:
+        return self.words
+
+    def _repr_html_(self) -> str:
+        style = f"width:100%;height:{self.height}px;border:1px solid rgba(128,128,128,.35)"
+        return f'<iframe title="leakhunt" srcdoc="{escape(self.html, quote=True)}" style="{style}"></iframe>'
+
+    def save(self, path: str) -> None:
+        with open(path, "w", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(self.html)
+
+
+@dataclass(frozen=True)
 class Graph:
     """A reference graph, shown as a picture where that is possible; `save` writes .svg, .png, .dot or .html."""
 
@@ -141,6 +161,10 @@ class Graph:
 
     def _repr_html_(self) -> str:
         return f"<div style='overflow:auto'>{self.draw('svg').decode()}</div>"
+
+    def explore(self) -> Page:
+        """The graph to look around in: it zooms, and boxes that stand for several objects are told below."""
+        return Page(self.draw("html").decode(), repr(self._table()))
 
     def draw(self, format: str = "svg") -> bytes:
         from leakhunt.render.graph import draw

@@ -38,7 +38,7 @@ def line_of(file: str, scope: str, attribute: str) -> int | None:
 def _parsed(file: str) -> ast.Module | None:
     try:
         return ast.parse(read_regular(file, _SOURCE_BYTES_MAX))
-    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):  # the last is how the parser says "too deep"
+    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):  # the last for "too deep"
         return None
 
 

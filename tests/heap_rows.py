@@ -36,6 +36,7 @@ def snapshot(
     ticks = int(meta["sequence"])
     figures = {**LEDGER, "gc_collections": f"{20 * ticks} {2 * ticks} {ticks}", "kind": "deep" if deep else "census"}
     figures["rss_anonymous_bytes"] = 40_000_000 + sum(thing._bytes() for thing in counts)
+    figures["generation_rows"] = "0 0"
     figures.update(meta)
     text = {key: str(value) for key, value in figures.items()}
     return Snapshot(text, {name: plain(column) for name, column in {**strings.columns(), **columns}.items()})
@@ -70,17 +71,21 @@ def type_columns(types: list[Any], strings: write.Strings) -> dict[str, array]:
 
 def census_columns(counts: dict[Any, int], row_of: dict[Any, int]) -> dict[str, array]:
     tally: dict[int, list[int]] = {}
+    spectrum: dict[int, list[int]] = {}
     containers = []
-    for thing in counts:
-        if thing._tracked:
-            row, length = row_of[thing._kind], thing._length()
-            found = tally.setdefault(row, [row, 0, 0, 0])
-            found[1:] = found[1] + 1, found[2] + 1, found[3] + thing._bytes() + GARBAGE_COLLECTED_HEAD
-            if length is not None and length >= schema.CONTAINER_FLOOR:
-                containers.append((thing._address, row, length))
+    tracked = [thing for thing in counts if thing._tracked]  # in order of birth
+    for place, thing in enumerate(tracked):
+        row, length = row_of[thing._kind], thing._length()
+        tenths = spectrum.setdefault(row, [0] * schema.TENTHS)
+        tenths[place * schema.TENTHS // len(tracked)] += 1
+        found = tally.setdefault(row, [row, 0, 0, 0])
+        found[1:] = found[1] + 1, found[2] + 1, found[3] + thing._bytes() + GARBAGE_COLLECTED_HEAD
+        if length is not None and length >= schema.CONTAINER_FLOOR:
+            containers.append((thing._address, row, length))
     census = (("census.type", "I"), ("census.count", "Q"), ("census.old", "Q"), ("census.bytes", "Q"))
     container = (("container.address", "Q"), ("container.type", "I"), ("container.length", "Q"))
-    return {**table(census, tally.values()), **table(container, containers)}
+    ages = table([("spectrum.count", "Q")], ([n] for tenths in spectrum.values() for n in tenths))
+    return {**table(census, tally.values()), **table(container, containers), **ages}
 
 
 def object_columns(counts: dict[Any, int], row_of: dict[Any, int]) -> dict[str, array]:

@@ -21,11 +21,12 @@ MAY: dict[str, tuple[set[str], set[str]]] = {
     "findings": (set(), set()),
     "reading": (set(), set()),
     "sources": ({"reading"}, set()),
-    "agent": (set(), {"sitecustomize"}),  # the program's own, which the agent's chains to
+    # the program's own sitecustomize, which the agent's chains to; a private module of the interpreter
+    "agent": (set(), {"sitecustomize", "_xxsubinterpreters"}),
     "contract": ({"agent"}, NUMPY),
     "snapshot": ({"agent", "contract", "errors", "package", "reading"}, NUMPY),
     "analysis": ({"agent", "errors", "findings", "snapshot"}, NUMPY | SCIPY),
-    "runfolder": ({"errors", "package", "reading"}, set()),
+    "runfolder": ({"agent", "errors", "package", "reading"}, set()),
     "pipeline": ({"analysis", "errors", "findings", "runfolder", "snapshot", "sources"}, NUMPY),
     "export": (
         {"agent", "analysis", "errors", "findings", "pipeline", "runfolder", "snapshot"},

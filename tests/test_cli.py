@@ -375,3 +375,12 @@ def test_all_commands_load() -> None:
     for place in COMMANDS.values():
         module, _, attribute = place.partition(":")
         assert isinstance(getattr(importlib.import_module(module), attribute), click.Command)
+
+
+def test_words_of_a_target_do_not_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    from leakhunt.cli.output import say
+
+    say("measured into \x1b]0;PWNED\x07\x1b[31m\x9b2J\u202e\udcff, grün\nand more")
+    assert capsys.readouterr().err == (
+        "leakhunt: measured into \\x1b]0;PWNED\\x07\\x1b[31m\\x9b2J\\u202e\\udcff, grün\nand more\n"
+    )

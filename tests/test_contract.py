@@ -1,4 +1,4 @@
-"""Each rule that a snapshot must keep, broken alone: the file is left out by name, and its run is reported without it."""
+"""Each rule that a snapshot must keep, broken alone: the file is left out by name, its run is reported without it."""
 
 from __future__ import annotations
 
@@ -62,7 +62,10 @@ BREACHES: dict[str, tuple[Callable[[Columns], object], str]] = {
     "no types": (empty("type"), "leaves type.name"),
     "no type names": (lambda c: c.pop("type.name"), "its table type lacks a column"),
     "no census": (lambda c: [c.pop(n) for n in list(c) if n.startswith("census.")], "its table census lacks"),
-    "a graph without objects": (lambda c: [c.pop(n) for n in list(c) if n.startswith("object.")], "its table object lacks"),
+    "a graph without objects": (
+        lambda c: [c.pop(n) for n in list(c) if n.startswith("object.")],
+        "its table object lacks",
+    ),
     "a table of two lengths": (lambda c: c.update({"root.kind": c["root.kind"][:-1]}), "columns of different lengths"),
     "no references": (lambda c: c.pop("reference.target"), "its references lead nowhere"),
     "a reference too many": (set_to("reference.count", 9), "more or fewer than its objects"),
@@ -112,7 +115,9 @@ def test_what_the_target_could_not_say_is_no_damage(tmp_path: Path) -> None:
 def test_every_column_of_the_format_has_its_rule() -> None:
     from leakhunt.agent import schema
 
-    told = {word for line in (schema.__doc__ or "").splitlines() if "<u" in line or "|u1" in line for word in line.split()}
+    told = {
+        word for line in (schema.__doc__ or "").splitlines() if "<u" in line or "|u1" in line for word in line.split()
+    }
     assert {name for name in contract.DTYPES_BY_COLUMN if name in told} >= {"object.address", "reference.count"}
     assert set(moments(1)[0]._columns) <= contract.DTYPES_BY_COLUMN.keys()
 

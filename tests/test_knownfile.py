@@ -28,7 +28,7 @@ def test_without_a_file_the_built_in_places_are_known(tmp_path: Path) -> None:
 def test_a_file_adds_to_them(tmp_path: Path) -> None:
     (tmp_path / NAME).write_text(GOOD)
     known = known_places(tmp_path)
-    assert known.is_harmless("shop.prices.CACHE") and known.is_harmless("re._cache")
+    assert known.is_harmless("shop.prices.CACHE") and known.bound_of("re._cache")
     assert known.advice_for("shop.audit.Trail.entries") == "Call Trail.flush()."
 
 

@@ -123,6 +123,19 @@ def test_each_snapshot_is_read_once_and_its_cost_added_up(tmp_path: Path) -> Non
     assert process.gc_objects > 400
 
 
+def test_older_snapshots_may_be_removed_meanwhile(tmp_path: Path) -> None:
+    run = run_folder(tmp_path / "run", shop("OPEN"))
+    files = sorted(run.glob("pid-*/*.leak"))
+    newest = files.pop().rename(tmp_path / "newest.leak")
+    followed = Followed(run)
+    followed.look()
+    for path in files[5:15]:
+        path.unlink()
+    newest.rename(files[0].with_name("000024.leak"))
+    followed.look()
+    assert followed.living(5.0)[0].snapshots == followed.snapshots == 24
+
+
 def test_a_snapshot_or_a_folder_that_cannot_be_read_is_left_out(tmp_path: Path) -> None:
     run = run_folder(tmp_path / "run", shop("OPEN"))
     sorted(run.glob("pid-*/*.leak"))[3].write_bytes(b"cut")

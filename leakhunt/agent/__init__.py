@@ -15,17 +15,15 @@ __builtins__ = {
     if type(value) in (type, type(len), type(lambda: 0))
 }
 
-from . import marks  # noqa: E402
-from .sampler import Options, Sampler  # noqa: E402
+from . import marks
+from .sampler import Options, Sampler
 
 _sampler = None
 _hooked = False
 
 
-def arm(run_folder, options_text="", at_once=False):
+def arm(run_folder, options_text=""):
     """Start sampling this process into `run_folder`; True when this call started it.
-
-    With `at_once` all of the agent is loaded now, else when the process has lived for a moment (sampler.py).
 
     Idempotent: a second call while armed starts nothing and gives False. Raises ValueError for options that make
     no sense.
@@ -34,8 +32,6 @@ def arm(run_folder, options_text="", at_once=False):
     if _sampler is not None:
         return False
     _sampler = Sampler(__name__, run_folder, Options(options_text))
-    if at_once:
-        _sampler.ready()
     _hook()
     _sampler.start()
     return True

@@ -135,7 +135,29 @@ python_memory(PyObject *module, PyObject *unused)
     return told || PyErr_Occurred() ? told : Py_NewRef(Py_None);
 }
 
+PyDoc_STRVAR(interpreters_doc, "interpreters() -> how many the process has, or 0 where that can't be told");
+
+static PyObject *
+interpreters(PyObject *module, PyObject *unused)
+{
+    union {
+        void *pointer;
+        PyInterpreterState *(*head)(void);
+        PyInterpreterState *(*next)(PyInterpreterState *);
+    } first = {dlsym(RTLD_DEFAULT, "PyInterpreterState_Head")}, next = {dlsym(RTLD_DEFAULT, "PyInterpreterState_Next")};
+    PyInterpreterState *interpreter;
+    long count = 0;
+
+    (void)module;
+    (void)unused;
+    if (first.pointer != NULL && next.pointer != NULL)
+        for (interpreter = first.head(); interpreter != NULL; interpreter = next.next(interpreter))
+            count++;
+    return PyLong_FromLong(count);
+}
+
 static PyMethodDef module_methods[] = {
+    {"interpreters", interpreters, METH_NOARGS, interpreters_doc},
     {"leave", leave, METH_O, leave_doc},
     {"malloc_figures", malloc_figures, METH_NOARGS, malloc_figures_doc},
     {"malloc_trim", malloc_trim, METH_NOARGS, malloc_trim_doc},

@@ -40,6 +40,29 @@ walk_roots(Walk *walk, PyObject *roots, PyObject *types)
     }
 }
 
+/* In which tenth of the collector's list an object at `place` of it stands, oldest first. The list begins with generation 0
+   and ends with generation 2; within each the oldest comes first. */
+static inline size_t
+tenth_of(const Walk *walk, size_t place)
+{
+    size_t young = walk->younger[0], old = young + walk->younger[1], rank;
+
+    if (place >= old)
+        rank = place - old;
+    else
+        rank = place >= young ? walk->listed - old + place - young : walk->listed - young + place;
+    return rank * TENTHS / walk->listed;
+}
+
+static void
+note_generations(Walk *walk, size_t place)
+{
+    if (place == walk->younger[0])
+        walk->first_rows[0] = walk->rows;
+    if (place == walk->younger[0] + walk->younger[1])
+        walk->first_rows[1] = walk->rows;
+}
+
 static void
 walk_deep(Walk *walk, PyObject *listed, PyObject *roots, PyObject *types)
 {
@@ -52,11 +75,14 @@ walk_deep(Walk *walk, PyObject *listed, PyObject *roots, PyObject *types)
         PyObject *item = PyList_GetItem(listed, i);
         if (i + PREFETCH_AHEAD < count)
             __builtin_prefetch(PyList_GetItem(listed, i + PREFETCH_AHEAD));
+        note_generations(walk, (size_t)i);
         if (!addresses_has(&walk->hidden, (uint64_t)(uintptr_t)item)) {
+            walk->tenth = tenth_of(walk, (size_t)i);
             row_of_object(walk, item, 1, types);
             drain(walk, types);
         }
     }
+    note_generations(walk, (size_t)count);
 }
 
 static void
@@ -76,6 +102,7 @@ walk_census(Walk *walk, PyObject *listed, PyObject *types)
         if (kind == NULL)
             return;
         kind->count++;
+        kind->tenths[tenth_of(walk, (size_t)i)]++;
         if (kind->size_rule != SIZE_FIXED)
             kind->bytes += size_of(walk, kind, item);
         if (kind->length_rule != NO_ITEMS && (length = length_of(kind, item)) >= CONTAINER_FLOOR)
@@ -88,7 +115,7 @@ walk_census(Walk *walk, PyObject *listed, PyObject *types)
     }
 }
 
-/* Instances by class in generations 0 and 1. */
+/* Instances by class in generations 0 and 1, and how many there are of all: before the list of everything is made. */
 static int
 count_young(Walk *walk, PyObject *types)
 {
@@ -101,6 +128,7 @@ count_young(Walk *walk, PyObject *types)
         Py_XDECREF(number);
         if (young == NULL)
             return 0;
+        walk->younger[generation] = (size_t)PyList_Size(young);
         for (i = 0; i < PyList_Size(young); i++) {
             PyObject *item = PyList_GetItem(young, i);
             Kind *kind = addresses_has(&walk->hidden, (uint64_t)(uintptr_t)item) ? NULL : kind_of(walk, item, types);
@@ -135,7 +163,7 @@ walk_free(Walk *walk)
         &walk->kinds, &walk->kind_slots, &walk->pending, &walk->held, &walk->address, &walk->type, &walk->size,
         &walk->length, &walk->refcount, &walk->flags, &walk->count, &walk->target, &walk->container_address,
         &walk->container_type, &walk->container_length, &walk->weak_source, &walk->weak_target, &walk->bases,
-        &walk->row_of, &walk->huge,
+        &walk->row_of, &walk->huge, &walk->spectrum,
     };
     size_t i;
 
@@ -160,6 +188,16 @@ walk_new(int deep, unsigned long long limit_bytes)
         walk->deep = deep;
     }
     return walk;
+}
+
+static void
+lay_out_spectrum(Walk *walk)
+{
+    size_t k, tenth;
+
+    for (k = 0; k < ARRAY_COUNT(&walk->kinds, Kind); k++)
+        for (tenth = 0; tenth < TENTHS; tenth++)
+            ARRAY_PUSH(&walk->budget, &walk->spectrum, uint64_t, ARRAY_AT(&walk->kinds, Kind, k).tenths[tenth]);
 }
 
 /* What the walk needs besides the heap is freed as soon as it stands. */
@@ -193,23 +231,31 @@ held_list(Walk *walk)
 int
 walk_heap(Walk *walk, PyObject *hidden, PyObject *roots, PyObject *types, PyObject **held)
 {
-    PyObject *listed = PyObject_CallFunctionObjArgs(walk->rules.get_objects, NULL), *empty = PyTuple_New(0);
+    PyObject *listed, *empty = PyTuple_New(0);
 
-    if (listed == NULL || !PyList_Check(listed) || empty == NULL || !hide(walk, hidden)) {
-        Py_XDECREF(listed);
+    if (empty == NULL || !hide(walk, hidden)) {
         Py_XDECREF(empty);
         return 0;
     }
     walk->tuple_bytes = (size_t)number_of(walk->rules.getsizeof, empty);
     Py_DECREF(empty);
+    if (!count_young(walk, types))
+        return 0;
+    listed = PyObject_CallFunctionObjArgs(walk->rules.get_objects, NULL);
+    if (listed == NULL || !PyList_Check(listed)) {
+        Py_XDECREF(listed);
+        return 0;
+    }
+    walk->listed = (size_t)PyList_Size(listed);
     if (walk->deep)
         walk_deep(walk, listed, roots, types);
     else
         walk_census(walk, listed, types);
     Py_DECREF(listed);
     *held = held_list(walk);
-    if (!count_young(walk, types) || *held == NULL)
+    if (*held == NULL)
         return 0;
+    lay_out_spectrum(walk);
     walk_tidy(walk);
     if (walk->budget.exceeded) {
         PyErr_SetString(PyExc_MemoryError, "the walk would take more memory than it may");

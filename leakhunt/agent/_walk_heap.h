@@ -35,6 +35,10 @@ typedef struct {
     Array huge;  /* HugeSize: rows whose size takes more than 32 bits */
     Array row_of; /* uint32_t by number in `seen` */
     size_t rows;
+    size_t listed, younger[2]; /* length of the collector's list; how many of them are of generations 0 and 1 */
+    size_t first_rows[2];      /* rows at which generations 1 and 2 begin: the list has 0, 1 and 2 in this order */
+    size_t tenth;              /* of the listed object whose row is made */
+    Array spectrum;            /* uint64_t: TENTHS of each Kind */
     size_t tuple_bytes;
     int is_numbered;
 } Walk;

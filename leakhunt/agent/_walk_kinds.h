@@ -16,6 +16,8 @@
 typedef enum { SIZE_FIXED, SIZE_OF_TUPLE, SIZE_BY_C, SIZE_ASKED, SIZE_UNKNOWN } SizeRule;
 typedef enum { NO_ITEMS, DICT_ITEMS, LIST_ITEMS, TUPLE_ITEMS, SET_ITEMS, ITEMS_ASKED } LengthRule;
 
+#define TENTHS 10 /* as in schema.py */
+
 /* What the walk knows of one class. */
 typedef struct {
     PyTypeObject *type;
@@ -30,6 +32,7 @@ typedef struct {
     uint32_t held, held_max;
     int is_mapping, is_plain_dict, is_weak;
     uint64_t count, young, bytes;
+    uint64_t tenths[TENTHS]; /* how many stand in each tenth of the collector's list, oldest first */
 } Kind;
 
 /* What Python tells once per walk; borrowed. */

@@ -276,6 +276,7 @@ row_of_object(Walk *walk, PyObject *item, int is_listed, PyObject *types)
     if (is_listed) {
         flags = OBJECT_TRACKED | (PyObject_GC_IsFinalized(item) ? OBJECT_FINALIZED : 0);
         kind->count++;
+        kind->tenths[walk->tenth]++;
         kind->bytes += size;
         if (length >= CONTAINER_FLOOR)
             note_container(walk, item, type, length);

@@ -130,7 +130,7 @@ rows_columns(Rows *self, PyObject *unused)
     return columns;
 }
 
-/* containers() -> {name: (dtype, buffer)} of the census */
+/* containers() -> {name: (dtype, buffer)} of the census, with the spectrum */
 static PyObject *
 rows_containers(Rows *self, PyObject *unused)
 {
@@ -140,7 +140,8 @@ rows_containers(Rows *self, PyObject *unused)
     (void)unused;
     if (columns != NULL && !(put_column(columns, self, "container.address", "<u8", &walk->container_address) &&
                              put_column(columns, self, "container.type", "<u4", &walk->container_type) &&
-                             put_column(columns, self, "container.length", "<u8", &walk->container_length)))
+                             put_column(columns, self, "container.length", "<u8", &walk->container_length) &&
+                             put_column(columns, self, "spectrum.count", "<u8", &walk->spectrum)))
         Py_CLEAR(columns);
     return columns;
 }
@@ -197,6 +198,14 @@ rows_figures(Rows *self, PyObject *unused)
     return Py_BuildValue("(dK)", self->hold_seconds, (unsigned long long)self->walk->budget.peak_bytes);
 }
 
+/* generations() -> rows at which generations 1 and 2 begin */
+static PyObject *
+rows_generations(Rows *self, PyObject *unused)
+{
+    (void)unused;
+    return Py_BuildValue("(KK)", (unsigned long long)self->walk->first_rows[0], (unsigned long long)self->walk->first_rows[1]);
+}
+
 static void
 rows_dealloc(Rows *self)
 {
@@ -237,6 +246,7 @@ static PyMethodDef rows_methods[] = {
     {"take_types", (PyCFunction)rows_take_types, METH_NOARGS, NULL},
     {"take_held", (PyCFunction)rows_take_held, METH_NOARGS, NULL},
     {"figures", (PyCFunction)rows_figures, METH_NOARGS, NULL},
+    {"generations", (PyCFunction)rows_generations, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 

@@ -126,6 +126,9 @@ def _obey(action, folder, options):
             return "absent"
         agent.disarm()
         return "stopped\0" + sampler._run_folder
+    if action == "move":
+        is_ours = sampler is not None and sampler._run_folder == options
+        return "moved\0" + sampler.move(folder) if is_ours else "absent"
     if agent.arm(folder, options):
         return "started"
     return "already\0" + sampler._run_folder

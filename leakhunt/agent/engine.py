@@ -38,6 +38,10 @@ class Interrupted(Exception):
     """The program forks or ends: this snapshot is given up."""
 
 
+def version():
+    return "%d.%d.%d" % sys.version_info[:3]
+
+
 class Engine:
     """Takes snapshots in this process. `package` is the name under which the agent is loaded.
 
@@ -66,6 +70,7 @@ class Engine:
 
     def leave(self):
         """Leave the process's memory as it was found, as far as that can be: called when no snapshot will follow."""
+        self._own = ()  # this engine is among them, and would wait for the collector with all of it
         self._allocators.trim()
 
     def memory(self):
@@ -82,8 +87,9 @@ class Engine:
     def snapshot(self, deep, meta, stopped=lambda: False):
         """(meta, strings, columns) of this moment, ready for `write.pieces`.
 
-        A census in place of a deep snapshot that would take more memory than there is (headroom.py): `graph_refused` in
-        the meta data says so. `stopped` is asked between slices; Interrupted is raised when it says yes.
+        A census in place of a deep snapshot that would take more memory than there is (headroom.py), or where there are
+        interpreters with a GIL of their own: `graph_refused` in the meta data says so. `stopped` is asked between
+        slices; Interrupted is raised when it says yes.
         """
         begun = perf_counter()
         if not self._own:
@@ -91,6 +97,8 @@ class Engine:
         meta = dict(meta, engine=self.name)
         if self.refusal:
             meta["engine_wanted"], meta["engine_refusal"] = self._wanted, self.refusal
+        if deep and self._has_sub_interpreters():
+            deep, meta["graph_refused"] = False, "sub-interpreters"
         try:
             if deep:
                 try:
@@ -100,6 +108,22 @@ class Engine:
             return self._taken(False, meta, begun, stopped)  # what the try had in its hands has gone
         finally:
             plans.forget()
+
+    def _has_sub_interpreters(self):
+        """Whether the stacks of this process can't be read without harm.
+
+        From 3.12 on others may have a GIL and a memory of their own, and `sys._current_frames()` reaches into theirs:
+        the frame objects that it makes there are freed by the wrong allocator, and the process aborts.
+        """
+        if sys.version_info < (3, 12):
+            return False
+        if self.native is not None:
+            return self.native.interpreters() > 1
+        for name in ("_interpreters", "_xxsubinterpreters"):
+            every = plans.module_entry(name, "list_all")
+            if type(every) is type(len) and len(every()) > 1:
+                return True
+        return False
 
     def _taken(self, deep, meta, begun, stopped):
         """As `snapshot`; a pause since `begun` that came to nothing is part of this one's."""
@@ -131,12 +155,12 @@ class Engine:
 
     def _by_python(self, deep, meta, begun, stopped):
         """The rows in slices: the program runs in between, and what it changes meanwhile is seen before or after."""
-        listed = listing.listed()  # first of all: what is made from here on is not in it
+        listed, is_by_age = listing.by_age()  # first of all: what is made from here on is not in it
         breathe = Breath(begun, stopped)
         limit_bytes = self._ask_system(meta, breathe, deep)
         strings = write.Strings()
         types = Types(strings)
-        columns = census.census(listed, types, self._own, breathe)
+        columns = census.census(listed, types, self._own, breathe, is_by_age)
         if deep:
             hidden = self._hidden()
             hidden.add(id(meta))
@@ -146,6 +170,8 @@ class Engine:
             walk.run(listed, found)
             meta["walk_bytes"] = walk.taken_bytes()
             columns.update(walk.columns())
+            if not is_by_age:
+                del columns["object.place"]
         columns.update(types.columns)
         return strings, columns, breathe
 
@@ -170,5 +196,9 @@ class Engine:
         columns = native.census(rows, types)
         if deep:
             columns.update(native.name(rows, types, found, strings, breathe))
+        if not listing.is_in_order_of_birth():
+            del columns["spectrum.count"]
+        elif deep:
+            meta["generation_rows"] = "%d %d" % rows.generations()
         columns.update(types.columns)
         return strings, columns, breathe

@@ -4,10 +4,12 @@ from time import monotonic
 
 from . import __builtins__
 
+FIRST_DEEP = 1.5  # intervals of a program's life before its first graph: imports are still going on
 DEEP_RATIO = 1.25  # a deep snapshot when the run is this much older than at the last one …
 DEEP_SPACING = 1.9  # … and this many intervals have passed
 DEEP_SPACING_MAX_SECONDS = 3600.0
-CREDIT_SECONDS = 3.0  # what is advanced on the budget, so that short runs are seen at all
+CREDIT_SECONDS = 3.0  # what is advanced on the budget at an interval of a second or less, so that short runs are seen …
+# … at all; at longer ones that much less: who waits for the first minutes anyway need not pay for them in advance
 CREDIT_GRAPHS = 4.5  # … or as much as four graphs take, the censuses between them included: fewer show no trend, …
 CREDIT_SECONDS_MAX = 6.0  # … if that is not more than this
 CREDIT_AT_ONCE = 0.25  # of that, what graphs may take at the very beginning; the rest comes in time, so that none is …
@@ -16,26 +18,32 @@ REPAYMENT = 1 / 6  # of the budget, until what was spent beyond it is paid back:
 SIDE_EFFECTS = 1.3  # seconds that the program loses for one of the agent: caches, the GIL (benchmarks/slowdown.py)
 CENSUS_SHARE = 0.5  # of the budget for censuses once it is overdrawn: the rest pays the debt off, and graphs come again
 WAIT_SECONDS_MAX = 600.0
+FIRST_SECONDS = 0.2  # to the first look at a program that has run for a while, and from it to its first graph
 
 
 class Governor:
     """Decides over the snapshots of one process; `options` are the sampler's.
 
-    `pauses_per_deep` is how many times the pause of a census a deep snapshot may take, until better is known.
-    `begun` is the moment at which sampling began, by the monotonic clock; now, where that is not given.
+    `pauses_per_deep` is how many times the pause of a census a deep snapshot may take, until one was measured.
+    `lived_seconds` is how long the process ran before: one whose imports are long over is looked at at once, twice as
+    deep as may be, for it can be judged by that (analysis/age.py).
     `spent_seconds` is processor time of the agent; `waited_seconds` how long the last wait for a snapshot was to be.
     """
 
-    def __init__(self, options, pauses_per_deep, begun=None):
+    def __init__(self, options, pauses_per_deep, lived_seconds=0.0):
         self._options = options
+        self._is_old = lived_seconds >= FIRST_DEEP * options.interval
+        self._taken = self._graphs = 0
         self._budget = options.budget / SIDE_EFFECTS
         self._pauses_per_deep = pauses_per_deep
-        self._begun = monotonic() if begun is None else begun
+        self._begun = monotonic()
         self.spent_seconds = 0.0
         self.waited_seconds = options.interval
         self._cost_seconds = 0.0  # of the last census, or of the last of all where every one is deep
         self._deep_cost_seconds = 0.0  # of the last graph
-        self._census_pause_ms = 0.0
+        self._census_pause_ms = self._deep_pause_ms = 0.0
+        self._listed = self._deep_listed = 0  # objects at the last snapshot, and at the last graph
+        self._has_measured = False
         self._deep_at = -1.0
 
     def elapsed(self):
@@ -48,15 +56,22 @@ class Governor:
         if self._options.deep != "every":
             if self._is_overdrawn():
                 return False, "budget"
-            if self.spent_seconds > self._allowed_seconds(self._credit_so_far()):
+            credit = self._credit_seconds() if self._is_old and self._graphs < 2 else self._credit_so_far()
+            if self.spent_seconds > self._allowed_seconds(credit):
                 return False, ""  # it comes somewhat later
-        if self._census_pause_ms * self._pauses_per_deep > self._options.pause * 1e3:
+        if self._expected_pause_ms() > self._options.pause * 1e3:
             return False, "pause"
         return True, ""
+
+    def first_wait(self):
+        """Seconds to the first snapshot."""
+        return min(FIRST_SECONDS, self._options.interval) if self._is_old else self._options.interval
 
     def wait(self):
         """Seconds to the next snapshot: the interval, stretched where the budget is overdrawn."""
         self.waited_seconds = self._options.interval
+        if self._is_old and self._taken == 1 and self._options.deep != "never":
+            self.waited_seconds = self.first_wait()  # the census came first, to tell how long a graph will take
         if self._is_overdrawn():
             affordable = self._cost_seconds / (self._budget * CENSUS_SHARE)
             self.waited_seconds = max(self._options.interval, min(affordable, WAIT_SECONDS_MAX))
@@ -65,28 +80,47 @@ class Governor:
     def tried_deep(self):
         """A deep snapshot was begun, whatever became of it."""
         self._deep_at = self.elapsed()
+        self._graphs += 1
 
-    def took(self, deep, cost_seconds, pause_ms):
-        """A snapshot was taken or tried; `pause_ms` is its longest pause, 0 where that is not known."""
+    def took(self, deep, cost_seconds, pause_ms, listed=0):
+        """A snapshot of `listed` objects was taken or tried; `pause_ms` is its longest pause, 0 where not known."""
         self.spent_seconds += cost_seconds
+        self._listed = listed or self._listed
+        self._taken += 1
         if not deep:
             self._census_pause_ms = pause_ms
         else:
             self._deep_cost_seconds = cost_seconds
-            if self._census_pause_ms > 0 and pause_ms > 0:
-                self._pauses_per_deep = min(self._pauses_per_deep, max(1.0, pause_ms / self._census_pause_ms))
+            if pause_ms > 0:
+                self._learn(pause_ms)
         if not deep or self._options.deep == "every":
             self._cost_seconds = cost_seconds
+
+    def _learn(self, pause_ms):
+        """What was measured counts, not what was hoped for; a ratio that was higher before is forgotten by halves."""
+        if self._census_pause_ms > 0:
+            ratio = max(1.0, pause_ms / self._census_pause_ms)
+            if self._has_measured:
+                ratio = max(ratio, (ratio + self._pauses_per_deep) / 2)
+            self._pauses_per_deep, self._has_measured = ratio, True
+        self._deep_pause_ms, self._deep_listed = pause_ms, self._listed
+
+    def _expected_pause_ms(self):
+        """Of a graph now: by the last census, or by the last graph and the objects listed since, whichever is longer."""
+        grown = self._listed / self._deep_listed if self._deep_listed else 1.0
+        return max(self._census_pause_ms * self._pauses_per_deep, self._deep_pause_ms * grown)
 
     def _is_deep_due(self):
         mode, now = self._options.deep, self.elapsed()
         if mode in ("never", "every"):
             return mode == "every"
         if self._deep_at < 0:
-            return now >= 1.5 * self._options.interval  # not the first: imports are still going on
+            return self._census_pause_ms > 0 if self._is_old else now >= FIRST_DEEP * self._options.interval
         since = now - self._deep_at
         if mode != "auto":
             return since >= float(mode) * 0.99
+        if self._is_old and self._graphs == 1:
+            return since >= 0.75 * self._options.interval
         spacing = max(self._deep_at * (DEEP_RATIO - 1), DEEP_SPACING * self._options.interval)
         return since >= min(spacing, max(DEEP_SPACING_MAX_SECONDS, self._options.interval))
 
@@ -101,7 +135,8 @@ class Governor:
         return max(earned, credit_seconds + (1 - REPAYMENT) * earned)
 
     def _credit_seconds(self):
-        return max(CREDIT_SECONDS, min(CREDIT_GRAPHS * self._deep_cost_seconds, CREDIT_SECONDS_MAX))
+        least = CREDIT_SECONDS / max(1.0, self._options.interval)
+        return max(least, min(CREDIT_GRAPHS * self._deep_cost_seconds, CREDIT_SECONDS_MAX))
 
     def _credit_so_far(self):
         share = min(1.0, self.elapsed() / (CREDIT_INTERVALS * self._options.interval))

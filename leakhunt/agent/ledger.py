@@ -3,10 +3,12 @@
 import gc
 import os
 import sys
+import time
 
 from . import __builtins__, plans
 
 interned_size = getattr(sys, "getunicodeinternedsize", None)  # 3.12+
+TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 TRIM_MAX_BYTES = 64 << 20
 STATS_BYTES = 16384  # of text; CPython's is below 4000
@@ -43,6 +45,18 @@ def system_figures():
             words = rest.split()
             found[name] = int(words[0]) * (1024 if len(words) > 1 else 1)
     return found
+
+
+def process_times():
+    """How long the process has lived, and how long it has computed, in seconds; empty where the system does not say."""
+    _, _, rest = read_file("/proc/self/stat").rpartition(b") ")
+    fields = rest.split()
+    try:
+        started, used = int(fields[19]), int(fields[11]) + int(fields[12])
+        lived = time.clock_gettime(time.CLOCK_BOOTTIME) - started / TICKS_PER_SECOND
+    except (AttributeError, IndexError, ValueError, OSError):
+        return {}
+    return {"process_seconds": round(max(lived, 0.0), 2), "process_cpu_seconds": used / TICKS_PER_SECOND}
 
 
 def mapping_count(limit=1 << 20):
@@ -220,6 +234,7 @@ def interned_strings():
 def figures(allocators):
     """All of the ledger as one dict of plain values."""
     found = system_figures()
+    found.update(process_times())
     found.update(collector_figures())
     found.update(allocators.figures())
     found.update(atexit_callbacks())

@@ -8,6 +8,7 @@ every finished one again at the object that refers to it; one still being filled
 """
 
 import gc
+import sys
 from _collections import _count_elements
 from itertools import chain, compress, repeat, starmap
 from sys import getsizeof
@@ -18,17 +19,49 @@ UNFINISHED = frozenset((id(tuple), id(frozenset)))
 _is_finished = dict.fromkeys(UNFINISHED, False).get
 
 
+# The incremental collector moves what it has looked at to the end of its list, again and again.
+INCREMENTAL = ((3, 14), (3, 14, 5)), ((3, 15), (3, 15, 0, "beta"))
+
+
+def is_in_order_of_birth():
+    """Whether this interpreter's collector lists each generation oldest first; a free-threaded one lists by address."""
+    return "t" not in sys.abiflags and not any(low <= sys.version_info < high for low, high in INCREMENTAL)
+
+
 def listed():
     """`gc.get_objects()` without tuples and frozensets, as a list that is safe to keep while the program runs."""
-    box = []
+    return by_age()[0]
+
+
+def by_age():
+    """(as `listed`, whether the oldest come first in it).
+
+    The collector gives its generations youngest first. How many are of which is counted in the same call into C; what
+    is collected meanwhile (before 3.12 a list that is made may set the collector off) leaves the order unknown.
+    """
+    box, collections, counts = [], [], ({}, {})
     items = chain(chain.from_iterable(box), (None,))  # one more, so that the other reader reaches its end too
     finished = map(_is_finished, map(id, map(type, chain.from_iterable(box))), repeat(True))
-    objects = list(chain(_filling(box), compress(items, finished), _step(box.clear)))
+    steps = (
+        _noted(collections, gc.get_count),
+        _counted(counts[0], 0),
+        _counted(counts[1], 1),
+        _filling(box),
+        _noted(collections, gc.get_count),
+        compress(items, finished),
+        _step(box.clear),
+    )
+    objects = list(chain.from_iterable(steps))
+    young, middle = [sum([n for kind, n in found.items() if kind not in UNFINISHED]) for found in counts]
     for place, item in enumerate(objects):
         if item is objects:  # it was listed while it was filled, and would keep itself and all in it alive
             del objects[place]
+            young -= place < young
             break
-    return objects
+    if collections[0][1:] != collections[1][1:] or not is_in_order_of_birth():
+        return objects, False
+    objects[:] = objects[young + middle :] + objects[young : young + middle] + objects[:young]
+    return objects, True
 
 
 def unfinished():
@@ -59,6 +92,18 @@ def _filling(box, generation=None):
     The list goes when all who read it by `chain.from_iterable(box)` have come to its end, and the box is cleared.
     """
     return filter(None, map(box.append, map(gc.get_objects, (generation,))))
+
+
+def _counted(counts, generation):
+    """An iterator that counts a generation's objects by id() of their class into `counts`, and gives nothing."""
+    box = []
+    kinds_ = map(id, map(type, chain.from_iterable(box)))
+    return chain(_filling(box, generation), _step(_count_elements, counts, kinds_), _step(box.clear))
+
+
+def _noted(results, function):
+    """An iterator that keeps what a function of C gives when it is reached, and gives nothing."""
+    return filter(None, map(results.append, starmap(function, ((),))))
 
 
 def _step(function, *arguments):

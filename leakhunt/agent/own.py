@@ -24,10 +24,13 @@ def objects(package):
     Follows references from the modules' namespaces, but not into modules, classes or functions of anybody else.
     """
     mine = modules(package)
+    earlier = classes_left(package)
     namespaces = {id(m.__dict__) for m in mine}
+    namespaces.update([id(f.__globals__) for kind in earlier for f in functions_of(kind)])
     namespaces.add(id(__builtins__))
     foreign = foreign_loaders(mine)
-    found, layer = {id(m): m for m in mine}, list(mine)
+    layer = [*mine, *earlier]
+    found = {id(item): item for item in layer}
     for _ in range(DEPTH_MAX):
         following = []
         for item in layer:
@@ -39,6 +42,16 @@ def objects(package):
                     following.append(referent)
         layer = following
     return list(found.values())
+
+
+def classes_left(package):
+    """Classes of an agent that was in this process before: a class is a cycle, and waits for the collector."""
+    every = type.__subclasses__(object) + type.__subclasses__(Exception)
+    return [kind for kind in every if plans.class_module(kind).startswith(package + ".")]
+
+
+def functions_of(kind):
+    return [entry for entry in type.__dict__["__dict__"].__get__(kind).values() if type(entry) is plans.FunctionType]
 
 
 def foreign_loaders(mine):

@@ -26,7 +26,10 @@ def main(stage, agent_folder):
         finally:
             close(descriptor)
         action, folder, options = text.decode("utf-8", "surrogateescape").split("\0")
-        result = disarm(folder) if action == "disarm" else arm(agent_folder, folder, options)
+        if action == "move":
+            result = move(folder, options)
+        else:
+            result = disarm(folder) if action == "disarm" else arm(agent_folder, folder, options)
     except BaseException as error:  # a SystemExit would end the program
         result = "failed\0%s: %s" % (type(error).__name__, error)
     answer(stage, result)
@@ -75,7 +78,7 @@ def arm(agent_folder, folder, options):
     if agent is None:
         agent, loaded = load(agent_folder), True
     try:
-        if agent.arm(folder, options, at_once=True):
+        if agent.arm(folder, options):
             return "started"
     except BaseException:
         agent._sampler = None
@@ -83,6 +86,14 @@ def arm(agent_folder, folder, options):
             leave(agent)
         raise
     return "already\0%s" % getattr(agent._sampler, "_run_folder", "")
+
+
+def move(folder, only_from):
+    """Have an agent that writes to the run folder `only_from`, and can't any more, write to another."""
+    agent = sys.modules.get(PACKAGE)
+    if agent is None or agent._sampler is None or agent._sampler._run_folder != only_from:
+        return "absent"
+    return "moved\0" + agent._sampler.move(folder)
 
 
 def load(folder):
@@ -104,7 +115,6 @@ def load(folder):
     try:
         agent = sys.modules[PACKAGE] = module_from_spec(spec)
         run(agent)
-        sys.modules[PACKAGE + ".sampler"].load()
         return agent
     except BaseException:
         forget()

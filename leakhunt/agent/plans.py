@@ -139,7 +139,7 @@ def namespace_proxy_of(kind):
 
 
 def entry_of(mapping, name):
-    """What a dict has for `name`, or None; a key that is no exact string is never compared, as that may run its code."""
+    """What a dict has for `name`, or None; keys that are no exact strings are not compared: that may run their code."""
     address = id(mapping)
     if address not in _by_strings:
         clean = STRINGS.issuperset(map(id, map(type, mapping)))

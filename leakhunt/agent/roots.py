@@ -92,7 +92,10 @@ def thread_name(ident, frame):
     elif threading is None:
         while frame.f_back is not None:
             frame = frame.f_back
-        if plans.text_of(plans.entry_of(frame.f_globals, "__name__")) == "__main__" and frame.f_code.co_name == "<module>":
+        if (
+            plans.text_of(plans.entry_of(frame.f_globals, "__name__")) == "__main__"
+            and frame.f_code.co_name == "<module>"
+        ):
             return "MainThread"
     return "thread %d" % ident
 

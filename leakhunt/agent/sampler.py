@@ -5,7 +5,10 @@ import sys
 from _thread import RLock, allocate_lock, get_native_id, start_new_thread
 from time import monotonic, sleep, thread_time, time
 
-from . import __builtins__, marks, schema
+from . import __builtins__, forked, marks, masking, schema, write
+from .engine import Engine, Interrupted, version
+from .governor import Governor
+from .ledger import process_times
 
 try:
     from _signal import SIG_BLOCK, SIG_SETMASK, SIGXFSZ, pthread_sigmask, sigpending, sigtimedwait, valid_signals
@@ -17,18 +20,9 @@ EXIT_GRAPH_SECONDS = 0.1  # who stops a service, or recycles a worker, waits for
 EXIT_GRAPHS = 4  # … but where there are fewer graphs than a trend needs, the one at exit may take longer
 LOOK_SECONDS = 5.0
 PROBLEMS_BYTES = 4096
-# A process that ends sooner is not looked at, and does not load what looks: one snapshot can't be compared, and
-# to a program that starts many short ones it would be most of what they cost.
+# A process that ends sooner is not looked at: one snapshot can't be compared, and to a program that starts many short
+# ones it would be most of what they cost.
 SETTLING_SECONDS = 0.3
-
-engine = forked = governor = write = None
-
-
-def load():
-    """Bring in what takes snapshots: half of the agent, and most of the time that it needs to start."""
-    global engine, forked, governor, write
-    if write is None:
-        from . import engine, forked, governor, write
 
 
 def told(problem):
@@ -41,10 +35,6 @@ def told(problem):
     module = trace.tb_frame.f_globals.get("__name__", "?").rpartition(".")[2]  # an attached agent's code knows no file
     place = "%s:%d" % (module, trace.tb_lineno)
     return "%s at %s (%s)" % (type(problem).__name__, place, problem)
-
-
-def version():
-    return "%d.%d.%d" % sys.version_info[:3]
 
 
 def texts(values):
@@ -73,36 +63,42 @@ class Sampler:
     """A native thread that writes snapshots of its process into a folder of its own below `run_folder`."""
 
     def __init__(self, package, run_folder, options):
-        self._package, self._run_folder, self._options = package, run_folder, options
-        self._engine = None
+        self._run_folder, self._options = run_folder, options
+        self._engine = Engine(package, options.engine, options.values)
         self._pid = 0
         self._is_forked = False
         self._graph_seconds = 0.0  # wall time that the last graph took, with writing it
         self._reset()
 
     def _reset(self):
-        self._begun = monotonic()
-        self._due = self._begun + self._options.interval  # of the next snapshot
         self._folder = None
+        self._moves = False
+        self._told = ""  # the last problem
+        self._number = 0  # of the process folder, among those of this pid
         self._sequence = self._graphs = 0
-        self._governor = None
+        lived_seconds = process_times().get("process_seconds", 0.0)
+        self._governor = Governor(self._options, self._engine.pauses_per_deep, lived_seconds)
+        self._due = monotonic() + self._governor.first_wait()  # of the next snapshot
         self._footprint = {}
         self._fork_refused = ""
         self._lost = 0
         self._stop, self._leaves, self._is_over = True, False, False
+        self._is_starting, self._is_alive, self._started = False, False, []
         self._finished = allocate_lock()
         self._wake = allocate_lock()
         self._turn = RLock()  # of the program's threads: one at a time ends the agent's thread, or starts it
         self._forks = 0  # under way: that many threads of the program are between the hooks
         self._tid = 0
 
-    def ready(self):
-        """Load what takes snapshots, where that was not done yet."""
-        if self._governor is None:
-            load()
-            if self._engine is None:
-                self._engine = engine.Engine(self._package, self._options.engine, self._options.values)
-            self._governor = governor.Governor(self._options, self._engine.pauses_per_deep, self._begun)
+    def move(self, run_folder):
+        """Write into another run folder from the next snapshot on, since this one can't be written to any more.
+
+        Returns the name of the process folder that goes on there, "" where there was none yet.
+        """
+        if self._told:  # where nobody could read it, perhaps
+            marks.leave(run_folder, self._pid, self._told)
+        self._run_folder, self._moves = run_folder, True
+        return os.path.basename(self._folder or "")
 
     @property
     def follows_children(self):
@@ -114,32 +110,50 @@ class Sampler:
             self._is_forked = self._pid != 0
             self._pid = os.getpid()
             self._reset()
-        if self._is_over:
-            return
+        with self._turn:
+            while not (self._is_over or self._is_starting):
+                self._is_starting = True
+                try:
+                    self._start()
+                finally:
+                    self._is_starting = False
+                if not self._stop or self._forks or self._leaves:  # else a fork in the middle of this ended it again
+                    break
+
+    def _start(self):
         self._stop = False
-        if not self._finished.acquire(False):  # it was given up waiting for, and goes on
+        if self._is_alive:  # the wait for its end was given up, and it goes on
             return
-        self._wake = allocate_lock()
+        self._finished, self._wake = allocate_lock(), allocate_lock()
+        self._finished.acquire()
         self._wake.acquire()
+        self._is_alive, self._started = True, []
         try:
-            start_new_thread(self._run, ())
+            self._started.extend(map(start_new_thread, (self._run,), ((),)))  # both in one call into C
         except BaseException:
-            self._stop = True
-            self._finished.release()
+            self._stop, self._is_alive = True, False
             raise
 
     def pause(self, wait_seconds=EXIT_WAIT_SECONDS):
-        """End the thread and wait until the system has let go of it; True when it is gone."""
+        """End the thread and wait until the system has let go of it; True when it is gone.
+
+        Between any two lines a signal handler of the program may fork, and be here once more in the same thread.
+        """
         with self._turn:
             if self._pid != os.getpid():
                 return True
-            if not self._stop:
-                self._stop = True
-                if self._wake.locked():
-                    self._wake.release()
-            if not self._finished.acquire(True, wait_seconds):
+            if self._is_starting and not self._started:  # by a fork that this one is in the middle of
                 return False
-            self._finished.release()
+            self._stop = True
+            try:
+                self._wake.release()
+            except RuntimeError:  # it was told already
+                pass
+            until = monotonic() + wait_seconds
+            while self._is_alive:
+                if not self._finished.acquire(True, max(0.0, until - monotonic())):
+                    return False
+                self._finished.release()
         for _ in range(4000):  # on a busy machine the system takes its time, and 3.12+ counts the thread until then
             if not os.path.exists("/proc/self/task/%d" % self._tid):
                 break
@@ -168,7 +182,7 @@ class Sampler:
         if self._pid != os.getpid() or not self.pause() or self._is_over:
             return
         self._is_over = True
-        if self._governor is None and self._sequence == 0:
+        if self._sequence == 0 and self._governor.elapsed() < min(SETTLING_SECONDS, self._options.interval):
             self._note_early_end()
             return
         self._stop = False
@@ -189,24 +203,23 @@ class Sampler:
             self._tid = get_native_id()
             if pthread_sigmask is not None:
                 pthread_sigmask(SIG_BLOCK, valid_signals())
-            if self._governor is None and not self._ends_within(self._begun + SETTLING_SECONDS, self._due):
-                self.ready()
-            while not self._stop and not self._ends_within(self._due):
+            while not self._stop and not self._ends_by(self._due):
                 deep, graph_refused = self._governor.choose()
                 self._take(deep, "interval", graph_refused)
                 self._due = monotonic() + self._governor.wait()
-            if self._engine is not None and (self._leaves or not self._stop):
+            if self._leaves or not self._stop:
                 self._engine.leave()
         except BaseException as problem:  # the program goes on whatever happens here
             self._is_over = True
             self._note("the agent stopped: %s" % told(problem))
         finally:
+            self._is_alive = False
             self._finished.release()
 
-    def _ends_within(self, *moments):
-        """Wait until the earliest; True when the agent is to end, soon where somebody outside says so, else at once."""
+    def _ends_by(self, moment):
+        """Wait until then; True when the agent is to end: at once where this process says so, else soon."""
         while True:
-            seconds = min(moments) - monotonic()
+            seconds = moment - monotonic()
             if self._wake.acquire(True, max(0.0, min(seconds, LOOK_SECONDS))) or self._asked_to_stop():
                 return True
             if seconds <= LOOK_SECONDS:
@@ -218,10 +231,11 @@ class Sampler:
 
     def _take(self, deep, moment, graph_refused=""):
         """Take and write one snapshot; what can't be written is counted and told, never raised."""
-        self.ready()
-        cpu_begun, pause_ms = thread_time(), 0.0
+        cpu_begun, pause_ms, self._listed = thread_time(), 0.0, 0
         memory = self._engine.memory()
         try:
+            if self._moves:
+                self._folder, self._moves = None, False
             if self._folder is None:
                 self._open_folder()
             meta = self._meta(moment)
@@ -239,7 +253,7 @@ class Sampler:
                 self._sequence += 1
             else:
                 pause_ms = self._take_here(deep, meta, path)
-        except engine.Interrupted:
+        except Interrupted:
             pass
         except forked.Lost as problem:
             self._fork_refused = str(problem)
@@ -248,12 +262,13 @@ class Sampler:
             self._lost += 1
             self._note("%d snapshots lost: %s" % (self._lost, told(problem)))
         self._own_up(memory)
-        self._governor.took(deep, thread_time() - cpu_begun, pause_ms)
+        self._governor.took(deep, thread_time() - cpu_begun, pause_ms, self._listed)
 
     def _take_here(self, deep, meta, path):
         """Take a snapshot in this thread; returns its longest pause in ms, 0 where a census stands for a graph."""
         begun = monotonic()
         meta, strings, columns = self._engine.snapshot(deep, meta, self._is_stopping)
+        self._listed = sum(columns["census.count"])
         self._sequence += 1
         write.write_whole(path, write.pieces(meta, strings, columns))
         if meta["kind"] == "deep":
@@ -290,48 +305,43 @@ class Sampler:
 
     def _open_folder(self):
         """Make this process's folder: what it is, and a page kept free for telling of problems on a full disk."""
-        folder = self._make_folder()
-        write.write_whole(os.path.join(folder, "process"), [self._described(self._description())])
-        write.write_whole(os.path.join(folder, "problems"), [b" " * PROBLEMS_BYTES])
+        self._make_folder(self._description())
+        write.write_whole(os.path.join(self._folder, "problems"), [b" " * PROBLEMS_BYTES])
 
-    def _make_folder(self):
-        for number in range(1000):
+    def _note_early_end(self):
+        """Say that this process was there, in a folder without snapshots."""
+        try:
+            self._make_folder(dict(self._description(), lived=round(self._governor.elapsed(), 3)))
+        except Exception:  # nobody misses it
+            pass
+
+    def _make_folder(self, description):
+        for number in range(self._number, 1000):
             folder = os.path.join(self._run_folder, "pid-%d.%d" % (self._pid, number))
             try:
                 os.mkdir(folder, 0o700)
             except FileExistsError:
                 continue
             break
-        self._folder = folder
-        return folder
-
-    def _described(self, description):
+        self._folder, self._number = folder, number
         lines = "".join("%s\t%s\n" % (key, schema.escape(str(value))) for key, value in description.items())
-        return lines.encode("utf-8", "backslashreplace")
-
-    def _note_early_end(self):
-        """Say that this process was there, in a folder without snapshots."""
-        try:
-            path = os.path.join(self._make_folder(), "process")
-            lived = dict(self._description(), lived=round(monotonic() - self._begun, 3))
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            try:
-                os.write(descriptor, self._described(lived))
-            finally:
-                os.close(descriptor)
-        except Exception:  # nobody misses it
-            pass
+        write.write_whole(os.path.join(folder, "process"), [lines.encode("utf-8", "backslashreplace")])
 
     def _description(self):
-        arguments = texts(getattr(sys, "orig_argv", None)) or texts([sys.executable]) + texts(getattr(sys, "argv", None))
+        arguments = texts(getattr(sys, "orig_argv", None)) or texts([sys.executable]) + texts(
+            getattr(sys, "argv", None)
+        )
+        if not self._options.values:
+            arguments = masking.masked(arguments)
         return {
             "pid": self._pid, "ppid": os.getppid(), "python": version(), "executable": "".join(texts([sys.executable])),
-            "command": " ".join(arguments), "started": time() - (monotonic() - self._begun),
-            "engine": "" if self._engine is None else self._engine.name, "path": "\x1f".join(texts(sys.path)), "cwd": os.getcwd(),
+            "command": " ".join(arguments), "started": time() - self._governor.elapsed(),
+            "engine": self._engine.name, "path": "\x1f".join(texts(sys.path)), "cwd": os.getcwd(),
         }  # fmt: skip
 
     def _note(self, text):
         """Leave a sentence in the page kept free for it, as works on a full disk, too; else as a mark (marks.py)."""
+        self._told = text
         try:
             if self._folder is None:
                 raise OSError

@@ -32,6 +32,9 @@ Census, one row per class the collector lists (C rows):
     census.old       <u8   instances in generation 2
     census.bytes     <u8   shallow bytes, collector header included
     container.address, .type, .length   <u8 <u4 <u8   listed containers of CONTAINER_FLOOR items or more
+    spectrum.count   <u8   TENTHS numbers for each row of census.*: how many of its instances stand in each tenth of the
+                           collector's list, oldest first; absent where that list is not in order of birth. The Python
+                           engine leaves tuples and frozensets out.
 
 Graph, in deep snapshots only (N objects, E references):
 
@@ -41,6 +44,11 @@ Graph, in deep snapshots only (N objects, E references):
     object.length    <u4   items of a container, bytes of a buffer; NO_LENGTH where it has none
     object.refcount  <u4   references, the walker's own taken off; SATURATED for immortal objects
     object.flags     |u1   OBJECT_* bits
+    object.place     <u4   place in the collector's list, oldest first, NO_PLACE where it is not listed; absent where
+                           the meta data has `generation_rows`, or nothing tells ages. With `generation_rows`, two
+                           row numbers, the rows with OBJECT_TRACKED are in order of the list: generation 0, then
+                           generation 1 from the first of these rows on, generation 2 from the second, each with the
+                           oldest first.
     reference.count  <u4   references of each object, in the order of object.*
     reference.target <u8   address referred to, grouped by source; may name an address that is no row (gone meanwhile).
                            A mapping, namespaces too, lists its values (`length` of them), then its keys, then the rest.
@@ -80,9 +88,11 @@ OBJECT_TRACKED = 1  # the collector listed it
 OBJECT_FINALIZED = 2  # its finalizer has run already (gc.is_finalized, 3.9+)
 
 NO_LENGTH = 0xFFFFFFFF
+NO_PLACE = 0xFFFFFFFF
 GONE = 0xFFFFFFFF
 SATURATED = 0xFFFFFFFF
 CONTAINER_FLOOR = 32
+TENTHS = 10
 
 LABEL_ATTRIBUTE = "."  # an attribute, by name
 LABEL_LOCAL = "@"  # a local variable of a frame

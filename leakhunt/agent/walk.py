@@ -112,7 +112,8 @@ class Walk:
         self._weak_source, self._weak_target = array("I"), array("Q")
         self._seen = set(map(rshift, hidden, repeat(ALIGNMENT_BITS)))
         self._pending, self._mappings = [], []
-        self._listed_mappings, self._listed_counts = [], []
+        self._listed_mappings, self._listed_counts, self._listed_places = [], [], []
+        self._place = array("I")
         self._own_references = 0
         self._finds_tracked = gc.get_freeze_count() == 0  # what is frozen is tracked and not listed
         self._row_by_kind, self._size_by_kind = {}, {}
@@ -124,11 +125,12 @@ class Walk:
     def columns(self):
         references = {"reference.count": self._count, "reference.target": self._target}
         weak = {"weak.source": self._weak_source, "weak.target": self._weak_target}
-        return {**self._objects, **references, **weak, **self._labels.columns(), **self._roots}
+        place = {"object.place": self._place}
+        return {**self._objects, **place, **references, **weak, **self._labels.columns(), **self._roots}
 
     def taken_bytes(self):
         """Bytes that the walk has taken, but for names and the list it began with."""
-        columns = (*self._objects.values(), self._count, self._target)
+        columns = (*self._objects.values(), self._place, self._count, self._target)
         rows = sum([len(column) * column.itemsize for column in columns])
         waiting = len(self._pending) + len(self._mappings) + len(self._listed_mappings)
         return rows + getsizeof(self._seen) + len(self._seen) * INT_BYTES + waiting * POINTER_BYTES
@@ -147,18 +149,20 @@ class Walk:
         for root in roots:
             self._root(root)
         for start in range(0, len(listed), SLICE):
-            self._slice(listed[start : start + SLICE])
+            self._slice(listed[start : start + SLICE], start)
             if len(self._pending) >= SLICE:
                 self._drain()
             self._breathe()
         self._drain()
         while self._listed_mappings or self._mappings:
-            batches = (self._listed_mappings, self._listed_counts), (self._mappings, None)
-            self._listed_mappings, self._listed_counts, self._mappings = [], [], []
+            batches = (
+                (self._listed_mappings, self._listed_counts, self._listed_places), (self._mappings, None, None)
+            )  # fmt: skip
+            self._listed_mappings, self._listed_counts, self._listed_places, self._mappings = [], [], [], []
             for plain, rows in ((False, self._own_kinds_rows), (True, self._dict_rows)):
                 # Subclasses first: their instances have namespaces, too.
-                for mappings, counts in batches:
-                    self._chosen_rows(rows, mappings, counts, plain)
+                for batch in batches:
+                    self._chosen_rows(rows, plain, *batch)
             self._drain()
 
     def _calibrate(self):
@@ -170,20 +174,25 @@ class Walk:
     def _refcounts(items):
         return list(map(getrefcount, items))
 
-    def _slice(self, items):
-        """Listed objects; their mappings are put aside. Counts come first: what follows takes more references."""
+    def _slice(self, items, start):
+        """Listed objects, the first at place `start` of the list; their mappings are put aside.
+
+        Counts come first: what follows takes more references.
+        """
+        places = range(start, start + len(items))
         counts, ids = self._refcounts(items), list(map(id, items))
         counts = self._programs_own(counts, ids)
         if not self._hidden.isdisjoint(ids):
             wanted = list(map(not_, map(self._hidden.__contains__, ids)))
-            items, counts = list(compress(items, wanted)), list(compress(counts, wanted))
+            items, counts, places = (list(compress(column, wanted)) for column in (items, counts, places))
         kinds = self._kinds(items)
         are_mappings = list(map(self._dicts.__contains__, kinds))
         self._listed_mappings.extend(compress(items, are_mappings))
         self._listed_counts.extend(compress(counts, are_mappings))
+        self._listed_places.extend(compress(places, are_mappings))
         others = list(map(not_, are_mappings))
-        items, kinds, counts = (list(compress(column, others)) for column in (items, kinds, counts))
-        self._rows(items, kinds, counts, self._referents(items, kinds))
+        items, kinds, counts, places = (list(compress(column, others)) for column in (items, kinds, counts, places))
+        self._rows(items, kinds, counts, self._referents(items, kinds), places)
 
     def _programs_own(self, counts, ids):
         """Refcounts without the walk's own references; SATURATED for what lives for ever."""
@@ -192,12 +201,15 @@ class Walk:
             return list(map(sub, counts, repeat(own)))
         return [schema.SATURATED if n >= IMMORTAL else n - own - (i in namespaces) for n, i in zip(counts, ids)]
 
-    def _chosen_rows(self, rows, mappings, counts, plain):
-        """`rows` of the mappings that are plain dicts, or of those that are not, in slices."""
+    def _chosen_rows(self, rows, plain, mappings, *others):
+        """`rows` of the mappings that are plain dicts, or of those that are not, in slices.
+
+        `others` are their counts and their places, None where the collector did not list them.
+        """
         chosen = list(map(is_, map(is_, map(type, mappings), repeat(dict)), repeat(plain)))
-        mappings, counts = list(compress(mappings, chosen)), counts and list(compress(counts, chosen))
-        for start in range(0, len(mappings), SLICE):
-            rows(mappings[start : start + SLICE], counts and counts[start : start + SLICE])
+        columns = [column and list(compress(column, chosen)) for column in (mappings, *others)]
+        for start in range(0, len(columns[0]), SLICE):
+            rows(*[column and column[start : start + SLICE] for column in columns])
             self._breathe()
 
     def _drain(self):
@@ -238,17 +250,17 @@ class Walk:
         if (plan.shape not in UNLABELLED or plan.shape == plans.WEAK) and kind is not dict:
             self._named.add(address)
 
-    def _dict_rows(self, items, counts):
+    def _dict_rows(self, items, counts, places):
         """Rows for dicts: their values, then their keys."""
         referents = list(map(list, map(chain, map(dict.values, items), map(dict.keys, items))))
         bases = accumulate(chain((len(self._target),), map(len, referents)))
-        self._rows(items, self._kinds(items), counts, referents)
+        self._rows(items, self._kinds(items), counts, referents, places)
         namespaces = self._labels.namespaces
         for item, base, entries in zip(items, bases, referents):
             if id(item) in namespaces:
                 self._labels.namespace(item, list(map(id, entries)), base)
 
-    def _own_kinds_rows(self, items, counts):
+    def _own_kinds_rows(self, items, counts, places):
         """Rows for mappings of the program's own classes: what they refer to besides their items comes last."""
         every = []
         for mapping in items:
@@ -256,7 +268,7 @@ class Walk:
             known = set(map(id, referents))
             referents += [other for other in get_referents(mapping) if id(other) not in known]
             every.append(referents)
-        self._rows(items, self._kinds(items), counts, every)
+        self._rows(items, self._kinds(items), counts, every, places)
 
     def _other_rows(self, items, kinds):
         self._rows(items, kinds, None, self._referents(items, kinds))
@@ -271,10 +283,11 @@ class Walk:
                     referents[place].append(owner)
         return referents
 
-    def _rows(self, items, kinds, counts, referents):
+    def _rows(self, items, kinds, counts, referents, places=None):
         """Rows for some objects, and their names.
 
-        `counts` are their refcounts, None when the collector did not list them; `referents` None when they have none.
+        `counts` are their refcounts and `places` where they stand in the collector's list, None when it did not list
+        them; `referents` None when they have none.
         """
         first_row, base, count = len(self._count), len(self._target), len(items)
         columns = self._objects
@@ -285,6 +298,7 @@ class Walk:
         columns["object.length"].extend(lengths)
         columns["object.refcount"].extend(repeat(schema.SATURATED, count) if counts is None else counts)
         columns["object.flags"].extend(self._flags(items, kinds, counts is not None))
+        self._place.extend(repeat(schema.NO_PLACE, count) if places is None else places)
         if referents is None:
             self._count.extend(repeat(0, count))
         else:

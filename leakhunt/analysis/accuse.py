@@ -31,7 +31,7 @@ def finding(evidence: Evidence, verdict: Verdict, pid: int) -> Finding:
         reason=verdict.reason,
         holder=holder,
         growth=_growth(evidence, verdict),
-        retained_size_bytes=_retained(evidence, verdict),
+        retained_size_bytes=retained_bytes(evidence, verdict),
         finalizers=finalizers.finalizers(evidence.graph, objects) if len(objects) else (),
         fingerprint=fingerprint(verdict.kind, verdict.type, _names(holder), _modules(evidence)),
         advice=verdict.advice,
@@ -100,7 +100,7 @@ def _rounded(seconds: np.ndarray) -> tuple[float, ...]:
     return tuple(np.round(seconds, 3).tolist())
 
 
-def _retained(evidence: Evidence, verdict: Verdict) -> int:
+def retained_bytes(evidence: Evidence, verdict: Verdict) -> int:
     """Bytes that go when the holder lets go: what the leaked objects dominate, at least all that is new below them.
 
     Memory of C code that is theirs is among it.

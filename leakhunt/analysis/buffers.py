@@ -81,4 +81,10 @@ def large_buffers(graph: HeapGraph, least_bytes: float = POLICY.buffer_bytes) ->
         owners = names.owners(index)
         if owners:
             by_place[owners[0], graph.type_name(index)].append(index)
-    return {place: (int(graph.sizes[rows[0]]), rows[0]) for place, rows in by_place.items() if len(rows) == 1}
+    return {place: (filled_bytes(graph, rows[0]), rows[0]) for place, rows in by_place.items() if len(rows) == 1}
+
+
+def filled_bytes(graph: HeapGraph, index: int) -> int:
+    """Bytes that a buffer holds: what it has allocated grows by an eighth at a time, and stands still in between."""
+    length = int(graph.lengths[index])
+    return length if length >= 0 else int(graph.sizes[index])

@@ -25,6 +25,11 @@ def notes(snapshots: Sequence[Snapshot]) -> list[str]:
             f"{_moments(refused['memory'])} went without the object graph: recording it would have taken more than "
             "half of the memory that was left."
         )
+    if refused["sub-interpreters"]:
+        found.append(
+            f"{_moments(refused['sub-interpreters'])} went without the object graph: the process had sub-interpreters, "
+            "whose stacks can't be read without harm from Python 3.12 on."
+        )
     kept_here = Counter(snapshot.meta.get("fork_refused", "") for snapshot in snapshots)
     found += [
         f"--fork-snapshot was not followed: {why} ({_moments(n).lower()})." for why, n in kept_here.items() if why

@@ -9,6 +9,7 @@ import numpy as np
 from leakhunt.findings import Diff, DiffRow
 from leakhunt.snapshot import Snapshot
 
+from .age import spectra
 from .graph import HeapGraph
 from .lineage import same
 
@@ -26,17 +27,23 @@ def diff(snapshots: Sequence[Snapshot]) -> Diff:
     lives = lifetimes(HeapGraph(first), HeapGraph(last)) if both_deep else {}
     middle = snapshots[1] if len(snapshots) == 3 else None
     alive = born_and_alive([HeapGraph(s) for s in snapshots]) if middle and all(s.is_deep for s in snapshots) else {}
+    ages = {name: tuple(tenths.tolist()) for name, tenths in spectra(last).items() if tenths.any()}
     rows = []
     for name in before.keys() | after.keys():
         old, new = before.get(name, (0, 0)), after.get(name, (0, 0))
         births, deaths, survivors = lives.get(name, (0, 0, 0)) if both_deep else (None, None, None)
         middle_count = alive.get(name, 0) if alive or (middle and both_deep) else None
-        rows.append(DiffRow(name, old[0], new[0], old[1], new[1], births, deaths, survivors, middle_count))
+        found = births, deaths, survivors, middle_count, ages.get(name)
+        rows.append(DiffRow(name, old[0], new[0], old[1], new[1], *found))
     rows.sort(key=lambda row: (row.bytes_before - row.bytes_after, row.before - row.after, row.type))
-    seconds = last.number("elapsed") - first.number("elapsed")
-    return Diff(
-        first.path, last.path, round(seconds, 3), tuple(rows), middle.path if middle else None, _notes(snapshots)
-    )
+    seconds = round(seconds_between(first, last), 3)
+    return Diff(first.path, last.path, seconds, tuple(rows), middle.path if middle else None, _notes(snapshots))
+
+
+def seconds_between(first: Snapshot, last: Snapshot) -> float:
+    """By the life of the process: snapshots taken by hand each have an agent of their own, whose clock begins anew."""
+    key = "process_seconds" if first.number("process_seconds") and last.number("process_seconds") else "elapsed"
+    return last.number(key) - first.number(key)
 
 
 def _notes(snapshots: Sequence[Snapshot]) -> tuple[str, ...]:

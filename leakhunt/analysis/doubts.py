@@ -13,10 +13,13 @@ import numpy as np
 
 from leakhunt.agent import schema
 
-from . import growth, memory, native
+from . import attributes, growth, memory, native
+from .age import distance
 from .doubt import Doubt, ended
-from .evidence import Evidence
+from .evidence import Evidence, Series
+from .graph import WEAK
 from .holders import Place
+from .lifetime import agreement, has_grown_all_along
 from .rule_garbage import waiting_words
 from .telling import ATOMS, GLUE
 from .verdicts import Verdict
@@ -36,6 +39,7 @@ class Case:
         return [other for other in self.candidates[:number] if not other.is_ended]
 
 
+SAMPLE = 200
 Question = Callable[[Case, Verdict], Doubt | None]
 
 
@@ -49,7 +53,7 @@ def doubted(evidence: Evidence, candidates: Iterable[Verdict]) -> list[Verdict]:
         _ask(case, question)
     case = Case(evidence, native.with_native_memory(evidence, case.candidates))
     _ask(case, explained)  # once more: who was left may have got what C code took
-    found = [candidate.weighed(evidence.policy) for candidate in case.candidates]
+    found = [_with_its_age(evidence, candidate).weighed(evidence.policy) for candidate in case.candidates]
     return [_with_followers(candidate, found) for candidate in found]
 
 
@@ -58,6 +62,15 @@ def _ask(case: Case, question: Question) -> None:
         doubt = None if candidate.is_ended else question(case, candidate)
         if doubt is not None and doubt.name not in candidate.spared:
             case.candidates[number] = candidate.doubted(doubt)
+
+
+def _with_its_age(evidence: Evidence, candidate: Verdict) -> Verdict:
+    """The candidate, its reason saying that it has grown since the process began, where its age does."""
+    if candidate.is_ended or not has_grown_all_along(evidence, candidate):
+        return candidate
+    life = evidence.survey.life(evidence.first)
+    said = f"; at that rate it has grown in all the {life} that the process has run"
+    return replace(candidate, reason=candidate.reason + said)
 
 
 def _with_followers(candidate: Verdict, found: list[Verdict]) -> Verdict:
@@ -75,7 +88,9 @@ def no_growth(case: Case, candidate: Verdict) -> Doubt | None:
     if candidate.place is not None:  # asked already
         return None
     problem = growth.objection(candidate.trend, case.evidence.policy)
-    return ended("no growth", problem) if problem else None
+    if not problem or has_grown_all_along(case.evidence, candidate):
+        return None
+    return ended("no growth", problem)
 
 
 def few_more(case: Case, candidate: Verdict) -> Doubt | None:
@@ -116,6 +131,20 @@ def watched(case: Case, candidate: Verdict) -> Doubt | None:
     return ended("watches", "these are weak references to objects that something else keeps alive")
 
 
+def attributes_of_objects(case: Case, candidate: Verdict) -> Doubt | None:
+    """The dict of an object that has its values inside: from 3.13 on the object shows the values, not the dict."""
+    if candidate.group is None or candidate.group.type != "builtins.dict":
+        return None
+    graph, policy = case.evidence.graph, case.evidence.policy
+    some = candidate.direct[np.linspace(0, len(candidate.direct) - 1, min(SAMPLE, len(candidate.direct))).astype(int)]
+    told = [attributes.is_of_object(graph, index) for index in some.tolist() if graph.lengths[index] > 0]
+    if not told or np.mean(told) < policy.attributes:
+        return None
+    return ended(
+        "attributes", "these are the attributes of objects, which hold them where the collector is not shown it"
+    )
+
+
 def covered(case: Case, candidate: Verdict) -> Doubt | None:
     """What is held from outside only once more than by a place that grows."""
     if candidate.group is None:
@@ -145,17 +174,22 @@ def said_to_end(case: Case, candidate: Verdict) -> Doubt | None:
 
 def bounded(case: Case, candidate: Verdict) -> Doubt | None:
     place = candidate.place
-    if place is None or place.bound is None:
+    if place is None:
         return None
-    return ended("bounded", f"it declares a bound of {place.bound:,} and has not passed it")
+    if place.bound is not None:
+        return ended("bounded", f"it declares a bound of {place.bound:,} and has not passed it")
+    bound = case.evidence.known.bound_of(place.owner)
+    if bound is None or place.extents[-1] > bound.limit:
+        return None
+    return ended("bounded", f"it is pruned at {bound.limit:,}, which it has not passed: {bound.source}")
 
 
 def class_does_not_follow(case: Case, candidate: Verdict) -> Doubt | None:
     """A batch that is dropped and begun anew is seen by its class if not by its place."""
     if candidate.place is None or follows_its_class(case.evidence, candidate.type, candidate.place):
         return None
-    said = f"{candidate.type} falls back, or grows by less than the place: it is emptied and filled anew"
-    return ended("class does not follow", said)
+    said = f"{candidate.type} falls back, or grows by less than the place: it may be emptied and filled anew"
+    return Doubt("class does not follow", said, at_most=case.evidence.policy.class_at_most)
 
 
 def follows_its_class(evidence: Evidence, type_name: str, place: Place) -> bool:
@@ -163,20 +197,37 @@ def follows_its_class(evidence: Evidence, type_name: str, place: Place) -> bool:
     series = evidence.classes.get(type_name)
     if series is None or type_name in ATOMS or type_name in GLUE or place.is_steady:
         return True
-    if not series.counts.any():
-        return True  # the collector lists none of them: arrays, images
+    if series.counts[-1] < _instances(evidence, type_name, place):
+        return True  # the collector does not list all of them
     policy, share = evidence.policy, _share(evidence, type_name, place)
-    return (
-        series.trend.drawdown <= policy.class_drawdown
-        and series.trend.gain >= policy.class_follows * place.trend.gain * share
-    )
+    gain, fall = _besides_garbage(evidence, series)
+    return fall <= policy.class_drawdown and gain >= policy.class_follows * place.trend.gain * share
+
+
+def _besides_garbage(evidence: Evidence, series: Series) -> tuple[float, float]:
+    """(gain, drawdown) of a class, without what fell while a full collection came by: that was garbage.
+
+    Where full collections come all the time, they tell nothing of what falls then.
+    """
+    start = growth.after_warm_up(evidence.seconds, evidence.policy.warm_up).start
+    full = [float(s.meta.get("gc_collections", "0").split()[-1]) for s in evidence.censuses[start:]]
+    collected = np.diff(full) > 0
+    if not collected.any() or collected.mean() > evidence.policy.often_collected:
+        return series.trend.gain, series.trend.drawdown
+    changes = np.diff(series.counts[start:])
+    values = np.concatenate(([0.0], np.cumsum(np.where(collected, np.maximum(changes, 0.0), changes))))
+    gain, fall = float(values[-1]), float((np.maximum.accumulate(values) - values).max())
+    return gain, fall / gain if gain > 0 else 1.0
 
 
 def _share(evidence: Evidence, type_name: str, place: Place) -> float:
     """Instances of the class among the place's new objects, for each item that it gained (at most 1)."""
+    return min(1.0, _instances(evidence, type_name, place) / max(1.0, float(place.extents[-1] - place.extents[0])))
+
+
+def _instances(evidence: Evidence, type_name: str, place: Place) -> int:
     rows = [row for row, name in enumerate(evidence.graph.snapshot.type_names) if name == type_name]
-    instances = int(np.isin(evidence.graph.types[place.reached], rows).sum())
-    return min(1.0, instances / max(1.0, float(place.extents[-1] - place.extents[0])))
+    return int(np.isin(evidence.graph.types[place.reached], rows).sum())
 
 
 def index(case: Case, candidate: Verdict) -> Doubt | None:
@@ -220,11 +271,16 @@ def explained(case: Case, candidate: Verdict) -> Doubt | None:
 def few_looks(case: Case, candidate: Verdict) -> Doubt | None:
     policy, points = case.evidence.policy, candidate.trend.points
     less = policy.few_looks_less if points < policy.few_looks else policy.some_looks_less
+    if points < policy.some_looks and has_grown_all_along(case.evidence, candidate):
+        ratio, life = agreement(case.evidence, candidate), case.evidence.survey.life(case.evidence.first)
+        said = f"it was seen at {points} moments, when it held {ratio:.0%} of what its rate would have made in {life}"
+        return Doubt("short look", said, policy.age_less + policy.age_apart_less * distance(ratio))
     return Doubt("few looks", f"it was seen at {points} moments only", less) if points < policy.some_looks else None
 
 
 def unsteady(case: Case, candidate: Verdict) -> Doubt | None:
-    policy, steady = case.evidence.policy, candidate.trend.steady
+    """What stood still before it grew at all was not there yet, as the program's own objects while it imports."""
+    policy, steady = case.evidence.policy, max(candidate.trend.steady, candidate.trend.since_first)
     less = policy.unsteady_less * max(0.0, policy.steady - steady)
     return Doubt("unsteady", f"it grew in {steady:.0%} of the intervals only", less) if less else None
 
@@ -285,15 +341,34 @@ def few_bursts(case: Case, candidate: Verdict) -> Doubt | None:
 
 
 def on_a_stack(case: Case, candidate: Verdict) -> Doubt | None:
-    """What the functions of waiting greenlets have in hand is found nowhere in the heap."""
-    evidence = case.evidence
+    """What the functions of waiting greenlets and threads have in hand besides locals is found nowhere in the heap."""
+    evidence, policy = case.evidence, case.evidence.policy
     if candidate.kind != "refcount-leak" or len(evidence.deep) < 2:
         return None
     flags = evidence.graph.snapshot.column("type.flags")[evidence.graph.types]
-    if ((flags & schema.TYPE_GREENLET > 0) & evidence.is_new).sum() < evidence.policy.greenlets:
+    greenlets = ((flags & schema.TYPE_GREENLET > 0) & evidence.is_new).sum()
+    frames = len({root.index for root in evidence.graph.roots if root.kind == "frame" and evidence.is_new[root.index]})
+    by_threads = frames >= policy.stacks and candidate.trend.gain <= policy.stack_values * frames
+    if greenlets < policy.stacks and not by_threads:
         return None
-    said = "greenlets that wait have them on their stacks"
-    return Doubt("on a stack", said, at_most=evidence.policy.greenlets_at_most, is_alternative=True)
+    said = f"{'greenlets' if greenlets >= policy.stacks else 'threads'} that wait have them on their stacks"
+    return Doubt("on a stack", said, at_most=policy.stacks_at_most, is_alternative=True)
+
+
+def unseen_holder(case: Case, candidate: Verdict) -> Doubt | None:
+    """A list of weak references that only C code holds (a connection's cursors): it may be pruned at a limit of C's."""
+    evidence, place = case.evidence, candidate.place
+    if place is None or not len(place.children) or len(place.members) > 1:
+        return None
+    graph = evidence.graph
+    reached, _ = graph.tree
+    if reached[place.members[0]] or graph.in_degrees[place.members[0]]:
+        return None
+    weak = np.array([name in WEAK for name in graph.snapshot.type_names], dtype=bool)[graph.types[place.children]]
+    if weak.mean() < evidence.policy.watching:
+        return None
+    said = "it holds weak references only, and C code, whose limits can't be seen, is all that holds it"
+    return Doubt("unseen holder", said, at_most=evidence.policy.unseen_holder_at_most)
 
 
 def in_c_objects(case: Case, candidate: Verdict) -> Doubt | None:
@@ -326,15 +401,15 @@ def young(case: Case, candidate: Verdict) -> Doubt | None:
     No curve tells them from a leak, and the interval is what the user said of the program's time scale.
     """
     policy, intervals = case.evidence.policy, case.evidence.intervals
-    if intervals >= policy.settled_intervals:
+    if intervals >= policy.settled_intervals or has_grown_all_along(case.evidence, candidate):
         return None
     said = f"it was watched for {intervals:.0f} intervals only: what lives for a while grows until its first goes"
     return Doubt("young", said, at_most=policy.unsettled_at_most)
 
 
 DOUBTS: tuple[Question, ...] = (
-    no_growth, few_more, not_at_every_look, held_now_and_then, watched, covered, collector_at_work, said_to_end,
-    bounded, class_does_not_follow, index, explained,
+    no_growth, few_more, not_at_every_look, held_now_and_then, watched, attributes_of_objects, covered,
+    collector_at_work, said_to_end, bounded, class_does_not_follow, index, explained,
     few_looks, unsteady, losing, slowing, settling, falling, few_objects,
-    keys_come_back, few_bursts, on_a_stack, in_c_objects, of_c_objects, young,
+    keys_come_back, few_bursts, unseen_holder, on_a_stack, in_c_objects, of_c_objects, young,
 )  # fmt: skip

@@ -22,7 +22,7 @@ class Trend:
     `slope` per second (Theil-Sen); `p_value` of "it does not rise" (Mann-Kendall, one-sided); `later_share` is the
     slope of the later half over that of the whole; `drawdown` is the deepest fall as a share of the gain; `steady` the
     share of intervals that rose; `settling` what the last third of the time added over what the first did, where each
-    third added less than the one before, else 1.
+    third added less than the one before, else 1; `since_first` as `steady`, of the intervals from the first rise on.
     """
 
     points: int
@@ -33,6 +33,7 @@ class Trend:
     drawdown: float
     steady: float
     settling: float = 1.0
+    since_first: float = 0.0
 
     @property
     def is_growth(self) -> bool:
@@ -75,6 +76,7 @@ def trend(seconds: Floats, values: Floats) -> Trend:
     middle = len(values) // 2
     later = theil_sen(seconds[middle:], values[middle:]) if len(values) - middle >= 2 else slope
     gain = float(values[-1] - values[0])
+    rises = np.diff(values) > 0
     fall = float(np.max(np.maximum.accumulate(values) - values))
     return Trend(
         points=len(values),
@@ -83,8 +85,9 @@ def trend(seconds: Floats, values: Floats) -> Trend:
         p_value=mann_kendall(values),
         later_share=later / slope if slope > 0 else 0.0,
         drawdown=fall / gain if gain > 0 else 1.0,
-        steady=float(np.mean(np.diff(values) > 0)),
+        steady=float(np.mean(rises)),
         settling=_settling(seconds, values),
+        since_first=float(np.mean(rises[np.argmax(rises) :])),
     )
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from leakhunt.snapshot import Snapshot
 
 from . import growth
+from .age import Life, is_old, share_of_start
 from .doubt import Doubt, ended
 from .graph import Bools, HeapGraph, Ints, spans
 from .growth import Floats, Trend
@@ -116,6 +117,33 @@ class Measured:
         return survival(self._lineage, self.members, self.first)
 
     @functools.cached_property
+    def stayed(self) -> float:
+        """Of the items at the first look, the share that is still there."""
+        return stayed(self._lineage, self.members, self.first)
+
+    @functools.cached_property
+    def agreement(self) -> float:
+        """What there was at the first look over what its growth since would have made in the life before it.
+
+        What is there since the start-up does not count.
+        """
+        lineage, then = self._lineage, self._lineage.present[self.first]
+        before = float(sum(int(extents(lineage.graphs[self.first])[then[index]]) for index in self.members))
+        now = float(sum(int(extents(lineage.last)[index]) for index in self.members))
+        later = before * (1.0 - share_of_start(lineage.last, then, self.members))
+        return self.survey.life(self.first).agreement(later, now - before)
+
+    def has_grown_all_along(self, policy: Policy) -> bool:
+        """Whether an old process came to what is in here at the rate at which it grew while it was looked at."""
+        if not is_old(self.survey.censuses[0], policy.settled_intervals):
+            return False
+        trend = self.trend
+        rises = round(trend.steady * (trend.points - 1))
+        grew = trend.gain > 0 and trend.drawdown <= policy.age_drawdown
+        often = trend.points < growth.POINTS_MIN or rises >= policy.age_rises
+        return grew and often and self.stayed >= policy.age_stayed and agrees(self.agreement, policy)
+
+    @functools.cached_property
     def children(self) -> Ints:
         return new_children(self._lineage, self.members, self.first)
 
@@ -146,6 +174,10 @@ class Survey:
         self.class_survival = functools.cache(lineage.class_survival)
         self.of = functools.cache(functools.partial(Measured, self))
         self.grown = functools.cache(self._grown)
+        self.life = functools.cache(self._life)
+
+    def _life(self, first: int) -> Life:
+        return Life.between(self.lineage.graphs[first].snapshot, self.lineage.last.snapshot)
 
     def _grown(self, first: int) -> dict[str, tuple[tuple[int, ...], tuple[int, ...]]]:
         """(members, what each gained) of containers larger than at snapshot `first`, by the name of their place.
@@ -166,6 +198,11 @@ class Survey:
         return {owner: (tuple(rows), tuple(gain[rows].tolist())) for owner, rows in groups.items()}
 
 
+def agrees(ratio: float, policy: Policy) -> bool:
+    """Whether an agreement is near enough to 1."""
+    return policy.age_least <= ratio <= policy.age_most
+
+
 def extents(graph: HeapGraph) -> Ints:
     """Of each container, how much is in it."""
     return graph.extents
@@ -178,9 +215,8 @@ def growing_places(survey: Survey, policy: Policy = POLICY) -> list[Place]:
     first = min(window.start, len(lineage.graphs) - 2)
     found = []
     for owner, (members, gained) in survey.grown(first).items():
-        if gained[0] >= policy.stands_for_all * sum(gained):
-            members = members[:1]  # one that grew by nearly all that its namesakes did: the others only wobble
-        found.append(_place(owner, survey.of(members, first), policy))
+        is_one = gained[0] >= policy.stands_for_all * sum(gained)  # the others only wobble
+        found.append(_place(owner, survey.of(members[:1] if is_one else members, first), policy))
     doubted = [place for place in found if place.doubt is not None]
     kept = [place for place in found if place.doubt is None]
     return merged(shared(lineage.last, kept), survey.names, policy) + doubted
@@ -233,7 +269,7 @@ def _another_container(owner: str, seen: Measured, policy: Policy) -> Doubt | No
 
 def _no_growth(owner: str, seen: Measured, policy: Policy) -> Doubt | None:
     problem = growth.objection(seen.trend, policy)
-    return ended("no growth", problem) if problem else None
+    return ended("no growth", problem) if problem and not seen.has_grown_all_along(policy) else None
 
 
 def _few_more(owner: str, seen: Measured, policy: Policy) -> Doubt | None:
@@ -355,13 +391,16 @@ def survival(lineage: Lineage, members: Iterable[int], first: int) -> float:
     """
     last = len(lineage.graphs) - 1
     middle = first + max(1, (last - first) // 2)
-    if middle >= last:
-        return 1.0
-    stayed = total = 0
+    return stayed(lineage, members, middle) if middle < last else 1.0
+
+
+def stayed(lineage: Lineage, members: Iterable[int], k: int) -> float:
+    """Of the items that the containers held at snapshot `k`, the share that they still hold."""
+    kept = total = 0
     for index in members:
-        total += len(_items(lineage.graphs[middle], int(lineage.present[middle, index])))
-        stayed += len(np.intersect1d(_then(lineage, index, middle), _items(lineage.last, index)))
-    return stayed / total if total else 1.0
+        total += len(_items(lineage.graphs[k], int(lineage.present[k, index])))
+        kept += len(np.intersect1d(_then(lineage, index, k), _items(lineage.last, index)))
+    return kept / total if total else 1.0
 
 
 def _items(graph: HeapGraph, index: int) -> Ints:

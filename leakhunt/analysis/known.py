@@ -1,4 +1,7 @@
-"""Holders that grow for a while and are known to stop, and known leaks with their mend: data, each with its source.
+"""Bounds of places that do not declare them, and known leaks with their mend: data, each with its source.
+
+None of it decides a verdict: a bound counts while it is kept to, and a mend is told with a finding. Only what a user
+says is harmless is taken on trust.
 
 Both are keyed by the owner's name as a finding gives it, or by its end at a dot: "re._cache" is the place of that name
 in any package. A user's own come from a file (`leakhunt.knownfile`).
@@ -7,23 +10,32 @@ in any package. A user's own come from a file (`leakhunt.knownfile`).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
-# Owner -> why it is no leak, and where that is written.
-HARMLESS = {
-    "re._cache": "bounded by re._MAXCACHE (CPython Lib/re)",
-    "re._cache2": "bounded by re._MAXCACHE2 (CPython Lib/re)",
-    "sre_compile._cache": "bounded (CPython Lib/re)",
-    "_strptime._regex_cache": "bounded by _CACHE_MAX_SIZE (CPython Lib/_strptime.py)",
-    "struct._cache": "bounded (CPython Modules/_struct.c)",
-    "fnmatch._compile_pattern": "lru_cache with maxsize (CPython Lib/fnmatch.py)",
-    "urllib.parse._parse_cache": "bounded (CPython Lib/urllib/parse.py)",
-    "sys.path_importer_cache": "one entry per directory searched (CPython importlib)",
-    "encodings._cache": "one entry per codec (CPython Lib/encodings)",
-    "copyreg.dispatch_table": "one entry per class (CPython Lib/copyreg.py)",
-    "Engine._compiled_cache": "pruned beyond query_cache_size (docs.sqlalchemy.org, SQL compilation caching)",
-    "sqlite3.Connection.<attribute>": "weak references to cursors, the dead cleared out after 200 (CPython _sqlite)",
-    "Mapper._compiled_cache": "pruned at its capacity (github.com/sqlalchemy/sqlalchemy/issues/4560)",
+
+class Bound(NamedTuple):
+    """Items at which a place is pruned, which no attribute of it says, and where that is written."""
+
+    limit: int
+    source: str
+
+
+# Owner -> bound. Whether it is kept to is measured: a place that has passed it is judged as any other.
+BOUNDS = {
+    "re._cache": Bound(512, "re._MAXCACHE (CPython Lib/re)"),
+    "re._cache2": Bound(256, "re._MAXCACHE2 (CPython Lib/re)"),
+    "_strptime._regex_cache": Bound(6, "_CACHE_MAX_SIZE (CPython Lib/_strptime.py)"),
+    "struct._cache": Bound(100, "MAXCACHE (CPython Modules/_struct.c)"),
+    "urllib.parse._parse_cache": Bound(20, "MAX_CACHE_SIZE (CPython Lib/urllib/parse.py, up to 3.10)"),
+    "encodings._cache": Bound(500, "an entry for each codec and alias (CPython Lib/encodings)"),
+    "Engine._compiled_cache": Bound(750, "one and a half times query_cache_size (docs.sqlalchemy.org)"),
+    "Mapper._compiled_cache": Bound(
+        150, "one and a half times its size (github.com/sqlalchemy/sqlalchemy/issues/4560)"
+    ),
+    "sqlite3.Connection.<attribute>": Bound(
+        400, "weak references to cursors, the dead cleared out at every 200 (_sqlite)"
+    ),
 }
 
 # Owner -> what to do, and where the leak is told of.
@@ -53,10 +65,11 @@ MENDS = {
 
 @dataclass(frozen=True)
 class Known:
-    """Known places, by owner: why each `harmless` one is, and what to do about each of the others."""
+    """Known places, by owner: why each `harmless` one is, what to do about others, and where some are pruned."""
 
     harmless: Mapping[str, str]
     mends: Mapping[str, str]
+    bounds: Mapping[str, Bound] = field(default_factory=dict)
 
     def is_harmless(self, owner: str) -> bool:
         """Whether growth of this place is known to end by itself."""
@@ -66,6 +79,10 @@ class Known:
         """Why growth of this place ends by itself, '' where that is not known."""
         return next((why for name, why in self.harmless.items() if is_named(owner, name)), "")
 
+    def bound_of(self, owner: str) -> Bound | None:
+        """Where a place is pruned that does not say so itself, None where that is not known."""
+        return next((bound for name, bound in self.bounds.items() if is_named(owner, name)), None)
+
     def advice_for(self, owner: str) -> str:
         """The known mend for a place, '' when there is none."""
         return next((text for name, text in self.mends.items() if is_named(owner, name)), "")
@@ -73,7 +90,7 @@ class Known:
     def with_more(self, other: Known) -> Known:
         """Both; where they speak of the same place, the other has the word."""
         kept = {name: text for name, text in self.mends.items() if name not in other.mends}
-        return Known({**self.harmless, **other.harmless}, {**other.mends, **kept})
+        return Known({**self.harmless, **other.harmless}, {**other.mends, **kept}, {**self.bounds, **other.bounds})
 
 
 def is_named(owner: str, name: str) -> bool:
@@ -85,4 +102,4 @@ def is_named(owner: str, name: str) -> bool:
     return owner == name or owner.endswith("." + name)
 
 
-BUILT_IN = Known(HARMLESS, MENDS)
+BUILT_IN = Known({}, MENDS, BOUNDS)

@@ -21,7 +21,7 @@ class Policy:
     warm_up: float = _limit(
         0.2, "a program fills its tables when it starts: growth in this share of a run means nothing"
     )
-    p_value: float = _limit(0.05, "the usual level of a test for a rise (Mann-Kendall, one-sided)")
+    p_value: float = _limit(0.06, "four looks, each with more than the last, are one order of 24: rarer than this")
     deceleration: float = _limit(0.3, "growth whose later half has less than this share of the slope comes to an end")
     drawdown: float = _limit(0.25, "what falls back by this share of its gain is a saw-tooth or a population")
     gain: float = _limit(8, "a handful of items more are seen in any program that does something new")
@@ -43,6 +43,9 @@ class Policy:
         0.3, "a class grows by a good part of what the place gains, or the place is not its holder"
     )
     class_drawdown: float = _limit(0.35, "a class that falls back by more is a batch that is dropped and begun anew")
+    class_at_most: float = _limit(0.6, "worth a note: garbage that waits makes a class fall back, too")
+    often_collected: float = _limit(0.5, "full collections in most intervals tell nothing of what falls in them")
+    unseen_holder_at_most: float = _limit(0.7, "worth a note: a bound that C code keeps to can't be seen")
     lock_step: float = _limit(
         1.25, "a registry and its index gain the same; a lost entry or two between looks is noise"
     )
@@ -62,10 +65,14 @@ class Policy:
     faithful: float = _limit(
         0.9, "a walk in slices finds a dying object out of reach once, the same one not every time"
     )
+    attributes: float = _limit(
+        0.5, "where most are the attributes of objects, so are the rest that have none to compare"
+    )
     covered: float = _limit(0.5, "objects most of which another place explains are its leak")
     callbacks_slack: float = _limit(0.25, "callbacks counted and objects found are of different moments")
-    greenlets: float = _limit(8, "a few greenlets (hubs, loops) are in any program that uses them")
-    greenlets_at_most: float = _limit(0.7, "worth a note")
+    stacks: float = _limit(8, "a few greenlets (hubs, loops) and threads are in any program that uses them")
+    stack_values: float = _limit(4, "a running function has a handful of values in hand besides its locals")
+    stacks_at_most: float = _limit(0.7, "worth a note")
     class_survival: float = _limit(0.9, "linked nodes that leak all stay")
     class_alive: float = _limit(0.5, "where most of what a class gained is garbage, its living few are not the leak")
     dominated: float = _limit(0.4, "an old object that dominates fewer of the new ones is one holder of several")
@@ -118,6 +125,14 @@ class Policy:
     put_off: float = _limit(3, "a full collection that was due so often and never came is no chance")
     collections: float = _limit(10, "as many as there is one of the middle generation among them")
     anew_alive: float = _limit(0.05, "garbage that is older than a collection was alive when it came: somebody is")
+    # An old process, judged by a short look: what there was over what its rate and the life before would have made
+    age_least: float = _limit(0.6, "less is a batch, a cache that is swept, or what began lately")
+    age_most: float = _limit(1.8, "more is a table of the start-up, or what fills up ever more slowly")
+    age_stayed: float = _limit(0.97, "of a population that turns over as many go as come")
+    age_drawdown: float = _limit(0.1, "of so few looks one at which it fell back is half of what is known")
+    age_rises: float = _limit(3, "where there were looks enough, a burst or two are a table that was loaded")
+    age_less: float = _limit(0.03, "two looks and a long life are nearly as good as a long look")
+    age_apart_less: float = _limit(0.25, "for each time that the two numbers are e times apart")
 
     # From confidence to what is said
     settled_intervals: float = _limit(
@@ -139,9 +154,10 @@ def reasons() -> dict[str, str]:
 
 
 def varied(policy: Policy, name: str, factor: float) -> Policy:
-    """The policy with one threshold moved; what is a whole number stays one."""
+    """The policy with one threshold moved. Of a share above a half, what is missing of the whole is moved.
+
+    >>> varied(POLICY, "gain", 1.25).gain, round(varied(POLICY, "class_survival", 1.25).class_survival, 3)
+    (10.0, 0.925)
+    """
     value = getattr(policy, name)
-    moved = value * factor
-    if isinstance(value, int):
-        moved = round(moved) if round(moved) != value else value + (1 if factor > 1 else -1)
-    return replace(policy, **{name: moved})
+    return replace(policy, **{name: 1 - (1 - value) * (2 - factor) if 0.5 <= value < 1 else value * factor})

@@ -145,6 +145,10 @@ def old_dominator(evidence: Evidence, fresh: Ints) -> Frontier | None:
             below, above = above, int(idom[above])
         if above == graph.count and is_context(graph, below):
             mapping = above = mapping if mapping >= 0 else below
+        while 0 <= above < graph.count and is_context(graph, above) and 0 <= idom[above] < graph.count:
+            if not is_context(graph, int(idom[above])):
+                break
+            below, above = above, int(idom[above])  # in a short time some of its nodes stay as they are
         tally[above] += 1
         doors[above][below] += 1
     holder, number = tally.most_common(1)[0]

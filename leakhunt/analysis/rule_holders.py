@@ -16,6 +16,7 @@ from .verdicts import Verdict
 
 # What only lives a while grows, too, until the first of it is old enough to go; these conditions are leaks at any age.
 TIMELESS = frozenset(("young", "few bursts"))
+ATEXIT_TABLE = "atexit callback table"
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def _candidate(evidence: Evidence, place: Place) -> Verdict:
         seconds=place.seconds,
         counts=place.extents,
         trend=place.trend,
-        owner="atexit callback table" if place.owner == "atexit" else place.owner,
+        owner=ATEXIT_TABLE if _is_atexit_table(evidence, place) else place.owner,
         also_owned_by=place.also_owned_by,
         holder=place.members[0],
         objects=place.reached,
@@ -64,6 +65,23 @@ def _candidate(evidence: Evidence, place: Place) -> Verdict:
         survival=place.survival,
         detector="place",
         spared=condition.spared,
+    )
+
+
+def _is_atexit_table(evidence: Evidence, place: Place) -> bool:
+    """Whether `atexit` keeps its callbacks here: in what its module refers to or, from 3.14 on, in a list of C's own.
+
+    Nothing leads to that list. It has as many items as the program has callbacks, at every look.
+    """
+    if place.owner == "atexit":
+        return True
+    member, lineage = place.members[0], evidence.lineage
+    if not evidence.graph.held_outside[member]:
+        return False
+    return all(
+        (row := int(lineage.present[k, member])) >= 0
+        and int(lineage.graphs[k].extents[row]) == int(evidence.deep[k].number("atexit_callbacks", -1.0))
+        for k in range(evidence.first, len(evidence.deep))
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import re
 import shutil
@@ -13,13 +14,14 @@ from leakhunt.errors import AttachError
 
 from . import attach, foreign, procfs
 from .refusals import Reason
-from .request import ARM, DISARM, Answer, Request
-from .stage import Folder
+from .request import ARM, DISARM, MOVE, Answer, Request
+from .stage import STOP, Folder
 from .target import Target
 
-_PROCESS_FOLDER = re.compile(r"pid-(\d+)\.\d+")
+_PROCESS_FOLDER = re.compile(r"pid-(\d{1,10})\.(\d{1,10})", re.ASCII)
+_MARK = re.compile(r"pid-\d{1,10}\.mark\.[ -.0-~]{1,200}")
+_MARKS_MAX = 100
 _SNAPSHOT_SUFFIX, _UNFINISHED_SUFFIX = ".leak", ".part"
-_STOP = "stop"
 _FETCHED = re.compile(r"\d{1,9}\.leak|process|problems")
 _COPY_BYTES = 1 << 20
 _KEPT_FREE = 0.02  # of our disk: what is fetched comes from somebody who may want to fill it
@@ -42,7 +44,14 @@ class Relay:
 
     def __init__(self, target: Target, run_folder: Path) -> None:
         self._folder, self._run_folder = Folder(target), run_folder
+        self._marks = 0
+        self._homes: dict[str, Path] = {}  # where what comes in a process folder goes
         self.inside = self._folder.inside
+
+    def go_on_with(self, process: str) -> None:
+        """What comes in the process folder of this name continues the one that is there."""
+        if _PROCESS_FOLDER.fullmatch(process):
+            self._homes[process] = self._run_folder / process
 
     def fetch(self) -> None:
         """Copy what is new; whole snapshots are taken away from there."""
@@ -52,9 +61,15 @@ class Relay:
             if _PROCESS_FOLDER.fullmatch(name):
                 with contextlib.suppress(OSError):
                     self._fetch_process(name)
+            elif _MARK.fullmatch(name) and self._marks < _MARKS_MAX:
+                self._marks += not (self._run_folder / name).exists()
+                with contextlib.suppress(OSError):
+                    (self._run_folder / name).touch(mode=0o600)
 
-    def ask_to_stop(self, process: str) -> None:
-        self._folder.write(f"{process}/{_STOP}", b"")
+    def ask_to_stop(self, home: str) -> None:
+        """Leave a file for the agent that writes into this process folder."""
+        process = next((name for name, path in self._homes.items() if path.name == home), home)
+        self._folder.write(f"{process}/{STOP}", b"")
 
     def remove(self) -> None:
         self.fetch()
@@ -65,9 +80,8 @@ class Relay:
         with owner.acting():
             folder = foreign.open_folder(name, self._folder.fd)
             files = [file for file in foreign.listed(folder) if _FETCHED.fullmatch(file)]
-        home = self._run_folder / name
-        home.mkdir(mode=0o700, exist_ok=True)
         try:
+            home = self._homes.get(name) or self._homes.setdefault(name, self._new_home(name))
             for file in files:
                 with owner.acting():
                     source = foreign.open_file(file, folder)
@@ -77,6 +91,17 @@ class Relay:
                         os.unlink(file, dir_fd=folder)
         finally:
             os.close(folder)
+
+    def _new_home(self, name: str) -> Path:
+        """A process folder for that pid: of the same number, unless another process had it before."""
+        match = _PROCESS_FOLDER.fullmatch(name)
+        assert match is not None
+        for number in itertools.count(int(match[2])):
+            home = self._run_folder / f"pid-{match[1]}.{number}"
+            with contextlib.suppress(FileExistsError):
+                home.mkdir(mode=0o700)
+                return home
+        raise AssertionError("numbers have no end")
 
 
 class Attachment:
@@ -95,6 +120,11 @@ class Attachment:
         """Bring what was written meanwhile into the run folder."""
         if self._relay is not None:
             self._relay.fetch()
+
+    @property
+    def has_relay(self) -> bool:
+        """Whether the process can't write into the run folder, so that all is fetched."""
+        return self._relay is not None
 
     @property
     def pid(self) -> int:
@@ -137,7 +167,7 @@ class Attachment:
         """The agent looks for a file of this name at each snapshot."""
         for folder in self._run_folder.glob(f"pid-{Target(pid).inner_pid}.*"):
             with contextlib.suppress(OSError):
-                self._relay.ask_to_stop(folder.name) if self._relay else (folder / _STOP).touch(mode=0o600)
+                self._relay.ask_to_stop(folder.name) if self._relay else (folder / STOP).touch(mode=0o600)
 
     def _let_finish(self) -> None:
         """Wait for a snapshot that is being written."""
@@ -153,10 +183,12 @@ def begin(pid: int, run_folder: Path, options: str, method: str | None = None) -
         AttachError: it can't be reached, or is being measured already.
     """
     target = Target(pid)
-    relay = Relay(target, run_folder) if _is_far(target) else None
+    relay = Relay(target, run_folder) if is_far(target) else None
     inside = relay.inside if relay else str(run_folder.absolute())
     try:
         answer = attach(pid, Request(ARM, inside, options), method)
+        if relay is not None and (answer.word, answer.detail) == ("already", own := str(run_folder.absolute())):
+            answer = _move(pid, relay, own, method)
         if answer.word != "started":
             raise _refusal(pid, answer)
     except BaseException as problem:
@@ -169,6 +201,15 @@ def begin(pid: int, run_folder: Path, options: str, method: str | None = None) -
     return Attachment(target, run_folder, relay, answer)
 
 
+def _move(pid: int, relay: Relay, run_folder: str, method: str | None) -> Answer:
+    """Have the agent of this very run, in a process that gave up the right to write there, write into the relay."""
+    answer = attach(pid, Request(MOVE, relay.inside, run_folder), method)
+    if answer.word != "moved":
+        return answer
+    relay.go_on_with(answer.detail)
+    return Answer("started", "", answer.method, answer.pause_ms)
+
+
 def detach(pid: int) -> Answer:
     """Stop whatever agent is in the process. Raises AttachError when it can't be reached."""
     answer = attach(pid, Request(DISARM))
@@ -177,7 +218,7 @@ def detach(pid: int) -> Answer:
     return answer
 
 
-def _is_far(target: Target) -> bool:
+def is_far(target: Target) -> bool:
     """Whether the agent can't write where we can: another root, or another user than root."""
     return target.status.exists and not (procfs.is_same_root(target.pid) and target.uid in (0, os.geteuid()))
 

@@ -13,11 +13,12 @@ from enum import Enum
 from pathlib import Path
 from typing import NamedTuple
 
+from leakhunt.agent import marks
 from leakhunt.command import LAUNCH_FOLDER
 from leakhunt.errors import AttachError
 
 from . import procfs
-from .attachment import Attachment, MeasuredAlready, begin
+from .attachment import Attachment, MeasuredAlready, begin, is_far
 from .refusals import LeftBehind, Reason
 from .target import Target
 from .unarmed import why_unarmed
@@ -26,6 +27,7 @@ LOOK_SECONDS = 0.25
 _GRACE_SECONDS = 0.3  # what ends before is left alone
 _STARTING_SECONDS = 5.0
 _HELLO_SECONDS = 3.0
+_CUT_OFF = "gave up the user or the root that could write into the run folder"
 
 
 class Life(NamedTuple):
@@ -68,7 +70,11 @@ Policy = Callable[[Life, float], str | Patience]
 class Family:
     """Looks after a process and its descendants; `notes` tell of what it attached to beyond what it was given."""
 
-    def __init__(self, root: int, run_folder: Path, options: str, policy: Policy, children: bool = True) -> None:
+    def __init__(
+        self, root: int, run_folder: Path, options: str, policy: Policy, children: bool = True, attaches: bool = True
+    ) -> None:
+        """Without `attaches` it only tells who is not measured, since it can't write into the run folder."""
+        self._attaches = attaches
         self._root, self._run_folder, self._options = Target(root), run_folder, options
         self._policy, self._children = policy, children
         self._attachments: list[Attachment] = []
@@ -76,6 +82,11 @@ class Family:
         self._pythons: set[Life] = set()
         self._settled: set[Life] = set()
         self._measured: dict[Life, int] = {}  # since when, in clock ticks: younger forks have the agent
+        self._apart: set[Life] = set()  # who writes elsewhere, since it can't write into the run folder; it is fetched
+        self._given_up: set[Life] = set()
+        self._out_of_reach: dict[
+            Life, tuple[float, int]
+        ] = {}  # since when, and its own pid: who should and does not yet
         self._next_look = 0.0
         self.notes: list[Note] = []
 
@@ -86,7 +97,10 @@ class Family:
     def adopt(self, attachment: Attachment) -> None:
         """Take over what was attached to already."""
         self._attachments.append(attachment)
-        self._is_measured(Life.of(attachment.pid), procfs.ticks_since_boot())
+        life = Life.of(attachment.pid)
+        self._is_measured(life, procfs.ticks_since_boot())
+        if attachment.has_relay:
+            self._apart.add(life)
 
     def fetch(self) -> None:
         """Look who is new, and bring what was written meanwhile into the run folder."""
@@ -100,17 +114,23 @@ class Family:
         """Attach to whom the policy asks to. One that can't be reached yet, as it starts, is tried again."""
         for pid, parent in self._members():
             life = Life.of(pid)
-            if life in self._settled or not life.started:
+            if not life.started:
                 continue
             age = time.monotonic() - self._first_seen.setdefault(life, time.monotonic())
-            if self._took_the_agent_along(life, parent):
+            if life not in self._settled and self._took_the_agent_along(life, parent):
                 self._is_measured(life, life.started)
-            elif age >= _GRACE_SECONDS:
+                if Life.of(parent) in self._apart:
+                    self._apart.add(life)
+            if self._is_cut_off(life):
+                self._reach(life, age)
+            elif life not in self._settled and age >= _GRACE_SECONDS:
                 self._consider(life, age)
+        self._tell_of_the_lost()
 
     def end(self) -> Reason | None:
         """Leave all those that live as they were; a reason when one could not be reached."""
         reason, stopped = None, set[int]()
+        self._tell_of_the_lost(at_the_end=True)
         for attachment in reversed(self._attachments):
             reason = attachment.end(stopped) or reason
         return reason
@@ -125,6 +145,35 @@ class Family:
         """Whether it was forked, and not started anew, by a parent that was measured at that time."""
         origin = Life.of(parent)
         return bool(life.stack) and life.stack == origin.stack and life.started > self._measured.get(origin, 1 << 64)
+
+    def _is_cut_off(self, life: Life) -> bool:
+        """Whether its agent can't write into the run folder: it changed its user or its root since it was started."""
+        if life in self._apart or life in self._given_up:
+            return False
+        return is_far(Target(life.pid)) and self._runs_python(life) and (life in self._settled or self._is_armed(life))
+
+    def _is_armed(self, life: Life) -> bool:
+        return "LEAKHUNT_RUN" in (procfs.environment(life.pid) or {})
+
+    def _reach(self, life: Life, age: float) -> None:
+        since, _ = self._out_of_reach.setdefault(life, (age, Target(life.pid).inner_pid))
+        if not self._attaches:
+            self._give_up(life, _CUT_OFF, "--no-attach says to leave it alone.")
+        elif age >= _GRACE_SECONDS:
+            self._attach(life, age - since, _CUT_OFF)
+
+    def _give_up(self, life: Life, why: str, problem: str) -> None:
+        """Note, here and in the run folder, that a process is not measured."""
+        self._given_up.add(life)
+        pid = self._out_of_reach.pop(life, (0.0, Target(life.pid).inner_pid))[1]
+        note = Note(life.pid, why, problem)
+        self.notes.append(note)
+        marks.leave(os.fspath(self._run_folder), pid, f"not measured, as it {why}: {problem}" if why else problem)
+
+    def _tell_of_the_lost(self, at_the_end: bool = False) -> None:
+        """Who went away, or still is there in the end, before it could be reached."""
+        for life in [life for life in self._out_of_reach if at_the_end or Life.of(life.pid) != life]:
+            self._give_up(life, _CUT_OFF, "It ended before leakhunt could attach to it.")
 
     def _consider(self, life: Life, age: float) -> None:
         if not self._runs_python(life):
@@ -141,9 +190,12 @@ class Family:
             self.adopt(begin(life.pid, self._run_folder, self._options))
         except MeasuredAlready:
             self._is_measured(life, procfs.ticks_since_boot())
+            self._given_up.add(life)
+            self._out_of_reach.pop(life, None)
         except AttachError as error:
             self._failed(life, age, why, error)
         else:
+            self._out_of_reach.pop(life, None)
             if why:
                 self.notes.append(Note(life.pid, why))
 
@@ -151,7 +203,7 @@ class Family:
         if isinstance(error, LeftBehind) or age > _STARTING_SECONDS:
             self._settled.add(life)
             if Life.of(life.pid) == life:
-                self.notes.append(Note(life.pid, why, str(error)))
+                self._give_up(life, why, str(error))
 
     def _is_measured(self, life: Life, since_ticks: int) -> None:
         self._settled.add(life)
@@ -161,6 +213,11 @@ class Family:
         if life not in self._pythons and Target(life.pid).interpreter is not None:
             self._pythons.add(life)
         return life in self._pythons
+
+
+def nobody(life: Life, age: float) -> Patience:
+    """The policy of `leakhunt run --no-attach`."""
+    return Patience.LEAVE
 
 
 def everyone(life: Life, age: float) -> str:

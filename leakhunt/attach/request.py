@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-ARM, DISARM = "arm", "disarm"
+ARM, DISARM, MOVE = "arm", "disarm", "move"
 
 
 @dataclass(frozen=True)
 class Request:
-    """Start sampling into `folder` with the agent's `options` text, or (DISARM) stop and leave.
+    """Start sampling into `folder` with the agent's `options` text, or (DISARM) stop and leave, or (MOVE) go on there.
 
-    `folder` is a path as the target sees it. For DISARM it says whose agent is meant; "" is any.
+    `folder` is a path as the target sees it. For DISARM it says whose agent is meant; "" is any. For MOVE, `options` is
+    the run folder that the agent was started with.
     """
 
     action: str = ARM
@@ -27,7 +28,8 @@ class Request:
 @dataclass(frozen=True)
 class Answer:
     """What came back. `word` is "started", "already" (armed before; `detail` names the run folder it writes to),
-    "stopped", "stopping" (its last snapshot still goes on), "absent" (nothing to stop) or "failed".
+    "moved" (`detail`: the process folder that goes on), "stopped", "stopping" (its last snapshot still goes on),
+    "absent" (nothing to stop) or "failed".
 
     `pause_ms` is how long a thread of the target stood still for it; 0.0 for ways that stop none.
     """

@@ -22,6 +22,7 @@ from leakhunt.errors import AttachError
 
 from . import foreign, procfs
 from .foreign import Owner
+from .guard import Guard
 from .refusals import TargetGone
 from .request import Answer, Request
 from .target import Target
@@ -29,7 +30,10 @@ from .target import Target
 AGENT_FOLDER = Path(__file__).parent.parent / "agent"
 PLACES = ("tmp", "var/tmp", "dev/shm", "run")
 
+STOP = "stop"  # the file that asks an agent to stop, in its process folder
+
 _ANSWER_LIMIT = 65536
+_STOPPING_SECONDS = 8.0  # the agent looks for that file every 5
 
 # One expression, because it may run in the namespace of __main__: nothing gets a name there, nothing is raised.
 _CALL = """exec({text!r}, {{"STAGE": {stage!r}, "AGENT": {agent!r}}})\n"""
@@ -55,6 +59,7 @@ class Folder:
         self.inside = f"/{place}/{self._name}"
         with self.owner.acting():
             self.fd = foreign.open_folder(self._name, self._parent)
+        self._guard = Guard(self._remove_late, (self.fd, self._parent))
 
     def write(self, name: str, data: bytes) -> None:
         with self.owner.acting():
@@ -88,9 +93,24 @@ class Folder:
 
     def remove(self) -> None:
         os.close(self.fd)
+        self._remove()
+        os.close(self._parent)
+        self._guard.dismiss()
+
+    def _remove(self) -> None:
         with self.owner.acting():
             shutil.rmtree(self._name, ignore_errors=True, dir_fd=self._parent)
-        os.close(self._parent)
+
+    def _remove_late(self) -> None:
+        """When leakhunt was killed: an agent that writes here is asked to stop, and given the time to see it."""
+        with self.owner.acting():
+            processes = [name for name in foreign.listed(self.fd) if name.startswith("pid-")]
+        for name in processes:
+            with contextlib.suppress(OSError):
+                self.write(f"{name}/{STOP}", b"")
+        if processes:
+            time.sleep(_STOPPING_SECONDS)
+        self._remove()
 
 
 class Stage:

@@ -33,6 +33,7 @@ from leakhunt.cli.options import (
 )
 from leakhunt.cli.output import say, verbosity
 from leakhunt.cli.reporting import check_report, report_run
+from leakhunt.cli.thinking import Thinking
 from leakhunt.command import AgentOptions
 from leakhunt.errors import AttachError, UsageError
 from leakhunt.retention import Retention
@@ -86,6 +87,8 @@ def attach(
 
     Nothing needs to be installed in it, and it runs on as before when the time is over or Ctrl-C is pressed.
     """
+    from leakhunt.knownfile import known_places
+
     check_report(html)
     monitored = Monitored(metrics, otel, on_leak, quiet)
     options = AgentOptions(
@@ -98,9 +101,12 @@ def attach(
     elif not quiet:
         say(f"measuring process {pid}; Ctrl-C ends it and shows the report")
     retention = Retention(folder, max_disk)
+    thinking = None if quiet else Thinking(folder, known_places(Path.cwd()))
     with detached_in_the_end(family, quiet):
         monitored.start(folder)
-        _wait(family, duration, retention)
+        _wait(family, duration, retention, thinking)
+    if thinking is not None:
+        thinking.end()
     say_notes(family, quiet)
     note_removed(folder, retention.removed)
     finish(folder, None)
@@ -148,12 +154,14 @@ def detach(pid: int, quiet: bool, verbose: bool) -> None:
         say(f"detached from process {pid}; `leakhunt report {answer.detail}` shows what was seen")
 
 
-def _wait(family: Family, duration: float | None, retention: Retention) -> None:
+def _wait(family: Family, duration: float | None, retention: Retention, thinking: Thinking | None = None) -> None:
     """Until the time is over or the process has ended, fetching snapshots meanwhile and keeping to the disk's limit."""
     deadline = None if duration is None else time.monotonic() + duration
 
     def is_over() -> bool:
         retention.look()
+        if thinking is not None:
+            thinking()
         return deadline is not None and time.monotonic() >= deadline
 
     _poll(family, is_over)

@@ -47,12 +47,12 @@ class Monitored:
         """The final report, which the monitor is told at its end."""
         self._report = findings.to_json(indent=None)
 
-    def end(self) -> None:
-        """Let the monitor tell what is left; Ctrl-C ends it at once."""
+    def end(self, in_haste: bool = False) -> None:
+        """Let the monitor tell what is left, where there is time for that; Ctrl-C ends it at once."""
         if self._monitor is None:
             return
         try:
-            problem = self._monitor.end(self._report)
+            problem = self._monitor.end(self._report, in_haste and self._report is None)
         except KeyboardInterrupt:
             self._monitor.abandon()
             return

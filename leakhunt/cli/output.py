@@ -55,9 +55,10 @@ def check_writable(path: str, option: str) -> None:
 
 
 def say(message: str) -> None:
-    """One line of leakhunt's own on stderr; never fails."""
+    """One line of leakhunt's own on stderr; never fails, and what a target had in it does not steer the terminal."""
+    shown = "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in message)
     with contextlib.suppress(OSError, ValueError, AttributeError):
-        sys.stderr.write(f"leakhunt: {message}\n")
+        sys.stderr.write(f"leakhunt: {shown}\n")
         sys.stderr.flush()
 
 

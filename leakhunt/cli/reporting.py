@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from leakhunt.cli.output import check_writable, emit, page, progress_bar, say, told
 from leakhunt.command import AgentOptions
 from leakhunt.errors import UsageError
-from leakhunt.retention import LOOK_SECONDS, Retention
+from leakhunt.retention import Retention
 from leakhunt.runfolder import note_removed, read_run
 
 if TYPE_CHECKING:
@@ -45,18 +45,15 @@ class Following:
     def __call__(self, program: int, over: int) -> None:
         if self._is_over(over, 0.25):  # most programs that are short are over before anything is loaded
             return
-        if self._attaches:
-            self._look_after(program, over)
-        else:
-            while not self._is_over(over, LOOK_SECONDS):
-                self._retention.look()
+        self._look_after(program, over)
         note_removed(self._folder, self._retention.removed)
 
     def _look_after(self, program: int, over: int) -> None:
-        from leakhunt.attach.family import Family, Unarmed
+        from leakhunt.attach.family import Family, Unarmed, nobody
 
-        policy = Unarmed(self._folder, self._options.interval)
-        family = Family(program, self._folder, self._options.text(), policy, self._options.children)
+        policy = Unarmed(self._folder, self._options.interval) if self._attaches else nobody
+        children = self._options.children
+        family = Family(program, self._folder, self._options.text(), policy, children, self._attaches)
         told = 0
         try:
             while not self._is_over(over, 0.25):

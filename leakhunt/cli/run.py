@@ -16,7 +16,7 @@ from leakhunt.command import AgentOptions, find_program
 from leakhunt.errors import LeakhuntError, UsageError
 from leakhunt.launch import ExitStatus, end_like, launch
 from leakhunt.retention import Retention
-from leakhunt.runfolder import create, discard, finish
+from leakhunt.runfolder import RunRemoved, create, discard, finish
 
 
 def _deep(context: click.Context, parameter: click.Parameter, value: str) -> str:
@@ -123,7 +123,7 @@ def run(
         for line in following.lines():
             say(line)
     leaks = _after(folder, status, html, quiet, verbose, fail_on_leak, monitored)
-    monitored.end()
+    monitored.end(in_haste=status.was_asked_to_end)
     end_like(ExitStatus(code=1) if leaks and fail_on_leak and status.number == 0 else status)
 
 
@@ -161,6 +161,8 @@ def _after(
 def _finish(folder: Path, status: ExitStatus, quiet: bool) -> None:
     try:
         finish(folder, status.number)
+    except RunRemoved:
+        raise
     except LeakhuntError as error:
         if not quiet:
             say(str(error))

@@ -45,15 +45,15 @@ def write(graph: HeapGraph, file: IO[bytes]) -> None:
 
 
 def _samples(found: Paths) -> Iterable[bytes]:
-    parents, frames = found.parents.tolist(), found.frames.tolist()
-    for path, (objects, size) in enumerate(zip(found.objects.tolist(), found.sizes.tolist(), strict=True)):
-        if not objects:
-            continue
-        stack, above = [], path
-        while above >= 0:
-            stack.append(frames[above] + 1)
-            above = parents[above]
-        yield _message(SAMPLE, _message(1, _varints(stack)) + _message(2, _varints((objects, size))))
+    """Samples with what they have in common side by side: some viewers draw them in the order of the file."""
+    stacks: list[tuple[int, ...]] = []
+    for above, frame in zip(found.parents.tolist(), found.frames.tolist(), strict=True):
+        stacks.append((*(stacks[above] if above >= 0 else ()), frame + 1))
+    objects, sizes = found.objects.tolist(), found.sizes.tolist()
+    for path in sorted(range(len(stacks)), key=stacks.__getitem__):
+        if objects[path]:
+            values = _varints((objects[path], sizes[path]))
+            yield _message(SAMPLE, _message(1, _varints(reversed(stacks[path]))) + _message(2, values))
 
 
 def _varints(numbers: Iterable[int]) -> bytes:

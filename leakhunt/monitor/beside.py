@@ -15,6 +15,7 @@ from leakhunt.errors import LeakhuntError, UsageError
 
 LOOPBACK = "127.0.0.1"
 FLUSH_SECONDS, NOTIFY_SECONDS = 8.0, 90.0  # how long leakhunt waits for the last figures, and for the last alarms
+HASTE, HASTE_SECONDS = b"haste", 2.0
 
 
 @dataclass(frozen=True)
@@ -66,25 +67,28 @@ class Monitor:
             raise LeakhuntError(f"The monitor cannot be started: {problem.strerror}.") from problem
         self._close_listening()
 
-    def end(self, report: str | None = None) -> str:
+    def end(self, report: str | None = None, in_haste: bool = False) -> str:
         """Let it tell what is left, for a time that is bounded, and end it; a sentence where that was too short.
 
         Args:
             report: the final report as JSON; without one it makes its own where alarms are wished for.
+            in_haste: who ended the run waits for its end: there is no time for a last analysis.
         """
         self._close_listening()
         process, self._process = self._process, None
         if process is None or process.stdin is None:
             return ""
         with contextlib.suppress(OSError):
-            process.stdin.write((report or "").encode("utf-8", "backslashreplace"))
+            process.stdin.write(HASTE if in_haste else (report or "").encode("utf-8", "backslashreplace"))
         with contextlib.suppress(OSError):
             process.stdin.close()
         try:
-            process.wait(NOTIFY_SECONDS if self._wishes.on_leak else FLUSH_SECONDS)
+            process.wait(HASTE_SECONDS if in_haste else NOTIFY_SECONDS if self._wishes.on_leak else FLUSH_SECONDS)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+            if in_haste:
+                return ""
             return "The monitor did not come to its end, and was killed: its last figures or alarms may be missing."
         return ""
 

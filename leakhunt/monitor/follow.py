@@ -56,8 +56,8 @@ class Followed:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.snapshots = 0  # of all processes, read or not
-        self._by_folder: dict[Path, tuple[int, ProcessFigures]] = {}  # how many files were looked at, and the figures
+        self.snapshots = 0  # of all processes, those removed since included
+        self._by_folder: dict[Path, tuple[Path | None, ProcessFigures]] = {}  # the newest file looked at; the figures
 
     def look(self) -> None:
         """Read what is new; a folder or a snapshot that can't be read is left out."""
@@ -67,7 +67,7 @@ class Followed:
             return
         for folder in processes:
             self._read(folder)
-        self.snapshots = sum(seen for seen, _ in self._by_folder.values())
+        self.snapshots = sum(figures.snapshots for _, figures in self._by_folder.values())
 
     def living(self, interval: float) -> list[ProcessFigures]:
         """Processes that still take snapshots, the largest first; of a run that is over, those that did last."""
@@ -83,10 +83,17 @@ class Followed:
         return len(self._by_folder)
 
     def _read(self, folder: ProcessFolder) -> None:
-        seen, figures = self._by_folder.get(folder.path, (0, ProcessFigures(folder.pid)))
-        for path in folder.snapshots[seen:]:
+        newest, figures = self._by_folder.get(folder.path, (None, ProcessFigures(folder.pid)))
+        for path in unread(folder, newest):
+            newest = path
             try:
                 figures = figures.after(Snapshot.load(path))
             except SnapshotError:
                 continue
-        self._by_folder[folder.path] = len(folder.snapshots), figures
+        self._by_folder[folder.path] = newest, figures
+
+
+def unread(folder: ProcessFolder, newest: Path | None) -> list[Path]:
+    """Snapshots after the newest one that was looked at; older ones may have been removed since."""
+    known = int(newest.stem) if newest is not None else -1
+    return [path for path in folder.snapshots if int(path.stem) > known]

@@ -14,6 +14,7 @@ from leakhunt.errors import LeakhuntError
 from leakhunt.findings import Findings
 from leakhunt.pipeline import hunt
 
+from .beside import HASTE
 from .figures import Metric, Watched, metrics, places
 from .follow import Followed
 from .notify import Notifier
@@ -109,7 +110,7 @@ class Watch:
 
     def _conclude(self, ending: Ending) -> None:
         """Tell of the leaks of the final report, or of an analysis of its own where none came."""
-        if self._notifier is None:
+        if self._notifier is None or ending.text == HASTE:
             return
         try:
             text = ending.text.decode("utf-8", "replace")

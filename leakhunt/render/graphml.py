@@ -17,7 +17,7 @@ EDGE_FIELDS = {"label": "string", "count": "int", "faulty": "boolean"}
 
 def graphml(graph: RefGraph) -> bytes:
     """A directed graph; edges point from holder to held. What a node or an edge is, is in its data."""
-    top = Element("graphml", xmlns="http://graphml.graphdrafting.org/xmlns")
+    top = Element("graphml", xmlns="http://graphml.graphdrawing.org/xmlns")
     for domain, fields in (("node", NODE_FIELDS), ("edge", EDGE_FIELDS)):
         for name, kind in fields.items():
             SubElement(top, "key", {"id": f"{domain}.{name}", "for": domain, "attr.name": name, "attr.type": kind})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
@@ -39,6 +40,16 @@ def spark(values: Sequence[float], width: int = 24) -> str:
     low, high = min(shown), max(shown)
     spread = (high - low) or 1
     return "".join(_BLOCKS[round((value - low) * 7 / spread)] for value in shown)
+
+
+def bars(counts: Sequence[float]) -> str:
+    """A bar for each number, from nothing (a space) to the most of them.
+
+    >>> bars([0, 1, 8, 0, 4])
+    ' ▁█ ▄'
+    """
+    most = max(counts, default=0) or 1
+    return "".join(" " if n <= 0 else _BLOCKS[math.ceil(8 * n / most) - 1] for n in counts)
 
 
 def trend(xs: Sequence[float], ys: Sequence[float]) -> tuple[float, float] | None:

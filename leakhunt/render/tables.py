@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text as Line
 
 from leakhunt.findings import Diff, DiffRow, ProcessSummary
-from leakhunt.render import units
+from leakhunt.render import series, units
 from leakhunt.render.page import Page
 from leakhunt.render.words import printable, shorten
 
@@ -20,7 +20,7 @@ def diff_table(diff: Diff, color: bool = False, width: int = 100, limit: int = 2
     names = " to ".join(printable(name) for name in (diff.before, diff.middle, diff.after) if name)
     page.print(Line(f"{names}, {units.duration(diff.seconds)} apart", style="bold"))
     shown = diff.rows[: limit or None]
-    page.print(_diff_rows(diff, shown, width) if shown else "No class changed.")
+    page.print(_diff_rows(diff, shown, width, page.ascii) if shown else "No class changed.")
     if len(shown) < len(diff.rows):
         page.print(f"+ {units.plural(len(diff.rows) - len(shown), 'more class', 'more classes')} (--limit shows more)")
     for note in diff.notes:
@@ -28,7 +28,7 @@ def diff_table(diff: Diff, color: bool = False, width: int = 100, limit: int = 2
     return page.text()
 
 
-def _diff_rows(diff: Diff, rows: Sequence[DiffRow], width: int) -> Table:
+def _diff_rows(diff: Diff, rows: Sequence[DiffRow], width: int, ascii_only: bool) -> Table:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("class", overflow="fold")
     deep, middle = any(row.births is not None for row in rows), diff.middle is not None
@@ -37,10 +37,15 @@ def _diff_rows(diff: Diff, rows: Sequence[DiffRow], width: int) -> Table:
     )
     for name in names:
         table.add_column(name, justify="right")
+    ages = any(row.ages for row in rows) and not ascii_only
+    if ages:
+        table.add_column("old to new", no_wrap=True)
+        names.append("old to new")
     for row in rows:
         cells: list[str | Line] = [units.count(row.before), units.count(row.after), *_changes(row)]
         cells += [_or_unknown(n) for n in (row.births, row.deaths, row.survivors)] if deep else []
         cells += [_or_unknown(row.alive_from_middle)] if middle else []
+        cells += [series.bars(row.ages or ())] if ages else []
         table.add_row(shorten(printable(row.type), max(20, width - 11 * len(names))), *cells)
     return table
 

@@ -24,7 +24,7 @@ class WatchedProcess:
         self.interval = 0.0  # seconds between censuses, as the agent was told
         self.graph_refused = ""  # why the newest snapshot went without the graph that was due
         self.problem_by_file: dict[str, str] = {}
-        self._seen = 0  # snapshots, in their order, that need no other look
+        self._seen = -1  # number of the newest snapshot that was looked at
         self._newest_deep: Snapshot | None = None
         self._deep: DeepView | None = None
 
@@ -44,8 +44,8 @@ class WatchedProcess:
 
         Of a long run that is opened late an even choice of censuses is read, and the newest graph.
         """
-        new = folder.snapshots[self._seen :]
-        self.folder, self._seen = folder, len(folder.snapshots)
+        new = [path for path in folder.snapshots if int(path.stem) > self._seen]  # older ones may have been removed
+        self.folder, self._seen = folder, max((int(path.stem) for path in folder.snapshots), default=self._seen)
         stride = max(1, -(-len(new) // MOMENTS_MAX))
         chosen = {path for number, path in enumerate(new) if number % stride == 0 or number >= len(new) - 2}
         for path in new:

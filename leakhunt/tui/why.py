@@ -15,6 +15,7 @@ from .rows import Row
 REFUSED = {
     "budget": "to keep to --budget",
     "pause": "because it would have stopped the program for longer than --pause",
+    "sub-interpreters": "because the process had sub-interpreters, whose stacks can't be read without harm",
     "memory": "because it would have taken more than half of the memory that was left",
 }
 

@@ -128,7 +128,7 @@ def test_threading_does_not_see_the_thread(any_engine: Target) -> None:
 
 def test_the_process_ends_when_the_program_does(any_engine: Target) -> None:
     begun = time.monotonic()
-    ran = any_engine.run("pass", interval=60)
+    ran = any_engine.run("import time\ntime.sleep(0.4)", interval=60)
     assert ran.status == 0
     assert time.monotonic() - begun < 10
     assert [heap.meta["moment"] for heap in ran.heaps] == ["exit"]
@@ -139,8 +139,10 @@ def test_a_forked_worker_does_not_wait_for_a_graph_at_its_end(any_engine: Target
     # The nearest case that does: the first process, which has too few graphs for a trend.
     ran = any_engine.run(
         """
+        import time
         sys.modules["_leakhunt_agent"]._sampler._graph_seconds = 1.0
         worker = os.fork()
+        time.sleep(0.5)  # what ends sooner is not looked at
         if worker == 0:
             sys.exit()
         os.waitpid(worker, 0)
@@ -150,6 +152,15 @@ def test_a_forked_worker_does_not_wait_for_a_graph_at_its_end(any_engine: Target
     first = ran.processes[0].pid
     assert kinds.pop(first) == "deep"
     assert list(kinds.values()) == ["census"]
+
+
+def test_a_program_that_ends_at_once_is_named_and_not_looked_at(any_engine: Target) -> None:
+    ran = any_engine.run("pass", interval=60)
+    assert (ran.status, ran.err) == (0, "")
+    (process,) = ran.processes
+    assert process.snapshots == ()
+    assert process.problems == ""
+    assert 0 < float(process.info["lived"]) < 60
 
 
 def test_no_descriptor_is_held(any_engine: Target) -> None:

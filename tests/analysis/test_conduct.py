@@ -37,6 +37,11 @@ def test_a_graph_that_was_left_out_is_told_by_its_reason() -> None:
     assert "half of the memory" in memory
 
 
+def test_graphs_that_sub_interpreters_prevented_are_told() -> None:
+    (note,) = notes([taken(graph_refused="sub-interpreters"), taken()])
+    assert note.startswith("One snapshot went without the object graph: the process had sub-interpreters")
+
+
 def test_a_fork_that_was_asked_for_and_refused_is_told_with_its_reason() -> None:
     (note,) = notes([taken(fork_refused="the program has 9 threads"), taken(fork_refused="the program has 9 threads")])
     assert note == "--fork-snapshot was not followed: the program has 9 threads (2 snapshots)."

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import glob
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
 import pytest
 
-from leakhunt.analysis.fingerprint import RENAMED, fingerprint
+from leakhunt.analysis.fingerprint import RENAMED, fingerprint, plain_name
 
 MODULES = {"shop", "shop.web", "shop.web.views", "asyncio.runners"}
 
@@ -74,3 +80,56 @@ def test_a_name_of_the_standard_library_s_own_is_renamed_once() -> None:
 
 def test_a_name_that_no_encoding_has_can_be_told_too() -> None:
     assert of("shop.\ud800") != of("shop.\ud801")
+
+
+ASK = """
+import importlib, json, sys, warnings
+warnings.simplefilter("ignore")
+names = {}
+for module in sys.argv[1].split():
+    try:
+        found = vars(importlib.import_module(module))
+    except ImportError:
+        continue
+    for name, value in list(found.items()):
+        if isinstance(value, type) and name.isidentifier():
+            names["%s.%s" % (module, name)] = "%s.%s" % (value.__module__, value.__qualname__)
+json.dump(names, sys.stdout)
+"""
+MODULES_ASKED = (
+    "ast asyncio collections concurrent.futures contextvars ctypes datetime decimal enum fractions functools io "
+    "itertools json logging mmap pathlib queue random re selectors socket sqlite3 ssl struct threading types uuid "
+    "warnings weakref xml.etree.ElementTree zipfile zoneinfo"
+)
+
+
+def interpreters() -> list[str]:
+    """Pythons from 3.8 on at hand, one of each version."""
+    found = {}
+    for minor in range(8, 17):
+        named = [
+            shutil.which(f"python3.{minor}"),
+            *sorted(glob.glob(f"{Path.home()}/.pyenv/versions/3.{minor}.*/bin/python")),
+        ]
+        for path in filter(None, named):
+            asked = subprocess.run(
+                [path, "-c", "import sys; print(sys.version_info[1])"], check=False, capture_output=True, text=True
+            )
+            if asked.stdout.strip() == str(minor):
+                found[minor] = path
+    return list(found.values())
+
+
+def test_a_class_of_the_standard_library_has_one_name_on_every_interpreter_at_hand() -> None:
+    plain: dict[str, set[str]] = {}
+    pythons = interpreters()
+    for python in pythons:
+        told = subprocess.run([python, "-c", ASK, MODULES_ASKED], check=True, capture_output=True, text=True).stdout
+        for public, name in json.loads(told).items():
+            plain.setdefault(public, set()).add(plain_name(name))
+    assert len(plain) > 500
+    if len(pythons) < 2:
+        pytest.skip("one interpreter alone")
+    # Where each version takes another class for it, it has several.
+    other = {"asyncio.Timeout"}
+    assert {public: names for public, names in plain.items() if len(names) > 1 and public not in other} == {}

@@ -8,17 +8,21 @@ from leakhunt.analysis.known import BUILT_IN, Known
 
 
 @pytest.mark.parametrize("owner", ["re._cache", "sqlalchemy.orm.mapper.Mapper._compiled_cache", "struct._cache"])
-def test_what_is_known_to_end_is_harmless(owner: str) -> None:
-    assert BUILT_IN.is_harmless(owner)
+def test_a_place_that_is_pruned_and_does_not_say_so_has_a_known_bound(owner: str) -> None:
+    assert BUILT_IN.bound_of(owner)
 
 
 @pytest.mark.parametrize("owner", ["shop._cache", "core._cache", "shop.re._cached", "my_re._cache", "_cache", ""])
-def test_what_only_sounds_like_it_is_not(owner: str) -> None:
-    assert not BUILT_IN.is_harmless(owner)
+def test_what_only_sounds_like_it_has_none(owner: str) -> None:
+    assert BUILT_IN.bound_of(owner) is None
 
 
-def test_every_known_harmless_place_gives_its_source() -> None:
-    assert all(why for why in BUILT_IN.harmless.values())
+def test_every_known_bound_gives_its_source() -> None:
+    assert all(bound.source and bound.limit > 0 for bound in BUILT_IN.bounds.values())
+
+
+def test_nothing_that_leakhunt_brings_with_it_is_harmless_by_its_name() -> None:
+    assert not BUILT_IN.harmless
 
 
 def test_a_known_leak_has_its_mend() -> None:
@@ -30,6 +34,6 @@ def test_a_known_leak_has_its_mend() -> None:
 
 def test_a_users_own_are_known_besides_and_have_the_word() -> None:
     both = BUILT_IN.with_more(Known({"shop.PRICES": "cleared every night"}, {"linecache.cache": "Ask Ann."}))
-    assert both.is_harmless("shop.PRICES") and both.is_harmless("re._cache")
+    assert both.is_harmless("shop.PRICES") and both.bound_of("re._cache")
     assert both.advice_for("linecache.cache") == "Ask Ann."
     assert "LoggerAdapter" in both.advice_for("logging.Manager.loggerDict")

@@ -38,7 +38,7 @@ def leak() -> RefGraph:
             orders.append(heap.instance("shop.Order", customer=heap.instance("shop.Customer")))
 
     evidence = Evidence(heap.live(serve))
-    (verdict,) = judge(evidence)
+    verdict = judge(evidence)[0]
     return picture.of_verdict(evidence, verdict)
 
 
@@ -78,7 +78,7 @@ def test_what_nothing_holds_hangs_on_the_outside() -> None:
             heap.hold_by_c(heap.instance("shop.Token"))
 
     evidence = Evidence(heap.live(serve))
-    (verdict,) = judge(evidence)
+    verdict = judge(evidence)[0]
     drawn = picture.of_verdict(evidence, verdict)
     assert [(source, target) for source, _, target, _, _ in arrows(drawn)] == [
         ("outside the Python heap", "shop.Token")

@@ -16,8 +16,8 @@ from leakhunt.snapshot import TAIL
 Columns = dict[str, tuple[str, bytearray]]
 
 NUMBERS = (
-    0, 1, 2, 7, 8, 31, 32, 33, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 1 << 28, (1 << 31) - 1, 1 << 31, (1 << 32) - 1, 1 << 32,
-    1 << 53, (1 << 63) - 1, 1 << 63, (1 << 64) - 8, (1 << 64) - 1,
+    0, 1, 2, 7, 8, 31, 32, 33, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 1 << 28, (1 << 31) - 1, 1 << 31, (1 << 32) - 1,
+    1 << 32, 1 << 53, (1 << 63) - 1, 1 << 63, (1 << 64) - 8, (1 << 64) - 1,
 )  # fmt: skip
 TEXTS = (
     "nan", "inf", "-inf", "-1", "1e400", "", "abc", "0", "9" * 20, "9" * 5000, "1e308", "1e-320", "-0", "\u202e", "1 2",
@@ -101,7 +101,7 @@ def _damage_table(dice: Random, table: list[list[str]], size: int) -> None:
     elif kind == 3:
         table.append(list(row))
     elif kind == 4:
-        row[dice.randrange(4)] = dice.choice(["", "x", "1e3", "0x10", "\u0663", "1_0", " 1", "+1", "-0", "nan", "\ud800"])
+        row[dice.randrange(4)] = dice.choice(("", "x", "1e3", "0x10", "\u0663", "1_0", " 1", "+1", "-0", "\ud800"))
     else:
         table.remove(row)
 

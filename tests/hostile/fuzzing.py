@@ -29,7 +29,7 @@ sys.path[:0] = [str(Path(__file__).parent.parent), str(Path(__file__).parent)]
 
 import numpy as np
 from damage import damaged, damaged_bytes, damaged_json, damaged_lines
-from heap import Heap, run_folder, save
+from heap import Heap, run_folder
 
 from leakhunt import knownfile, lint, pipeline
 from leakhunt.analysis.diff import diff
@@ -334,7 +334,8 @@ def main() -> int:
         for tally in pool.imap_unordered(_part, parts) if pool else map(_part, parts):
             total.add(tally)
             seconds = time.monotonic() - begun
-            print(f"{sum(total.counts.values()):,} inputs in {seconds:.0f} s, {total.counts['failed']} failed", flush=True)
+            done, failed = sum(total.counts.values()), total.counts["failed"]
+            print(f"{done:,} inputs in {seconds:.0f} s, {failed} failed", flush=True)
     print(total)
     return 1 if total.failures else 0
 

@@ -15,10 +15,47 @@ import warnings
 
 CALLS = {}
 LISTENING = [False]
-HOOKS = """__eq__ __ne__ __lt__ __hash__ __len__ __bool__ __getattr__ __sizeof__ __repr__ __str__ __format__ __iter__
-__contains__ __getitem__ __call__ __index__ __int__ __float__ __dir__ __reduce__ __reduce_ex__ __getstate__
-__length_hint__ __bytes__ __fspath__ __enter__ __exit__ __next__ __await__ __copy__ __deepcopy__ __missing__
-__instancecheck__ __subclasscheck__ __subclasses__ keys values items get""".split()
+HOOKS = [
+    "__eq__",
+    "__ne__",
+    "__lt__",
+    "__hash__",
+    "__len__",
+    "__bool__",
+    "__getattr__",
+    "__sizeof__",
+    "__repr__",
+    "__str__",
+    "__format__",
+    "__iter__",
+    "__contains__",
+    "__getitem__",
+    "__call__",
+    "__index__",
+    "__int__",
+    "__float__",
+    "__dir__",
+    "__reduce__",
+    "__reduce_ex__",
+    "__getstate__",
+    "__length_hint__",
+    "__bytes__",
+    "__fspath__",
+    "__enter__",
+    "__exit__",
+    "__next__",
+    "__await__",
+    "__copy__",
+    "__deepcopy__",
+    "__missing__",
+    "__instancecheck__",
+    "__subclasscheck__",
+    "__subclasses__",
+    "keys",
+    "values",
+    "items",
+    "get",
+]
 PROPERTIES = ("__class__", "__dict__", "__doc__", "maxsize", "maxlen", "capacity", "nbytes", "__name__")
 BASES = (
     object, dict, list, tuple, set, frozenset, str, bytes, bytearray, int, float, collections.deque,
@@ -64,7 +101,16 @@ def meta_hash(cls):
     return type.__hash__(cls)
 
 
-META_HOOKS = """__eq__ __instancecheck__ __subclasscheck__ __subclasses__ __repr__ __len__ __bool__ __sizeof__""".split()
+META_HOOKS = [
+    "__eq__",
+    "__instancecheck__",
+    "__subclasscheck__",
+    "__subclasses__",
+    "__repr__",
+    "__len__",
+    "__bool__",
+    "__sizeof__",
+]
 META_PROPERTIES = ("__dict__", "__mro__", "__name__", "__flags__", "__module__")
 # Answers nothing about its classes but what `type` itself would, and tells.
 Meta = type(

@@ -144,7 +144,9 @@ os._exit(0)
     assert len(heap.of_type("hostile_sizes.Frame")) == 30
 
 
-@pytest.mark.parametrize("name", ["array.array", "_io.BytesIO", "collections.deque", "collections.OrderedDict", "decimal.Decimal"])
+@pytest.mark.parametrize(
+    "name", ["array.array", "_io.BytesIO", "collections.deque", "collections.OrderedDict", "decimal.Decimal"]
+)
 def test_sizes_that_the_interpreter_computes_are_still_asked_for(name: str, target: Target) -> None:  # noqa: F811
     """The nearest healthy case."""
     ran = target.run(
@@ -167,4 +169,3 @@ def test_sizes_that_the_interpreter_computes_are_still_asked_for(name: str, targ
     )
     words, heap = dict(said(ran)), ran.heaps[0]
     assert heap.rows["size"][heap.row_by_address[words["address"]]] == words["size"] > 2000
-

@@ -12,6 +12,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
+import networkx
 import pytest
 from PIL import Image
 
@@ -173,6 +174,8 @@ def test_no_name_breaks_a_format(name: str, format: str) -> None:
     elif format == "html":
         HTMLParser().feed(written.decode("utf-8"))
         assert b"<b>" not in written
+    elif format == "graphml":
+        assert len(networkx.parse_graphml(written.decode("utf-8")).nodes) == 2
     else:
         assert written.decode("utf-8").count("n0 ") == 2
 
@@ -261,5 +264,5 @@ def test_an_empty_graph_is_a_picture_too() -> None:
 
 
 def test_an_unknown_format_is_refused() -> None:
-    with pytest.raises(UsageError, match="svg, png, dot, html"):
+    with pytest.raises(UsageError, match="svg, png, dot, graphml, html"):
         draw(RefGraph(""), "gif")

@@ -19,12 +19,15 @@ def _arm(here):  # type: (str) -> None
     if not _is_main_interpreter():  # a thread of ours in it would end the process when it ends
         _mark(run_folder, "sub-interpreters are not measured")
         return
+    written, prefix = sys.dont_write_bytecode, sys.pycache_prefix  # type: ignore[attr-defined]
     try:
         # The frozen twins of importlib.util are loaded in every interpreter; importlib.util itself is not.
         from _frozen_importlib import module_from_spec
         from _frozen_importlib_external import spec_from_file_location
 
         agent_folder = os.path.dirname(here)
+        if _has_no_bytecode(agent_folder, run_folder):
+            sys.dont_write_bytecode, sys.pycache_prefix = False, run_folder + "/bytecode"  # type: ignore[attr-defined]
         spec = spec_from_file_location(
             "_leakhunt_agent",
             os.path.join(agent_folder, "__init__.py"),
@@ -35,6 +38,23 @@ def _arm(here):  # type: (str) -> None
         agent.arm(run_folder, options)
     except Exception as error:
         _give_up(run_folder, error)
+    finally:
+        sys.dont_write_bytecode, sys.pycache_prefix = written, prefix  # type: ignore[attr-defined]
+
+
+def _has_no_bytecode(agent_folder, run_folder):  # type: (str, str) -> bool
+    """Whether every process would compile the agent again, three times as long as all else that it does at the start.
+
+    The run folder may keep the bytecode where nobody else can put any.
+    """
+    from _frozen_importlib_external import cache_from_source
+
+    if os.path.exists(cache_from_source(agent_folder + "/sampler.py")):
+        return False
+    if not sys.dont_write_bytecode and os.access(agent_folder, os.W_OK):
+        return False
+    folder = os.stat(run_folder)
+    return folder.st_uid == os.geteuid() and not folder.st_mode & 0o022
 
 
 def _is_main_interpreter():  # type: () -> bool
@@ -80,7 +100,7 @@ def _step_aside(here):  # type: (str) -> None
     myself = sys.modules.pop("sitecustomize", None)  # a local, because Python 2 empties the globals of a lost module
     sys.path[:] = [entry for entry in sys.path if entry != here]
     sys.path_importer_cache.pop(here, None)
-    import sitecustomize  # type: ignore[import-not-found] # noqa: F401
+    import sitecustomize  # type: ignore[import-not-found]
 
     del myself
 
