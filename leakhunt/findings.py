@@ -199,6 +199,28 @@ class Retained:
 
 
 @dataclass(frozen=True)
+class LedgerPart:
+    """A part of the growth; below 0 where it became less."""
+
+    what: str
+    bytes: int
+    bytes_per_minute: float = 0.0
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """What grew after the warm-up, in parts that add up to it: without the agent's own, in `seconds`.
+
+    `explained` is the share of the growth that is not in the part "unexplained", 0.0 to 1.0.
+    """
+
+    grown_bytes: int
+    explained: float
+    parts: tuple[LedgerPart, ...] = ()
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
 class ProcessSummary:
     """One process of the run; series have one entry per snapshot, `findings` are ranks.
 
@@ -226,6 +248,7 @@ class ProcessSummary:
     notes: tuple[str, ...] = ()
     retained: Retained | None = None
     quieter: tuple[ClassSeries, ...] = ()
+    ledger: Ledger | None = None
 
 
 @dataclass(frozen=True)
@@ -242,7 +265,10 @@ class RunSummary:
 
 @dataclass(frozen=True)
 class Findings:
-    """All that a renderer may show. `verdict` is "leak", "healthy" or "inconclusive"."""
+    """All that a renderer may show. `verdict` is "leak", "healthy" or "inconclusive".
+
+    `ledger` is of all processes together; None where too few snapshots have a graph.
+    """
 
     run: RunSummary
     verdict: str
@@ -251,6 +277,7 @@ class Findings:
     processes: tuple[ProcessSummary, ...] = ()
     notes: tuple[str, ...] = ()
     schema: int = SCHEMA
+    ledger: Ledger | None = None
 
     def to_json(self, indent: int | None = 1) -> str:
         """The contract's JSON, to be read back by `from_json`."""

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from leakhunt import sources
-from leakhunt.analysis import accuse, conduct, picture, siblings, tracks
+from leakhunt.analysis import accuse, conduct, ledger, picture, siblings, tracks
 from leakhunt.analysis import chains as chains_module
 from leakhunt.analysis import diff as diff_module
 from leakhunt.analysis.evidence import EXIT, Evidence
@@ -121,6 +121,7 @@ class _Judged:
         needed_seconds: float = 0.0,
         suspect: str = "",
         unseen: str = "",
+        left_open: str = "",
         intervals: float = 0.0,
         worked_seconds: float = 0.0,
         lives: list[Life] | None = None,
@@ -131,6 +132,7 @@ class _Judged:
         self.intervals = intervals  # for how many it was watched
         self.worked_seconds = worked_seconds  # processor time, without the agent's; 0.0 where it was not told
         self.lives = lives  # what it shows of places that grew; None where it was seen long enough by itself
+        self.left_open = left_open  # why the growth that is not accounted for forbids "healthy"
 
 
 def _judge(process: ProcessFolder, tell: Progress, known: Known) -> _Judged:
@@ -151,12 +153,15 @@ def _judge(process: ProcessFolder, tell: Progress, known: Known) -> _Judged:
     notes += conduct.notes(snapshots)
     notes += [f"Worth watching, not sure enough to accuse: {suspect(v)} ({v.reason})." for v in judgement.watched]
     suspects = [suspect(v) for v in judgement.watched[:1]]
-    summary = _summary(process, snapshots, evidence, notes)
+    book = ledger.ledger(evidence, [verdict for verdict in judgement.candidates if not verdict.is_ended])
+    summary = replace(_summary(process, snapshots, evidence, notes), ledger=ledger.told(book))
+    has_bounded = any(place.is_bounded or known.is_harmless(place.owner) for place in evidence.places)
+    left_open = ledger.left_open(book, evidence.policy, has_bounded) if book is not None else ""
     suspected = suspects[0] if suspects else ""
     unseen = _unseen(process, snapshots)
     last, enough = snapshots[-1], judgement.is_enough
     return _Judged(
-        summary, findings, enough, judgement.needed_seconds, suspected, unseen, evidence.intervals,
+        summary, findings, enough, judgement.needed_seconds, suspected, unseen, left_open, evidence.intervals,
         max(0.0, last.number("process_cpu_seconds") - last.number("spent_seconds")),
         None if enough or len(evidence.deep) < 2 else siblings.lives(evidence),
     )  # fmt: skip
@@ -319,7 +324,10 @@ def _together(folder: RunFolder, judged: list[_Judged]) -> Findings:
         replace(one.summary, findings=tuple(f.rank for f in findings if one.summary.pid in f.pids)) for one in judged
     )
     verdict, summary, notes = _verdict(folder, judged, findings)
-    return Findings(_run_summary(folder, processes), verdict, summary, findings, processes, notes + _removed(folder))
+    whole = ledger.together([process.ledger for process in processes if process.ledger is not None])
+    return Findings(
+        _run_summary(folder, processes), verdict, summary, findings, processes, notes + _removed(folder), ledger=whole
+    )
 
 
 def _removed(folder: RunFolder) -> tuple[str, ...]:
@@ -345,7 +353,7 @@ def _verdict(
     suspect = next((one.suspect for one in judged if one.suspect), "")
     unseen_workers = _unseen_workers(folder, judged)
     if any(one.enough for one in judged) and not unseen_workers and not suspect:
-        return "healthy", "Nothing grows that does not come to an end by itself.", ()
+        return _unless_left_open(judged)
     needed = max(one.needed_seconds for one in judged)
     interval = folder.info.get("options", {}).get("interval") or 5.0
     seconds = max(needed, 3.0 * POLICY.censuses * interval)
@@ -376,6 +384,15 @@ def _how_to_see_more(needed_seconds: float, interval: float, unseen: list[_Judge
         lives = f"Its workers lived for {lived:.0f} s at most"
         return f"{lives}: type --interval {shortest:.2g}, or let {fewer:.0f} of them end."
     return f"Run it for {_long(needed_seconds)} or more, or with a shorter --interval."
+
+
+def _unless_left_open(judged: list[_Judged]) -> tuple[str, str, tuple[str, ...]]:
+    """Healthy, unless the ledger of a process does not close: then what grew and is not accounted for."""
+    one = next((one for one in judged if one.left_open), None)
+    if one is None:
+        return "healthy", "Nothing grows that does not come to an end by itself.", ()
+    hint = f"Run it for {_long(one.needed_seconds)} or more to see whether that goes on."
+    return "inconclusive", f"{one.left_open}. {hint}", ()
 
 
 def _long(seconds: float) -> str:

@@ -1,6 +1,8 @@
 /* The C engine: the heap as rows in one call, one library for CPython 3.11 and later (limited API). */
 
 #include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
 
 #include "_walk_rows.h"
@@ -33,10 +35,11 @@ take(PyObject *module, PyObject *arguments)
     Rows *rows;
     double begun = now();
 
-    if (!PyArg_ParseTuple(arguments, "(OOOOOOOO!O!O!O)O!O!pK", &rules.get_objects, &rules.getsizeof, &rules.mro_of,
+    if (!PyArg_ParseTuple(arguments, "(OOOOOOOO!O!O!O!O)O!O!pK", &rules.get_objects, &rules.getsizeof, &rules.mro_of,
                           &rules.namespace_of, &rules.itemsize_of, &rules.weak_type, &rules.referent_of,
-                          &PyTuple_Type, &rules.known_sizes, &PyList_Type, &rules.lengths, &PyTuple_Type, &rules.named,
-                          &rules.sizeof_name, &PyList_Type, &hidden, &PyList_Type, &roots, &deep, &limit_bytes))
+                          &PyTuple_Type, &rules.known_sizes, &PyList_Type, &rules.lengths, &PyList_Type, &rules.bases,
+                          &PyTuple_Type, &rules.named, &rules.sizeof_name, &PyList_Type, &hidden, &PyList_Type, &roots,
+                          &deep, &limit_bytes))
         return NULL;
     rows = rows_new(PyModule_GetState(module), deep, limit_bytes);
     rules.without_size = rows ? PySet_New(NULL) : NULL;
@@ -105,6 +108,33 @@ malloc_trim(PyObject *module, PyObject *unused)
     return Py_NewRef(Py_None);
 }
 
+PyDoc_STRVAR(python_memory_doc,
+"python_memory() -> bytes, or None where it can't be had\n\n"
+"What sys._debugmallocstats() prints of Python's own allocator, as text.");
+
+static PyObject *
+python_memory(PyObject *module, PyObject *unused)
+{
+    union {
+        void *pointer;
+        int (*function)(FILE *);
+    } tell = {dlsym(RTLD_DEFAULT, "_PyObject_DebugMallocStats")};
+    char *text = NULL;
+    size_t size = 0;
+    FILE *stream = tell.pointer ? open_memstream(&text, &size) : NULL;
+    PyObject *told = NULL;
+
+    (void)module;
+    (void)unused;
+    if (stream != NULL) {
+        tell.function(stream);
+        if (fclose(stream) == 0)
+            told = PyBytes_FromStringAndSize(text, (Py_ssize_t)size);
+        free(text);
+    }
+    return told || PyErr_Occurred() ? told : Py_NewRef(Py_None);
+}
+
 PyDoc_STRVAR(interpreters_doc, "interpreters() -> how many the process has, or 0 where that can't be told");
 
 static PyObject *
@@ -131,6 +161,7 @@ static PyMethodDef module_methods[] = {
     {"leave", leave, METH_O, leave_doc},
     {"malloc_figures", malloc_figures, METH_NOARGS, malloc_figures_doc},
     {"malloc_trim", malloc_trim, METH_NOARGS, malloc_trim_doc},
+    {"python_memory", python_memory, METH_NOARGS, python_memory_doc},
     {"take", take, METH_VARARGS, take_doc},
     {"twin", twin, METH_VARARGS, twin_doc},
     {NULL, NULL, 0, NULL},

@@ -166,6 +166,19 @@ learn_length(const Rules *rules, Kind *kind)
     }
 }
 
+/* As `base_rule` in plans.py. */
+static void
+learn_base(const Rules *rules, Kind *kind)
+{
+    Py_ssize_t i;
+
+    for (i = 0; kind->base_of == NULL && i < PyList_Size(rules->bases); i++) {
+        PyObject *rule = PyList_GetItem(rules->bases, i);
+        if (PyType_IsSubtype(kind->type, (PyTypeObject *)PyTuple_GetItem(rule, 0)))
+            kind->base_of = PyTuple_GetItem(rule, 1);
+    }
+}
+
 /* How many instances are kept for labelling: none of the builtin containers and of what has no references. */
 static uint32_t
 held_max(const Rules *rules, const Kind *kind)
@@ -201,6 +214,7 @@ kind_of_class(const Rules *rules, PyTypeObject *type, PyObject *sample, int deep
     else
         learn_size(rules, &kind, sample, object_sizeof);
     learn_length(rules, &kind);
+    learn_base(rules, &kind);
     kind.held_max = deep ? held_max(rules, &kind) : 0;
     PyErr_Clear();
     return kind;

@@ -28,6 +28,7 @@ typedef struct {
     PyCFunction sizeof_; /* SIZE_BY_C */
     int64_t size_bytes;  /* of every instance, or what comes on top of `sizeof_` */
     PyObject *length, *item_size; /* ITEMS_ASKED, borrowed from the rules */
+    PyObject *base_of;            /* gives the owner of a view's memory; NULL for none, borrowed from the rules */
     uint32_t held, held_max;
     int is_mapping, is_plain_dict, is_weak;
     uint64_t count, young, bytes;
@@ -40,6 +41,7 @@ typedef struct {
     PyObject *known_sizes;         /* tuple of the entries `__sizeof__` that may be called, object's first */
     PyObject *without_size;        /* set of addresses of classes in whose namespace there is none, and all keys are strings */
     PyObject *lengths;             /* list of (class, length callable, item size callable or None) */
+    PyObject *bases;               /* list of (class, callable that gives the owner of an instance's memory) */
     PyObject *named;               /* tuple of classes whose instances are all kept for labelling */
     PyObject *sizeof_name;
 } Rules;

@@ -246,6 +246,18 @@ note_weak(Walk *walk, PyObject *item)
     PyErr_Clear();
 }
 
+/* The owner of a view's memory, which its class does not tell the collector of. */
+static void
+visit_owner(const Kind *kind, PyObject *item, Walk *walk)
+{
+    PyObject *owner = PyObject_CallFunctionObjArgs(kind->base_of, item, NULL);
+
+    if (owner != NULL && owner != Py_None)
+        visit(owner, walk);
+    Py_XDECREF(owner); /* the view keeps it alive */
+    PyErr_Clear();
+}
+
 static void
 row_of_object(Walk *walk, PyObject *item, int is_listed, PyObject *types)
 {
@@ -280,6 +292,8 @@ row_of_object(Walk *walk, PyObject *item, int is_listed, PyObject *types)
         traverse_mapping(kind, item, walk);
     else
         traverse(kind, item, visit, walk);
+    if (kind->base_of != NULL)
+        visit_owner(kind, item, walk);
     end_row(walk, first);
 }
 

@@ -61,7 +61,7 @@ class Engine:
             except native.Refused as problem:
                 self.refusal = str(problem)
         self.pauses_per_deep = 1.0 if self.native is None else 4.0
-        self._malloc = ledger.Malloc(self.native)
+        self._allocators = ledger.Allocators(self.native)
 
     def settle(self):
         """Learn what belongs to the agent; call again when it has loaded more."""
@@ -71,17 +71,18 @@ class Engine:
     def leave(self):
         """Leave the process's memory as it was found, as far as that can be: called when no snapshot will follow."""
         self._own = ()  # this engine is among them, and would wait for the collector with all of it
-        self._malloc.trim()
+        self._allocators.trim()
 
     def memory(self):
-        """The ledger's figures that the agent itself moves: resident bytes, and bytes free inside malloc's heap."""
+        """The ledger's figures that the agent itself moves: resident bytes, and what the allocators hold."""
         found = {"rss_anonymous_bytes": ledger.system_figures().get("rss_anonymous_bytes", 0)}
-        found.update(self._malloc.figures())
+        found.update(self._allocators.figures())
+        found.pop("pymalloc_blocks", None)
         return found
 
     def figures(self):
         """The whole ledger."""
-        return ledger.figures(self._malloc)
+        return ledger.figures(self._allocators)
 
     def snapshot(self, deep, meta, stopped=lambda: False):
         """(meta, strings, columns) of this moment, ready for `write.pieces`.

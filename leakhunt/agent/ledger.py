@@ -7,10 +7,14 @@ import time
 
 from . import __builtins__, plans
 
+interned_size = getattr(sys, "getunicodeinternedsize", None)  # 3.12+
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 TRIM_MAX_BYTES = 64 << 20
+STATS_BYTES = 16384  # of text; CPython's is below 4000
 MALLOC_KEYS = ("malloc_in_use_bytes", "malloc_free_bytes", "malloc_top_bytes", "malloc_mapped_bytes")
+# The last of them is text: "size:blocks size:blocks …".
+PYTHON_KEYS = ("pymalloc_in_use_bytes", "pymalloc_arena_bytes", "pymalloc_blocks")
 STATUS_KEYS = {
     b"VmRSS:": "rss_bytes", b"RssAnon:": "rss_anonymous_bytes", b"VmSwap:": "swap_bytes",
     b"VmSize:": "virtual_bytes", b"Threads:": "threads",
@@ -76,63 +80,144 @@ def collector_figures():
     }
 
 
-class Malloc:
-    """glibc's own account of its heap, by `mallinfo2`; `figures()` is empty where that can't be had.
+class Allocators:
+    """The accounts of two allocators: glibc's by `mallinfo2`, Python's own by what `sys._debugmallocstats()` prints.
 
     Asked through the C walker where it is loaded (`native`). Else `_ctypes` alone is loaded, not the `ctypes` package:
-    it adds 5 classes instead of a module tree. From 3.14 on it would load that tree itself, and is left alone.
+    it adds a few classes instead of a module tree. From 3.14 on it would load that tree itself, and is left alone.
+    What can't be had is left out of the figures.
     """
 
     def __init__(self, native=None):
-        self._call, self._trim, self._native = None, None, native
-        try:
-            if native is None and sys.version_info < (3, 14):
-                self._call, self._trim = self._bind()
-        except Exception:  # no libffi, no glibc 2.33, a static build: the ledger goes without
-            pass
+        self._native, self._malloc_figures, self._trim, self._python_memory = native, None, None, None
+        if native is not None:
+            self._malloc_figures, self._trim = native.malloc_figures, native.malloc_trim
+            self._python_memory = native.python_memory
+        elif sys.version_info < (3, 14):
+            try:
+                import _ctypes
 
-    @staticmethod
-    def _bind():
-        import _ctypes
-
-        class Size(_ctypes._SimpleCData):
-            _type_ = "L"
-
-        names = "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost"
-
-        class Mallinfo(_ctypes.Structure):
-            _fields_ = [(name, Size) for name in names.split()]
-
-        class Figures(_ctypes.CFuncPtr):
-            _flags_ = _ctypes.FUNCFLAG_CDECL
-            _restype_ = Mallinfo
-
-        class Trim(_ctypes.CFuncPtr):
-            _flags_ = _ctypes.FUNCFLAG_CDECL
-            _argtypes_ = (Size,)
-            _restype_ = None
-
-        library = _ctypes.dlopen(None, 2)
-        return Figures(_ctypes.dlsym(library, "mallinfo2")), Trim(_ctypes.dlsym(library, "malloc_trim"))
+                library = _ctypes.dlopen(None, 2)
+            except Exception:  # no libffi, a static build
+                return
+            self._malloc_figures, self._trim = _or_nothing(_malloc_functions, library) or (None, None)
+            if "t" not in getattr(sys, "abiflags", ""):
+                self._python_memory = _or_nothing(_python_memory_function, library)
 
     def figures(self):
-        """Bytes in use, free inside the heap, and free at its top (which `malloc_trim` and exit give back at once)."""
-        figures = None
-        if self._native is not None:
-            figures = self._native.malloc_figures()
-        elif self._call is not None:
-            info = self._call()
-            figures = info.uordblks + info.hblkhd, info.fordblks, info.keepcost, info.hblkhd
-        return {} if figures is None else dict(zip(MALLOC_KEYS, figures))
+        """MALLOC_KEYS (free at its top: what `malloc_trim` and exit give back at once) and PYTHON_KEYS."""
+        figures = self._malloc_figures and self._malloc_figures()
+        found = {} if figures is None else dict(zip(MALLOC_KEYS, figures))
+        found.update(python_figures((self._python_memory and self._python_memory()) or b""))
+        return found
 
     def trim(self):
         """Give back what snapshots left free in malloc's heap, where little is free: else it takes its time."""
-        if not 0 < self.figures().get("malloc_free_bytes", 0) <= TRIM_MAX_BYTES:
-            return
-        if self._native is not None:
-            self._native.malloc_trim()
-        elif self._trim is not None:
-            self._trim(0)
+        if self._trim is not None and 0 < self.figures().get("malloc_free_bytes", 0) <= TRIM_MAX_BYTES:
+            self._trim()
+
+
+def _or_nothing(bind, library):
+    try:
+        return bind(library)
+    except Exception:  # a C library without the function, or before glibc 2.33: the ledger goes without
+        return None
+
+
+def _malloc_functions(library):
+    """(function that gives the values of MALLOC_KEYS, function that trims)."""
+    import _ctypes
+
+    class Size(_ctypes._SimpleCData):
+        _type_ = "L"
+
+    names = "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost"
+
+    class Mallinfo(_ctypes.Structure):
+        _fields_ = [(name, Size) for name in names.split()]
+
+    class Figures(_ctypes.CFuncPtr):
+        _flags_ = _ctypes.FUNCFLAG_CDECL
+        _restype_ = Mallinfo
+
+    class Trim(_ctypes.CFuncPtr):
+        _flags_ = _ctypes.FUNCFLAG_CDECL
+        _argtypes_ = (Size,)
+        _restype_ = None
+
+    mallinfo2, malloc_trim = Figures(_ctypes.dlsym(library, "mallinfo2")), Trim(_ctypes.dlsym(library, "malloc_trim"))
+
+    def figures():
+        info = mallinfo2()
+        return info.uordblks + info.hblkhd, info.fordblks, info.keepcost, info.hblkhd
+
+    return figures, lambda: malloc_trim(0)
+
+
+def _python_memory_function(library):
+    """A function that gives the text of `sys._debugmallocstats()`, written to memory instead of stderr."""
+    import _ctypes
+
+    class Size(_ctypes._SimpleCData):
+        _type_ = "L"
+
+    class Pointer(_ctypes._SimpleCData):
+        _type_ = "P"
+
+    class Character(_ctypes._SimpleCData):
+        _type_ = "c"
+
+    class Text(_ctypes.Array):
+        _type_, _length_ = Character, STATS_BYTES
+
+    class Mode(_ctypes.Array):
+        _type_, _length_ = Character, 2
+
+    class Open(_ctypes.CFuncPtr):
+        _flags_ = _ctypes.FUNCFLAG_CDECL
+        _argtypes_, _restype_ = (Text, Size, Mode), Pointer
+
+    class Tell(_ctypes.CFuncPtr):
+        _flags_ = _ctypes.FUNCFLAG_CDECL | _ctypes.FUNCFLAG_PYTHONAPI  # keeps the GIL
+        _argtypes_, _restype_ = (Pointer,), None
+
+    class Close(_ctypes.CFuncPtr):
+        _flags_ = _ctypes.FUNCFLAG_CDECL
+        _argtypes_, _restype_ = (Pointer,), None
+
+    fmemopen, fclose = Open(_ctypes.dlsym(library, "fmemopen")), Close(_ctypes.dlsym(library, "fclose"))
+    tell, mode = Tell(_ctypes.dlsym(library, "_PyObject_DebugMallocStats")), Mode(b"w")
+
+    def text():
+        told = Text()
+        stream = fmemopen(told, STATS_BYTES, mode)
+        if not stream:
+            return b""
+        tell(stream)
+        fclose(stream)
+        return told.value
+
+    return text
+
+
+def python_figures(text):
+    """The figures of Python's allocator from the text of `sys._debugmallocstats()`; {} where it is not in use.
+
+    >>> python_figures(b"    1     32     2     5     1\\n6 arenas * 262144 bytes/arena = 1")
+    {'pymalloc_in_use_bytes': 160, 'pymalloc_arena_bytes': 1572864, 'pymalloc_blocks': '32:5'}
+    """
+    blocks, arenas_bytes = [], 0
+    for line in text.splitlines():
+        words = line.split()
+        if len(words) == 5 and words[0].isdigit() and words[3].isdigit():
+            blocks.append((int(words[1]), int(words[3])))
+        elif words[1:3] == [b"arenas", b"*"]:
+            arenas_bytes = int(words[0]) * int(words[3])
+    if not blocks:
+        return {}
+    in_use = sum([size * count for size, count in blocks])
+    by_size = " ".join("%d:%d" % row for row in blocks if row[1])
+    return dict(zip(PYTHON_KEYS, (in_use, arenas_bytes, by_size)))
 
 
 def atexit_callbacks():
@@ -141,13 +226,19 @@ def atexit_callbacks():
     return {} if count is None else {"atexit_callbacks": count()}
 
 
-def figures(malloc):
+def interned_strings():
+    """Number of strings in the interpreter's table of them, which no object refers to; {} before 3.12."""
+    return {} if interned_size is None else {"interned_strings": interned_size()}
+
+
+def figures(allocators):
     """All of the ledger as one dict of plain values."""
     found = system_figures()
     found.update(process_times())
     found.update(collector_figures())
-    found.update(malloc.figures())
+    found.update(allocators.figures())
     found.update(atexit_callbacks())
+    found.update(interned_strings())
     mappings = mapping_count()
     if mappings is not None:
         found["mappings"] = mappings

@@ -85,7 +85,8 @@ def rules():
     named = (plans.FunctionType, plans.ModuleType, type, *plans.suspended_types(), *plans.BOUND_TYPES)
     return (
         gc.get_objects, plans.getsizeof, plans.raw_mro_of, plans.raw_namespace_proxy_of, plans.itemsize_of,
-        plans.ReferenceType, plans.referent_of, plans.known_sizes(), plans.buffer_rules(), named, "__sizeof__",
+        plans.ReferenceType, plans.referent_of, plans.known_sizes(), plans.buffer_rules(), plans.base_rules(), named,
+        "__sizeof__",
     )  # fmt: skip
 
 
@@ -100,8 +101,9 @@ def take(walk, deep, hidden, roots, limit_bytes):
     hidden = list(hidden)
     for group in (
         roots,
-        (roots, flat, hidden, given, given[7], given[8], given[9]),
+        (roots, flat, hidden, given, given[7], given[8], given[9], given[10]),
         given[8],
+        given[9],
         [r.locals for r in roots if r.locals],
     ):
         hidden.extend(map(id, group))

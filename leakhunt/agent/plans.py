@@ -194,7 +194,7 @@ class Plan:
     """
 
     __slots__ = (
-        "attributes", "bound", "code", "header_bytes", "kind", "labelled", "length", "row", "shape", "size",
+        "attributes", "base_of", "bound", "code", "header_bytes", "kind", "labelled", "length", "row", "shape", "size",
         "size_bytes",
     )  # fmt: skip
 
@@ -298,6 +298,26 @@ def buffer_rules():
     return found
 
 
+def base_rules():
+    """(class, what gives the owner of an instance's memory, or None) of C classes that don't tell the collector of it.
+
+    The object is there already, and so is the class: these getters make nothing, run no code of the program and keep
+    the GIL. Instances of classes derived from these are asked in the same way.
+    """
+    found = []
+    for module_name, class_name_, attribute in (("numpy", "ndarray", "base"),):
+        kind = module_entry(module_name, class_name_)
+        entry = namespace_proxy_of(kind).get(attribute) if type(kind) is type else None
+        if type(entry) in CODE_GETTERS:  # C's own, and no descriptor of the program
+            found.append((kind, entry.__get__))
+    return found
+
+
+def base_rule(kind):
+    """What gives the object that owns the memory of this class's instances, None where there is nothing to ask."""
+    return next((base_of for base, base_of in base_rules() if issubclass(kind, base)), None)
+
+
 def attribute_names(kind):
     """Names that instances may carry, safe to read: slots, what the class's own methods mention, and what the class
     gives a default or an annotation.
@@ -353,6 +373,7 @@ def make(kind, row):
     plan.size, plan.header_bytes, fixed = size_rule(kind)
     plan.size_bytes = -1 if fixed else None
     plan.length = length_rule(kind)
+    plan.base_of = base_rule(kind)
     plan.bound = BOUND_OF.get(id(kind))
     plan.code = next((name for name in CODE_NAMES if type(lookup(kind, name)[1]) in CODE_GETTERS), None)
     plan.shape = shape_of(kind, plan)

@@ -19,6 +19,14 @@ MEMORY_IN_C = frozenset(
     )
 )  # fmt: skip
 
+# Static classes of the interpreter itself lie side by side in its memory.
+_CORE = [
+    id(kind)
+    for kind in list(__builtins__.values())
+    if type(kind) is type and not plans.flags_of(kind) & plans.HEAP_FLAG
+]
+FIRST_OF_CORE, LAST_OF_CORE, CORE_MARGIN = min(_CORE), max(_CORE), 1 << 20
+
 
 class Types:
     """The type table of one snapshot: a Plan and a row for each class met."""
@@ -45,6 +53,9 @@ class Types:
         if type(entry) is FunctionType:
             flags |= schema.TYPE_HAS_DEL
             del_file, del_line = plans.code_place(entry)
+            own_names = {plans.text_of(plans.qualname_of(kind)).rpartition(".")[2], "type", "__class__"}
+            if not own_names.isdisjoint(entry.__code__.co_names):
+                flags |= schema.TYPE_DEL_NAMES_ITSELF
         if plans.flags_of(kind) & plans.HEAP_FLAG:
             flags |= schema.TYPE_HEAP
         if issubclass(kind, type):
@@ -68,10 +79,28 @@ class Types:
 def is_of_extension(kind):
     """Whether a class is made by an extension module, one that takes memory from C where it is the interpreter's."""
     is_static = not plans.flags_of(kind) & plans.HEAP_FLAG
+    if is_static and not FIRST_OF_CORE - CORE_MARGIN < id(kind) < LAST_OF_CORE + CORE_MARGIN and not is_named(kind):
+        return True
     name = plans.text_of(plans.module_of(kind)) if is_static else class_module(kind)
-    file = file_of_module(name)
+    file = file_of_library(name)
     is_ours = file.startswith(STDLIB) and "site-packages" not in file
     return name in MEMORY_IN_C or (bool(file) and not is_ours and (is_static or file.endswith(".so")))
+
+
+def file_of_library(name):
+    """`__file__` of a module, else of the library of C that made it as a part of itself, or ''."""
+    file, above = file_of_module(name), name
+    while not file and "." in above:
+        above = above.rpartition(".")[0]
+        file = file_of_module(above)
+        if file:
+            return file if file.endswith(".so") else ""
+    return file
+
+
+def is_named(kind):
+    """Whether a static class says which module it is from; without a dot in its name it seems the interpreter's."""
+    return plans.text_of(plans.module_of(kind)) != "builtins"
 
 
 def file_of(kind):

@@ -120,6 +120,7 @@ class Walk:
         # Classes by id(): without references, mappings, the rest; whose instances are measured or named one by one
         self._atoms, self._dicts, self._others = set(), set(), set()
         self._measured, self._named = set(), set()
+        self._views = set()  # those whose instances refer to an owner of their memory besides
 
     def columns(self):
         references = {"reference.count": self._count, "reference.target": self._target}
@@ -191,7 +192,7 @@ class Walk:
         self._listed_places.extend(compress(places, are_mappings))
         others = list(map(not_, are_mappings))
         items, kinds, counts, places = (list(compress(column, others)) for column in (items, kinds, counts, places))
-        self._rows(items, kinds, counts, list(map(get_referents, items)), places)
+        self._rows(items, kinds, counts, self._referents(items, kinds), places)
 
     def _programs_own(self, counts, ids):
         """Refcounts without the walk's own references; SATURATED for what lives for ever."""
@@ -223,7 +224,7 @@ class Walk:
             self._rows(atoms, list(compress(kinds, are_atoms)), None, None)
             are_others = list(map(self._others.__contains__, kinds))
             others = list(compress(items, are_others))
-            self._rows(others, list(compress(kinds, are_others)), None, list(map(get_referents, others)))
+            self._other_rows(others, list(compress(kinds, are_others)))
             items = atoms = others = None
             self._breathe()
 
@@ -242,6 +243,8 @@ class Walk:
         self._size_by_kind[address] = size_of(item, plan) if plan.size_bytes is not None else 0
         group = {plans.ATOM: self._atoms, plans.MAPPING: self._dicts}.get(plan.shape, self._others)
         group.add(address)
+        if plan.base_of is not None:
+            self._views.add(address)
         if plan.size_bytes is None or plan.length is not None:
             self._measured.add(address)
         if (plan.shape not in UNLABELLED or plan.shape == plans.WEAK) and kind is not dict:
@@ -266,6 +269,19 @@ class Walk:
             referents += [other for other in get_referents(mapping) if id(other) not in known]
             every.append(referents)
         self._rows(items, self._kinds(items), counts, every, places)
+
+    def _other_rows(self, items, kinds):
+        self._rows(items, kinds, None, self._referents(items, kinds))
+
+    def _referents(self, items, kinds):
+        """What each object refers to, the owner of a view's memory last."""
+        referents = list(map(get_referents, items))
+        if not self._views.isdisjoint(kinds):
+            for place in compress(range(len(items)), map(self._views.__contains__, kinds)):
+                owner = self._types.plan_by_id[kinds[place]].base_of(items[place])
+                if owner is not None:
+                    referents[place].append(owner)
+        return referents
 
     def _rows(self, items, kinds, counts, referents, places=None):
         """Rows for some objects, and their names.

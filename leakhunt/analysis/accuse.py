@@ -101,16 +101,19 @@ def _rounded(seconds: np.ndarray) -> tuple[float, ...]:
 
 
 def retained_bytes(evidence: Evidence, verdict: Verdict) -> int:
-    """Bytes that go when the holder lets go: what the leaked objects dominate, at least all that is new below them."""
+    """Bytes that go when the holder lets go: what the leaked objects dominate, at least all that is new below them.
+
+    Memory of C code that is theirs is among it.
+    """
     graph, direct = evidence.graph, verdict.direct
     if not len(verdict.objects):
         return int(verdict.weight)
     if verdict.holder < 0 or not is_affordable(graph):
-        return int(graph.sizes[verdict.objects].sum())
+        return int(graph.sizes[verdict.objects].sum() + verdict.native_bytes)
     found = evidence.dominators
     members = verdict.place.members if verdict.place is not None else (verdict.holder,)
     held = direct[np.isin(found.idom[direct], members)]
-    return int(max(found.retained_sizes[held].sum(), graph.sizes[verdict.objects].sum()))
+    return int(max(found.retained_sizes[held].sum(), graph.sizes[verdict.objects].sum()) + verdict.native_bytes)
 
 
 def _also_growing(evidence: Evidence, verdict: Verdict) -> tuple[str, ...]:

@@ -13,14 +13,14 @@ import numpy as np
 
 from leakhunt.agent import schema
 
-from . import attributes, growth, memory
+from . import attributes, growth, memory, native
 from .age import distance
 from .doubt import Doubt, ended
 from .evidence import Evidence, Series
 from .graph import WEAK
 from .holders import Place
 from .lifetime import agreement, has_grown_all_along
-from .rule_garbage import collector_words
+from .rule_garbage import waiting_words
 from .telling import ATOMS, GLUE
 from .verdicts import Verdict
 from .watching import weakly_held
@@ -50,12 +50,18 @@ def doubted(evidence: Evidence, candidates: Iterable[Verdict]) -> list[Verdict]:
     """
     case = Case(evidence, list(candidates))
     for question in DOUBTS:
-        for number, candidate in enumerate(case.candidates):
-            doubt = None if candidate.is_ended else question(case, candidate)
-            if doubt is not None and doubt.name not in candidate.spared:
-                case.candidates[number] = candidate.doubted(doubt)
+        _ask(case, question)
+    case = Case(evidence, native.with_native_memory(evidence, case.candidates))
+    _ask(case, explained)  # once more: who was left may have got what C code took
     found = [_with_its_age(evidence, candidate).weighed(evidence.policy) for candidate in case.candidates]
     return [_with_followers(candidate, found) for candidate in found]
+
+
+def _ask(case: Case, question: Question) -> None:
+    for number, candidate in enumerate(case.candidates):
+        doubt = None if candidate.is_ended else question(case, candidate)
+        if doubt is not None and doubt.name not in candidate.spared:
+            case.candidates[number] = candidate.doubted(doubt)
 
 
 def _with_its_age(evidence: Evidence, candidate: Verdict) -> Verdict:
@@ -156,7 +162,7 @@ def covered(case: Case, candidate: Verdict) -> Doubt | None:
 
 
 def collector_at_work(case: Case, candidate: Verdict) -> Doubt | None:
-    if candidate.detector != "garbage" or collector_words(case.evidence):
+    if candidate.detector != "garbage" or waiting_words(case.evidence):
         return None
     return ended("collector at work", "the collector is on and will free them when it comes by")
 
@@ -365,12 +371,25 @@ def unseen_holder(case: Case, candidate: Verdict) -> Doubt | None:
     return Doubt("unseen holder", said, at_most=evidence.policy.unseen_holder_at_most)
 
 
+def in_c_objects(case: Case, candidate: Verdict) -> Doubt | None:
+    """Not all objects of C classes tell the collector what they refer to."""
+    evidence = case.evidence
+    if candidate.kind != "refcount-leak" or candidate.group is None:
+        return None
+    policy, values = evidence.policy, candidate.group.counts
+    counts = (native.owner_counts(evidence, place.reached) for place in evidence.places)
+    if not any(each[-1] >= policy.c_objects and native.fit(each, values).fits >= policy.in_step for each in counts):
+        return None
+    said = "the C objects that pile up in step with them refer to them"
+    return Doubt("in C objects", said, at_most=policy.c_objects_hold_at_most, is_alternative=True)
+
+
 def of_c_objects(case: Case, candidate: Verdict) -> Doubt | None:
     """Native growth beside leaked objects that may own it: less sure than their leak, which comes first."""
     if candidate.kind != "native-growth":
         return None
     others = [other for other in case.candidates if not other.is_ended and len(other.objects)]
-    if not any(memory.have_memory_in_c(case.evidence.graph, other.objects) for other in others):
+    if not any(native.have_memory_in_c(case.evidence, other.objects) for other in others):
         return None
     said = "the leaked objects of C classes have it"
     return Doubt("of C objects", said, at_most=case.evidence.policy.c_objects_at_most, is_alternative=True)
@@ -392,5 +411,5 @@ DOUBTS: tuple[Question, ...] = (
     no_growth, few_more, not_at_every_look, held_now_and_then, watched, attributes_of_objects, covered,
     collector_at_work, said_to_end, bounded, class_does_not_follow, index, explained,
     few_looks, unsteady, losing, slowing, settling, falling, few_objects,
-    keys_come_back, few_bursts, unseen_holder, on_a_stack, of_c_objects, young,
+    keys_come_back, few_bursts, unseen_holder, on_a_stack, in_c_objects, of_c_objects, young,
 )  # fmt: skip

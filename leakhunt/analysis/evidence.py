@@ -13,6 +13,7 @@ from leakhunt.findings import Retained
 from leakhunt.snapshot import Snapshot
 
 from . import growth, holders
+from .books import Books
 from .dominators import Dominators, is_affordable
 from .graph import Bools, HeapGraph, Ints
 from .growth import Floats, Trend
@@ -135,6 +136,11 @@ class Evidence:
         return np.array([s.number(key) for s in self.censuses])
 
     @functools.cached_property
+    def books(self) -> Books:
+        """The allocators' figures beside the bytes of all objects, for the ledger."""
+        return Books(self)
+
+    @functools.cached_property
     def dominators(self) -> Dominators:
         return self.lineage.dominators
 
@@ -223,4 +229,6 @@ class Evidence:
         for name in ("lineage", "names", "survey", "retained", "_class_rows", "_by_start", "_groups_since"):
             if self.deep or name in ("_class_rows", "_by_start"):
                 other.__dict__[name] = getattr(self, name)
+        if self.deep and other.first == self.first:
+            other.__dict__["books"] = self.books
         return other

@@ -281,6 +281,11 @@ class HeapGraph:
     def type_name(self, index: int) -> str:
         return self.snapshot.type_names[int(self.types[index])]
 
+    def count_of(self, type_name: str) -> int:
+        """Number of objects of the classes of that name."""
+        rows = [row for row, name in enumerate(self.snapshot.type_names) if name == type_name]
+        return int(np.isin(self.types, rows).sum())
+
     def label(self, edge: int) -> str:
         """An edge's label with its kind as first character (see `leakhunt.agent.schema`), "" for none."""
         return self.snapshot.strings[int(self.edge_labels[edge])]

@@ -6,11 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from leakhunt.agent import schema
-
 from . import growth
-from .evidence import GROUP_GAIN_MIN, Evidence
-from .graph import BUFFERS, HeapGraph, Ints
+from .books import SMALL_BYTES, resident
+from .evidence import Evidence
 from .growth import Floats
 from .verdicts import Verdict
 
@@ -20,8 +18,6 @@ EXPLAINED = 0.5
 FREE_MIN_BYTES = 6_000_000
 FREE_MIN_SHARE = 0.25
 USED_SHARE = 0.3
-VIEWS = frozenset(("numpy.ndarray", "builtins.memoryview"))
-SMALL_BYTES = 512  # what Python's own allocator serves; larger blocks are malloc's
 
 
 def is_explained(evidence: Evidence, verdicts: Sequence[Verdict]) -> bool:
@@ -29,53 +25,6 @@ def is_explained(evidence: Evidence, verdicts: Sequence[Verdict]) -> bool:
     grown = _gain(resident(evidence), evidence)
     accused = sum(verdict.weight for verdict in verdicts) * _longer(evidence)
     return bool(verdicts) and (grown <= GROWTH_MIN_BYTES or accused >= 0.3 * grown)
-
-
-def have_memory_in_c(graph: HeapGraph, objects: Ints) -> bool:
-    """Whether so many of the objects are of an extension's classes that memory which C took may be theirs.
-
-    What such an object allocates for itself is in no size that Python knows. Of buffers the bytes are counted, but a
-    view may be all that keeps the whole array.
-    """
-    names, flags = graph.snapshot.type_names, graph.snapshot.column("type.flags").tolist()
-    may_own = [
-        name in VIEWS or (bool(flag & schema.TYPE_EXTENSION) and name not in BUFFERS)
-        for name, flag in zip(names, flags, strict=True)
-    ]
-    return int(np.array(may_own, dtype=bool)[graph.types[objects]].sum()) >= GROUP_GAIN_MIN
-
-
-def resident(evidence: Evidence) -> Floats:
-    """Anonymous resident bytes at every census, what the agent's own work added taken off.
-
-    All resident bytes where the system does not tell them apart.
-    """
-    anonymous = evidence.ledger("rss_anonymous_bytes")
-    return (anonymous if anonymous.any() else evidence.ledger("rss_bytes")) - agents_own(evidence)
-
-
-def agents_own(evidence: Evidence) -> Floats:
-    """Resident bytes that the agent added, by what the process grew by while snapshots were taken.
-
-    The program runs meanwhile: what it grew by at its usual rate is taken off, and a burst that ended then does not
-    make the agent's part negative.
-    """
-    during = np.diff(evidence.ledger("agent_rss_anonymous_bytes"), prepend=0.0)  # of the snapshot before
-    lasted = np.concatenate(([0.0], evidence.ledger("cost_ms")[:-1] / 1e3))
-    programs = _usual_rate(evidence, during, lasted) * lasted
-    own, found = 0.0, []
-    for change in (during - programs).tolist():
-        own = max(0.0, own + change)
-        found.append(own)
-    return np.array(found)
-
-
-def _usual_rate(evidence: Evidence, during: Floats, lasted: Floats) -> float:
-    """Bytes per second that the process grows by between snapshots, in the median; 0.0 where it does not."""
-    between = np.diff(evidence.ledger("rss_anonymous_bytes")) - during[1:]
-    pauses = np.diff(evidence.seconds) - lasted[1:]
-    rates = between[pauses > 0] / pauses[pauses > 0]
-    return max(0.0, float(np.median(rates))) if len(rates) else 0.0
 
 
 def _window(evidence: Evidence) -> slice:

@@ -112,6 +112,24 @@ class Policy:
     c_objects: float = _limit(8, "so few objects of C classes do not have the megabytes that are missing")
     c_objects_at_most: float = _limit(0.8, "beside leaked objects that may have the memory their leak is the surer one")
 
+    in_step: float = _limit(0.99, "objects that come one for one fit a line but for what came between two looks (R²)")
+    c_objects_hold_at_most: float = _limit(0.7, "worth a note")
+
+    # Memory of C code, and the ledger
+    native_bytes: float = _limit(500_000, "C libraries have caches of their own: less belongs to nobody")
+    native_of_growth: float = _limit(0.1, "… and so does a small part of the growth")
+    native_fits: float = _limit(0.9, "memory taken for each of some objects fits a line on their number (R²)")
+    native_share: float = _limit(0.5, "who is to have it accounts for most of it")
+    unseen_bytes: float = _limit(300_000, "free lists, the interpreter's caches, what a walk in slices misses")
+    unseen_share: float = _limit(0.5, "of what Python's allocator gained; else it is what the objects beside have in C")
+    open_bytes: float = _limit(1_500_000, "an arena of each allocator and a page of every pool come to less")
+    open_of_resident: float = _limit(0.06, "small change of a large process")
+    unexplained: float = _limit(0.1, "of a growth that matters a tenth may be rounding of blocks and pages")
+
+    # Garbage
+    put_off: float = _limit(3, "a full collection that was due so often and never came is no chance")
+    collections: float = _limit(10, "as many as there is one of the middle generation among them")
+    anew_alive: float = _limit(0.05, "garbage that is older than a collection was alive when it came: somebody is")
     # An old process, judged by a short look: what there was over what its rate and the life before would have made
     age_least: float = _limit(0.6, "less is a batch, a cache that is swept, or what began lately")
     age_most: float = _limit(1.8, "more is a table of the start-up, or what fills up ever more slowly")

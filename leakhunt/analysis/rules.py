@@ -12,6 +12,7 @@ from .rule_frontier import growing_classes
 from .rule_garbage import waiting_garbage
 from .rule_holders import growing_holders
 from .rule_outside import held_from_outside
+from .rule_unseen import unseen_objects
 from .verdicts import Verdict
 
 __all__ = ["DETECTORS", "growing_classes", "growing_holders", "held_from_outside", "judge", "waiting_garbage"]
@@ -24,6 +25,7 @@ DETECTORS: tuple[Detector, ...] = (
     held_from_outside,
     waiting_garbage,
     growing_classes,
+    unseen_objects,
     memory.native_growth,
     memory.fragmentation,
 )

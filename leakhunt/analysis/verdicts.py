@@ -23,7 +23,8 @@ class Verdict:
     `holder` is the container's index, -1 for none; `owner` its name in source or of an interpreter's table.
     `counts` are objects, or bytes where `is_in_bytes`. `objects` are all leaked objects, `direct` those that the
     holder refers to itself. `survival` is the share of early objects that are still there, where that was seen.
-    `spared` are the names of doubts that do not concern a condition of this kind.
+    `spared` are the names of doubts that do not concern a condition of this kind. `native_bytes` of the `weight` are
+    memory of C code that grew with the objects.
     """
 
     kind: str
@@ -43,6 +44,7 @@ class Verdict:
     place: Place | None = None
     group: Group | None = None
     is_in_bytes: bool = False
+    native_bytes: float = 0.0
     survival: float = 1.0
     detector: str = ""
     doubts: tuple[Doubt, ...] = ()

@@ -155,6 +155,7 @@ def _ledger(process: ProcessSummary) -> dict[str, object]:
     )
     return {
         "process": process,
+        "growth": words.ledger(process.ledger),
         "charts": [
             (name, write(values[0]), write(values[-1]), _small_chart(name, process, values, write))
             for name, values, write in rows

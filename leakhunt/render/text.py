@@ -48,6 +48,9 @@ class Text:
             yield process_table(findings.processes[:_PROCESSES], self.width)
         if len(findings.processes) > _PROCESSES:
             yield f"+ {units.plural(len(findings.processes) - _PROCESSES, 'more process', 'more processes')}"
+        grown = words.ledger(findings.ledger)
+        if grown:
+            yield Line(f"\n{grown}", style="dim")
         yield from _notes(findings)
 
 

@@ -7,7 +7,7 @@ import shlex
 import unicodedata
 from collections.abc import Sequence
 
-from leakhunt.findings import Finding, Findings, Holder, RunSummary
+from leakhunt.findings import Finding, Findings, Holder, Ledger, RunSummary
 from leakhunt.render import units
 
 KIND_MEANS = {
@@ -118,6 +118,35 @@ def growth(finding: Finding) -> str:
     if finding.growth.bytes_per_minute:
         rates.append(units.plus(units.size_per_minute(finding.growth.bytes_per_minute)))
     return ", ".join(rates) or "no steady rate"
+
+
+PART_WORDS = {
+    "places": "in growing places",
+    "other objects": "in other objects",
+    "waiting garbage": "in garbage that waits",
+    "held from outside": "in objects that C holds",
+    "objects unseen": "in blocks of Python's allocator that no object has",
+    "native": "of C code",
+    "fragmentation": "free inside the allocators",
+    "unexplained": "unexplained",
+}
+_PART_SHARE, _LEDGER_BYTES = 0.02, 100_000
+
+
+def ledger(book: Ledger | None) -> str:
+    """What the process grew by and where that is, the largest part first; empty where next to nothing grew.
+
+    >>> from leakhunt.findings import LedgerPart
+    >>> ledger(Ledger(2_000_000, 1.0, (LedgerPart("native", 1_500_000), LedgerPart("places", 500_000)), 60.0))
+    'Growth of 2.0 MB in 60 s: 1.5 MB of C code, 500 kB in growing places (100% explained)'
+    """
+    if book is None or book.grown_bytes < _LEDGER_BYTES:
+        return ""
+    shown = [part for part in book.parts if abs(part.bytes) >= _PART_SHARE * book.grown_bytes]
+    shown.sort(key=lambda part: -part.bytes)
+    parts = ", ".join(f"{units.size(part.bytes)} {PART_WORDS.get(part.what, name(part.what))}" for part in shown)
+    whole = f"{units.size(book.grown_bytes)} in {units.duration(book.seconds)}"
+    return f"Growth of {whole}: {parts} ({units.percent(book.explained)} explained)"
 
 
 def verdict_sentence(findings: Findings) -> str:

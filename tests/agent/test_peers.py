@@ -110,3 +110,30 @@ os._exit(0)
     flags = dict(zip(snapshot.type_names, snapshot.column("type.flags").tolist(), strict=True))
     names = ("numpy.random._generator.Generator", "click.core.Option")
     assert [bool(flags[name] & schema.TYPE_EXTENSION) for name in names] == [True, False]
+
+
+def test_a_view_leads_to_the_array_that_owns_its_memory(here: Target) -> None:
+    # kept -> view -> frame, which nobody else refers to; numpy tells the collector of neither
+    ran = here.run(
+        """
+import numpy
+class Scan(numpy.ndarray): pass
+kept = [numpy.zeros(20000)[:10], numpy.ones(30000).view(Scan), numpy.arange(5)]
+take()
+print(*[id(view.base) for view in kept[:2]], id(kept[2]), flush=True)
+os._exit(0)
+"""
+    )
+    (heap,) = ran.heaps
+    first, second, whole = map(int, ran.out.split())
+    assert [heap.rows["size"][heap.row_by_address[address]] // 1000 for address in (first, second)] == [160, 240]
+    assert whole in heap.row_by_address
+
+
+def test_what_python_says_of_its_allocator_is_in_the_ledger(here: Target) -> None:
+    ran = here.run("take(False)\nprint(sys.getallocatedblocks())\nos._exit(0)")
+    meta = ran.heaps[0].snapshot.meta
+    blocks = sum(int(word.partition(":")[2]) for word in meta["pymalloc_blocks"].split())
+    small = sum(int(size) * int(n) for size, _, n in (word.partition(":") for word in meta["pymalloc_blocks"].split()))
+    assert abs(blocks - int(meta["allocated_blocks"])) < 0.05 * blocks
+    assert int(meta["pymalloc_in_use_bytes"]) == small <= int(meta["pymalloc_arena_bytes"])

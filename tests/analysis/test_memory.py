@@ -6,9 +6,6 @@ import numpy as np
 import pytest
 from heap import Heap
 
-from leakhunt.agent import schema
-from leakhunt.analysis.policy import POLICY
-
 from .judging import accused
 
 MB = 1_000_000
@@ -116,29 +113,6 @@ def test_pages_that_objects_took_and_left_again_are_no_native_growth(blocks: np.
     heap.module("shop", CATALOGUE=heap.list(heap.string(500) for _ in range(10_000)))
     figures = ledger(resident=STEPS, allocated_blocks=blocks)
     assert [verdict.kind for verdict in accused(heap.live(lambda k: figures[k], moments=14))] == found
-
-
-@pytest.mark.parametrize(
-    ("kind", "is_extension", "is_doubted"),
-    [("imaging.Image", True, True), ("numpy.ndarray", True, True), ("imaging.Image", False, False)],
-    ids=["of an extension", "of views", "of a Python module"],
-)
-def test_memory_that_leaked_objects_of_an_extension_may_have_is_less_sure_than_their_leak(
-    kind: str, is_extension: bool, is_doubted: bool
-) -> None:
-    heap = Heap()
-    heap.type(kind, flags=schema.TYPE_EXTENSION * is_extension)
-    thumbnails, figures = heap.list(), ledger(resident=2 * STEPS, in_use=2 * STEPS)
-    heap.module("shop", THUMBNAILS=thumbnails)
-
-    def serve(k: int) -> dict[str, float]:
-        for _ in range(10):
-            thumbnails.append(heap.instance(kind))
-        return figures[k]
-
-    found = {verdict.kind: verdict for verdict in accused(heap.live(serve, moments=len(figures)))}
-    assert (found["native-growth"].confidence < POLICY.sure_at) == is_doubted
-    assert found["python-leak"].confidence >= POLICY.sure_at
 
 
 def test_what_the_agent_itself_added_is_nobodys_growth() -> None:

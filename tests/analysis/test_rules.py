@@ -11,6 +11,7 @@ import pytest
 from heap import Heap, Thing
 
 from leakhunt.agent import schema
+from leakhunt.analysis.verdicts import Verdict
 from leakhunt.snapshot import Snapshot
 
 from .judging import accused, told
@@ -749,6 +750,45 @@ def test_cycles_that_no_collector_takes_apart_are_delayed(figures: dict[str, obj
     (verdict,) = accused(heap.live(serve))
     assert (verdict.kind, verdict.type, verdict.owner) == ("delayed-finalizer", "shop.Cursor", None)
     assert "their __del__ has not run" in verdict.reason
+
+
+def waiting(collections: str, flags: int = 0, del_at: str = "shop.py:40") -> list[Verdict]:
+    """Accusations of a program with cycles that wait; `collections` by generation, times the moment's number."""
+    heap = Heap()
+    heap.type("shop.Cursor", del_at=del_at, flags=flags)
+    heap.module("shop")
+
+    def serve(k: int) -> dict[str, object]:
+        for _ in range(10):
+            cycle(heap, "shop.Cursor")
+        counts = " ".join(str(int(word) * k) for word in collections.split())
+        return {"gc_collections": counts, "gc_threshold": "700 10 10", "gc_enabled": 1}
+
+    return accused(heap.live(serve))
+
+
+def test_finalizers_that_wait_while_full_collections_are_put_off_are_delayed() -> None:
+    (verdict,) = waiting("100 10 0")
+    assert (verdict.kind, verdict.type) == ("delayed-finalizer", "shop.Cursor")
+    assert "was due 8 times and put off" in verdict.reason
+
+
+def test_garbage_without_finalizers_may_wait_for_a_full_collection() -> None:
+    assert waiting("100 10 0", del_at="") == []
+
+
+def test_finalizers_that_wait_for_the_next_full_collection_are_not_accused() -> None:
+    assert waiting("100 10 1") == []
+
+
+def test_objects_that_their_finalizer_makes_anew_are_delayed() -> None:
+    (verdict,) = waiting("10 1 0", flags=schema.TYPE_DEL_NAMES_ITSELF)
+    assert (verdict.kind, verdict.type) == ("delayed-finalizer", "shop.Cursor")
+    assert "its __del__ makes anew" in verdict.reason
+
+
+def test_finalizers_that_make_nothing_are_not_accused_before_a_full_collection_is_due() -> None:
+    assert waiting("10 1 0") == []
 
 
 def test_cycles_that_wait_before_the_first_full_collection_are_not_accused() -> None:
