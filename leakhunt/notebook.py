@@ -17,7 +17,7 @@ from leakhunt.analysis import picture
 from leakhunt.analysis.graph import HeapGraph, Indexes, Ints
 from leakhunt.analysis.lineage import Lineage
 from leakhunt.analysis.naming import Names
-from leakhunt.analysis.telling import telling_class
+from leakhunt.analysis.representative import telling_class
 from leakhunt.errors import RunError, UsageError
 from leakhunt.findings import Diff, Finding, Findings
 from leakhunt.render import units, words

@@ -12,13 +12,15 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from leakhunt.agent import schema
 from leakhunt.snapshot import Snapshot
 
 from . import growth
-from .graph import Bools, HeapGraph, Ints, spans
+from .graph import Bools, HeapGraph, Ints
 from .growth import Floats, Trend
 from .lineage import Lineage
 from .naming import Names
+from .reaching import reach
 from .watching import only_watches
 
 CANDIDATES_MAX = 4000
@@ -28,7 +30,6 @@ OVERLAP = 0.8
 LASTING = 0.5
 NEARLY_ALL = 0.8
 STEADY_MIN = 0.6
-TRIVIAL = frozenset(f"builtins.{name}" for name in ("NoneType", "bool", "int", "float", "complex", "ellipsis"))
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,8 @@ class Place:
     end (1.0 where nothing was ever taken out), `bound` the limit the container or its owner declares, None without.
     `is_steady`: larger at every one of five graphs or more. `replaced` counts the entries of a mapping whose value
     is another one now: keys that come back. `bursts` is how often it grew, where it stands still most of the time, else
-    None. `share_bytes` is the size of `reached`, objects reached from several places split between them.
+    None. `entries` is how many more the containers hold than at the beginning. `share_bytes` is the size of `reached`,
+    objects reached from several places split between them.
     """
 
     owner: str
@@ -57,6 +59,7 @@ class Place:
     share_bytes: float = 0.0
     also_owned_by: tuple[str, ...] = field(default=())
     bursts: int | None = None
+    entries: float = 0.0
 
     @property
     def is_bounded(self) -> bool:
@@ -156,7 +159,15 @@ def _place(
         is_steady=coarse.points >= growth.POINTS_MIN + 1 and coarse.steady == 1.0,
         replaced=sum(replaced_values(lineage, index, first) for index in members),
         bursts=round(found.steady * (found.points - 1)) if coarse.steady < STEADY_MIN else None,
+        entries=_gained(lineage, members, first),
     )
+
+
+def _gained(lineage: Lineage, members: list[int], first: int) -> float:
+    """How many more entries the containers have in the last graph than in snapshot `first`."""
+    before = lineage.present[first, members]
+    then = np.where(before >= 0, extents(lineage.graphs[first])[before], 0)
+    return float((extents(lineage.last)[members] - then).sum())
 
 
 def _is_one(lineage: Lineage, index: int, first: int) -> bool:
@@ -220,7 +231,7 @@ def replaced_values(lineage: Lineage, index: int, first: int) -> int:
     """
     then = int(lineage.present[first, index])
     before, now = lineage.graphs[first], lineage.last
-    if before.lengths[then] < 0 or "dict" not in now.type_name(index).lower():
+    if before.lengths[then] < 0 or not now.is_a(index, schema.TYPE_MAPPING):
         return 0
     had = before.referents(then)[: before.lengths[then]]
     has = now.referents(index)[: now.lengths[index]]
@@ -261,26 +272,8 @@ def _items(graph: HeapGraph, index: int) -> Ints:
 
 def _telling(graph: HeapGraph, objects: Ints) -> Ints:
     """Those of `objects` that are more than a number or a constant."""
-    trivial = np.array([name in TRIVIAL for name in graph.snapshot.type_names], dtype=bool)
+    trivial = graph.facts.are(schema.TYPE_CONSTANT) & graph.facts.are(schema.TYPE_ATOM)
     return np.asarray(objects[~trivial[graph.types[objects]]], dtype=np.int64)
-
-
-def reach(graph: HeapGraph, starts: Ints, within: Bools) -> Ints:
-    """All objects of `within` that `starts` lead to without leaving it, the starts that are in it included."""
-    seen = np.zeros(graph.count, dtype=bool)
-    layer = starts[within[starts]]
-    while len(layer):
-        seen[layer] = True
-        following = np.concatenate([graph.referents(int(i)) for i in layer]) if len(layer) < 64 else _all(graph, layer)
-        following = np.unique(following)
-        layer = following[within[following] & ~seen[following]].astype(np.int64)
-    return np.flatnonzero(seen)
-
-
-def _all(graph: HeapGraph, layer: Ints) -> Ints:
-    """Referents of many objects at once."""
-    starts, counts = graph.offsets[layer], graph.offsets[layer + 1] - graph.offsets[layer]
-    return np.asarray(graph.targets[spans(starts, counts)], dtype=np.int64)
 
 
 def _bound(graph: HeapGraph, members: Sequence[int]) -> int | None:

@@ -10,7 +10,7 @@ from leakhunt.agent import schema
 
 from . import growth
 from .evidence import GROUP_GAIN_MIN, Evidence
-from .graph import BUFFERS, HeapGraph, Ints
+from .graph import HeapGraph, Ints
 from .growth import Floats
 from .verdicts import Verdict, confidence, doubted
 
@@ -38,12 +38,10 @@ def have_memory_in_c(graph: HeapGraph, objects: Ints) -> bool:
     What such an object allocates for itself is in no size that Python knows. Of buffers the bytes are counted, but a
     view may be all that keeps the whole array.
     """
-    names, flags = graph.snapshot.type_names, graph.snapshot.column("type.flags").tolist()
-    may_own = [
-        name in VIEWS or (bool(flag & schema.TYPE_EXTENSION) and name not in BUFFERS)
-        for name, flag in zip(names, flags, strict=True)
-    ]
-    return int(np.array(may_own, dtype=bool)[graph.types[objects]].sum()) >= GROUP_GAIN_MIN
+    facts = graph.facts
+    may_own = facts.are(schema.TYPE_EXTENSION) & ~facts.are(schema.TYPE_BUFFER)
+    may_own |= np.array([name in VIEWS for name in graph.snapshot.type_names], dtype=bool)
+    return int(may_own[graph.types[objects]].sum()) >= GROUP_GAIN_MIN
 
 
 def maybe_of_objects(verdict: Verdict) -> Verdict:

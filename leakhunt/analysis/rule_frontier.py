@@ -7,11 +7,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from leakhunt.agent import schema
+
 from .evidence import Evidence
-from .graph import WEAK, HeapGraph, Ints
-from .holders import limit_of, reach
+from .facts import SAYS_NOTHING
+from .graph import HeapGraph, Ints
+from .holders import limit_of
 from .naming import Names
-from .telling import ATOMS, GLUE, is_context_name
+from .reaching import reach
 from .verdicts import Verdict, confidence
 from .watching import only_watches
 
@@ -43,12 +46,12 @@ def growing_classes(evidence: Evidence) -> list[Verdict]:
     for place in evidence.places:
         covered[place.reached] = True
     for group in (*evidence.outside, *evidence.garbage):
-        if not is_context_name(group.type):
+        if not graph.facts.is_named(group.type, schema.TYPE_CONTEXT):
             covered[reach(graph, group.objects, evidence.is_new)] = True
     lasting = lineage.class_survival(evidence.first + max(0, (len(lineage.graphs) - 1 - evidence.first) // 2))
     by_holder: dict[Frontier, list[tuple[str, Ints]]] = {}
     for name, series in evidence.classes.items():
-        if name in GLUE or name in ATOMS or name in WEAK or not series.trend.is_growth or series.trend.gain < 8:
+        if graph.facts.is_named(name, SAYS_NOTHING) or not series.trend.is_growth or series.trend.gain < 8:
             continue
         before, stayed = lasting.get(name, (0, 0))
         fresh = _instances(evidence, name)
@@ -105,7 +108,7 @@ def old_dominator(evidence: Evidence, fresh: Ints) -> Frontier | None:
 
 def is_context(graph: HeapGraph, index: int) -> bool:
     """Whether the object is a `contextvars.Context` or a part of the mapping inside of one."""
-    return is_context_name(graph.type_name(index))
+    return graph.is_a(index, schema.TYPE_CONTEXT)
 
 
 def _class_verdict(evidence: Evidence, frontier: Frontier, rows: list[tuple[str, Ints]]) -> list[Verdict]:

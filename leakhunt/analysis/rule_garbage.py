@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from leakhunt.agent import schema
+
 from . import finalizers
 from .evidence import Evidence
-from .telling import ATOMS, GLUE
+from .facts import SAYS_NOTHING
 from .verdicts import Verdict, confidence
 
 
@@ -18,10 +20,12 @@ def waiting_garbage(evidence: Evidence) -> list[Verdict]:
     if not asleep:
         return []
     graph = evidence.graph
-    groups = [g for g in evidence.garbage if g.type not in ATOMS]
+    groups = [g for g in evidence.garbage if not graph.facts.is_named(g.type, schema.TYPE_ATOM)]
     concerned = finalizers.finalizable(graph, np.concatenate([g.objects for g in groups]))
     with_del = {graph.type_name(int(i)) for i in concerned}
-    ranked = sorted(groups, key=lambda g: (g.type not in with_del, g.type in GLUE, -g.trend.gain))
+    ranked = sorted(
+        groups, key=lambda g: (g.type not in with_del, graph.facts.is_named(g.type, SAYS_NOTHING), -g.trend.gain)
+    )
     top, objects = ranked[0], np.concatenate([g.objects for g in ranked])
     effect = " and their __del__ has not run" if top.type in with_del else ""
     return [

@@ -8,9 +8,10 @@ import numpy as np
 
 from . import finalizers
 from .evidence import Evidence
+from .facts import SAYS_LITTLE, SAYS_NOTHING
 from .graph import Indexes
 from .holders import Place
-from .telling import ATOMS, GLUE, function_name, telling_class
+from .representative import code_name, telling_class
 from .verdicts import TIMELESS, Verdict, confidence
 
 KEPT_INSTANCES_MIN = 5
@@ -27,7 +28,9 @@ def growing_holders(evidence: Evidence) -> list[Verdict]:
     for place in evidence.places:
         if evidence.known.is_harmless(place.owner):
             continue
-        type_name = telling_class(evidence.graph, place.children, evidence.is_new) or _member_type(evidence, place)
+        type_name = telling_class(evidence.graph, place.children, evidence.is_new, place.entries) or _member_type(
+            evidence, place
+        )
         if place.is_bounded:
             type_name = kept_instances(evidence, place)
             if not type_name:
@@ -44,8 +47,8 @@ def _without_indexes(evidence: Evidence, verdicts: list[Verdict]) -> list[Verdic
     An index is another container of the same object, that grows in lock-step and holds only atoms or tuples of them. It
     is a leak of its own where it is what takes the memory.
     """
-    kept = [verdict for verdict in verdicts if not _tells_nothing(verdict)]
-    for index in filter(_tells_nothing, verdicts):
+    kept = [verdict for verdict in verdicts if not _tells_nothing(evidence, verdict)]
+    for index in (verdict for verdict in verdicts if _tells_nothing(evidence, verdict)):
         number = next((n for n, registry in enumerate(kept) if _is_index(evidence, index, registry)), -1)
         if number < 0:
             kept.append(index)
@@ -55,8 +58,8 @@ def _without_indexes(evidence: Evidence, verdicts: list[Verdict]) -> list[Verdic
     return kept
 
 
-def _tells_nothing(verdict: Verdict) -> bool:
-    return verdict.type in GLUE or verdict.type in ATOMS
+def _tells_nothing(evidence: Evidence, verdict: Verdict) -> bool:
+    return evidence.graph.facts.is_named(verdict.type, SAYS_NOTHING)
 
 
 def _is_index(evidence: Evidence, index: Verdict, registry: Verdict) -> bool:
@@ -82,7 +85,7 @@ def kept_instances(evidence: Evidence, place: Place) -> str:
 def follows_its_class(evidence: Evidence, type_name: str, place: Place) -> bool:
     """Whether the class grows with the place: a batch that is dropped and begun anew is seen here if not there."""
     series = evidence.classes.get(type_name)
-    if series is None or type_name in ATOMS or type_name in GLUE or place.is_steady:
+    if series is None or evidence.graph.facts.is_named(type_name, SAYS_NOTHING) or place.is_steady:
         return True
     return series.trend.drawdown <= 0.35 and series.trend.gain >= 0.3 * place.trend.gain * _share(
         evidence, type_name, place
@@ -134,8 +137,8 @@ def _holder_verdict(evidence: Evidence, place: Place, type_name: str) -> Verdict
         owner = "atexit callback table"
     if place.bursts is not None and place.bursts < BURSTS_MIN and kind not in TIMELESS:
         sure = min(sure, FEW_BURSTS)
-    name = function_name(graph, place.children)
-    if name and type_name == "builtins.function":
+    name = code_name(graph, place.children)
+    if name and evidence.graph.facts.is_named(type_name, SAYS_NOTHING | SAYS_LITTLE):
         reason += f"; they are {name}"
     return Verdict(
         kind,

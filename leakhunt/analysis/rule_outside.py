@@ -9,8 +9,8 @@ from leakhunt.agent import schema
 from .evidence import Evidence, Group
 from .graph import Ints
 from .growth import theil_sen
-from .holders import reach
-from .telling import is_context_name, telling_class
+from .reaching import reach
+from .representative import telling_class
 from .verdicts import Verdict, confidence, doubted
 from .watching import weakly_held
 
@@ -32,7 +32,7 @@ def held_from_outside(evidence: Evidence) -> list[Verdict]:
     callbacks_rate = theil_sen(evidence.seconds, evidence.ledger("atexit_callbacks"))
     stacks = _new_greenlets(evidence) >= GREENLETS_MIN
     for group in evidence.outside:
-        if is_context_name(group.type) or evidence.group_survival(group) < FAITHFUL_MIN:
+        if graph.facts.is_named(group.type, schema.TYPE_CONTEXT) or evidence.group_survival(group) < FAITHFUL_MIN:
             continue
         if len(weakly_held(graph, group.objects)) > COVERED * len(group.objects):
             continue  # weak references to the living, kept by C: what keeps those alive is elsewhere

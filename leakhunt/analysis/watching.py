@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from .graph import WEAK, Bools, HeapGraph, Ints
-from .telling import unwrap
+from leakhunt.agent import schema
+
+from .graph import Bools, HeapGraph, Ints
+from .representative import carried
 
 LIVING = 0.5
 SAMPLE = 3000
-FINALIZER, FINALIZER_ENTRY = "weakref.finalize", "weakref.finalize._Info"
 
 
 def only_watches(graph: HeapGraph, children: Ints, reached: Ints, is_new: Bools, members: int = 1) -> bool:
@@ -20,20 +21,10 @@ def only_watches(graph: HeapGraph, children: Ints, reached: Ints, is_new: Bools,
     where what the place gained (`reached`) is what keeps them alive, as values of a WeakKeyDictionary may their keys.
     """
     sample = children[np.linspace(0, len(children) - 1, min(SAMPLE, len(children))).astype(int)]
-    leaves = [i for i in unwrap(graph, sample, is_new) if graph.type_name(i) != FINALIZER]
-    watched = np.unique(weakly_held(graph, _references(graph, leaves)))
+    leaves = np.array(carried(graph, sample, is_new), dtype=np.int64)
+    references = leaves[graph.are(schema.TYPE_WEAK)[leaves]]
+    watched = np.unique(weakly_held(graph, references))
     return members * len(np.setdiff1d(watched, reached, assume_unique=True)) >= LIVING * len(leaves) > 0
-
-
-def _references(graph: HeapGraph, leaves: list[int]) -> Ints:
-    """The weak references among `leaves`, and those by which a `weakref.finalize` knows its object."""
-    found: list[int] = []
-    for index in leaves:
-        if graph.type_name(index) == FINALIZER_ENTRY:
-            found.extend(i for i in graph.referents(index).tolist() if graph.type_name(i) in WEAK)
-        elif graph.type_name(index) in WEAK:
-            found.append(index)
-    return np.array(found, dtype=np.int64)
 
 
 def weakly_held(graph: HeapGraph, references: Ints) -> Ints:
