@@ -18,8 +18,9 @@ from .facts import SAYS_LITTLE, SAYS_NOTHING
 from .graph import Bools, HeapGraph, Ints
 from .unit import Unit, reached_unit, unit
 
-ONCE_IN = 0.15  # entries: several of them may share one object of the class, or be of several classes
-AS_MUCH = 0.5  # of what the best class dominates: between such, how near it is to one per entry decides
+PER_ENTRY_MIN = 0.05  # several entries may share an object, or be of several classes; what is rarer is by chance
+AS_MUCH = 0.8  # of what the best class dominates: between such, how near it is to one per entry decides
+CARRIED_ENOUGH = 0.15  # for each child: several carriers may share what they carry
 MAJORITY = 0.4
 CARRIED_MAX = 6
 
@@ -46,18 +47,20 @@ def telling_class(graph: HeapGraph, children: Ints, is_new: Bools, entries: floa
     if not len(children):
         return ""
     for of in (unit(graph, children, is_new, entries), reached_unit(graph, children, is_new)):
-        name = representative(graph, of) or _metaclass(graph, of, is_new)
+        best = representative(graph, of)
+        spread = best is None or best.per_entry < CARRIED_ENOUGH
+        name = (_metaclass(graph, of, is_new) if spread else "") or (best.name if best else "")
         if name:
             return name
     return _carrier(graph, children)
 
 
-def representative(graph: HeapGraph, of: Unit) -> str:
-    """Name of the class that stands for a unit, "" where all of it is plumbing."""
-    found = [candidate for candidate in candidates(graph, of) if candidate.per_entry >= ONCE_IN]
+def representative(graph: HeapGraph, of: Unit) -> Candidate | None:
+    """The class that stands for a unit, None where all of it is plumbing."""
+    found = [candidate for candidate in candidates(graph, of) if candidate.per_entry >= PER_ENTRY_MIN]
     most = max((candidate.share for candidate in found), default=0.0)
     likely = [candidate for candidate in found if candidate.share >= AS_MUCH * most]
-    return min(likely, key=lambda one: (round(one.times_off), -one.share), default=Candidate("", 0.0, 1.0)).name
+    return min(likely, key=lambda one: (round(one.times_off), -one.share), default=None)
 
 
 def candidates(graph: HeapGraph, of: Unit) -> list[Candidate]:
@@ -92,7 +95,7 @@ def _topmost(kinds: Ints, of: Unit) -> Ints:
 
 
 def _metaclass(graph: HeapGraph, of: Unit, is_new: Bools) -> str:
-    """Of objects whose classes are new themselves, each another: what most of these classes are."""
+    """Of objects whose classes are new themselves, one for every few entries: what most of these classes are."""
     says = ~graph.facts.are(SAYS_NOTHING | SAYS_LITTLE)
     rows = np.unique(graph.types[of.objects])
     addresses = graph.snapshot.column("type.address")[rows[says[rows]]]
@@ -101,7 +104,7 @@ def _metaclass(graph: HeapGraph, of: Unit, is_new: Bools) -> str:
     if not made:
         return ""
     name, number = made.most_common(1)[0]
-    return name if number >= ONCE_IN * of.entries else ""
+    return name if number >= CARRIED_ENOUGH * of.entries else ""
 
 
 def _carrier(graph: HeapGraph, children: Ints) -> str:
@@ -137,7 +140,7 @@ def carried(graph: HeapGraph, children: Ints, within: Bools) -> list[int]:
                 following.extend(int(r) for r in graph.referents(index) if within[r] and not seen[r])
             elif not atom[row]:
                 found.append(index)
-        if len(found) >= ONCE_IN * len(children):
+        if len(found) >= CARRIED_ENOUGH * len(children):
             break
         layer = following
     return found

@@ -15,6 +15,7 @@ import numpy as np
 from leakhunt.findings import UnitRow
 
 from .dominators import dominators_below
+from .facts import SAYS_NOTHING
 from .graph import Bools, HeapGraph, Indexes, Ints
 from .reaching import reach
 
@@ -76,7 +77,7 @@ def _unit(graph: HeapGraph, sample: Ints, within: Bools, entries: float) -> Unit
 
 
 def table(graph: HeapGraph, of: Unit, first: str = "") -> tuple[UnitRow, ...]:
-    """The classes of a unit, by what they take of it; the class `first` at the top where it is among them."""
+    """The classes of a unit: the class `first`, then those that say something, by what they take, then the rest."""
     counts: Counter[str] = Counter()
     sizes: Counter[str] = Counter()
     rows, inverse = np.unique(graph.types[of.objects], return_inverse=True)
@@ -84,7 +85,8 @@ def table(graph: HeapGraph, of: Unit, first: str = "") -> tuple[UnitRow, ...]:
     for row, number, weight in zip(rows.tolist(), np.bincount(inverse).tolist(), weights.tolist(), strict=True):
         counts[graph.snapshot.type_names[row]] += number
         sizes[graph.snapshot.type_names[row]] += int(weight)
-    names = sorted(counts, key=lambda name: (name != first, -sizes[name]))
+    carriers = {name for name in counts if graph.facts.is_named(name, SAYS_NOTHING)}
+    names = sorted(counts, key=lambda name: (name != first, name in carriers, -sizes[name]))
     kept = [name for name in names if name == first or counts[name] >= SHOWN_MIN * of.entries]
     return tuple(
         UnitRow(name, round(counts[name] / of.entries, 2), round(sizes[name] / of.entries)) for name in kept[:ROWS_MAX]
