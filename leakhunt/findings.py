@@ -136,6 +136,15 @@ class RefGraph:
 
 
 @dataclass(frozen=True)
+class UnitRow:
+    """Of one class, how many objects and shallow bytes each entry of a growing place keeps alive."""
+
+    type: str
+    per_entry: float
+    bytes_per_entry: int
+
+
+@dataclass(frozen=True)
 class Finding:
     """One accusation, best first in `Findings.findings`."""
 
@@ -155,6 +164,7 @@ class Finding:
     chain: Chain | None = None
     graph: RefGraph | None = None
     pids: tuple[int, ...] = ()
+    unit: tuple[UnitRow, ...] = ()
 
     @property
     def sentence(self) -> str:

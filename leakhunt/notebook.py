@@ -18,8 +18,8 @@ from leakhunt.analysis.dominators import dominators
 from leakhunt.analysis.graph import HeapGraph, Indexes, Ints
 from leakhunt.analysis.lineage import Lineage
 from leakhunt.analysis.naming import Names
+from leakhunt.analysis.representative import telling_class
 from leakhunt.analysis.retained import retained_tree
-from leakhunt.analysis.telling import telling_class
 from leakhunt.errors import RunError, UsageError
 from leakhunt.findings import Diff, Finding, Findings, Retained
 from leakhunt.render import treemap, units, words

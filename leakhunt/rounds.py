@@ -23,6 +23,7 @@ from leakhunt.analysis.graph import HeapGraph, Ints
 from leakhunt.analysis.holders import Place
 from leakhunt.analysis.lineage import Lineage
 from leakhunt.analysis.naming import Names
+from leakhunt.analysis.reaching import reach
 from leakhunt.analysis.verdicts import Verdict
 from leakhunt.analysis.watching import only_watches
 from leakhunt.findings import Finding
@@ -88,7 +89,7 @@ class Rounds(Evidence):
             return None
         survival = holders.survival(self.lineage, members, 0)
         children = holders.new_children(self.lineage, members, 0)
-        reached = holders.reach(self.graph, children, self.is_new)
+        reached = reach(self.graph, children, self.is_new)
         if survival < holders.SURVIVAL_MIN or only_watches(self.graph, children, reached, self.is_new, len(members)):
             return None
         return Place(

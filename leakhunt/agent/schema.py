@@ -20,7 +20,7 @@ Types, one row per class that occurs (T rows); `file`, `line` place its `__del__
 
     type.address     <u8   id() of the class
     type.name        <u4   string: module.qualname
-    type.flags       <u4   TYPE_* bits
+    type.flags       <u4   TYPE_* bits; without TYPE_TOLD those from TYPE_ATOM on are not told
     type.file        <u4   string: file of the class's module
     type.del_file    <u4   string
     type.del_line    <u4
@@ -83,6 +83,24 @@ TYPE_IS_CLASS = 4  # a metaclass: its instances are classes
 TYPE_EXTENSION = 8  # made by an extension module, or derived from such a class: may have memory that only C knows of
 TYPE_DEL_NAMES_ITSELF = 4096  # its __del__ mentions the class, as one does that makes another instance
 TYPE_GREENLET = 16  # derived from greenlet.greenlet: what is on its stack, nothing in the heap refers to
+# What a class is, by its place in the MRO and by identity, never by its name. A class made by the program says
+# something of itself whatever it derives from: TYPE_PLUMBING and TYPE_ATOM are of the interpreter's own and of the
+# standard library's.
+TYPE_ATOM = 1 << 5  # text, bytes, a number, a range, None: refers to nothing
+TYPE_MAPPING = 1 << 6  # dict or derived: lists its values, then its keys
+TYPE_SEQUENCE = 1 << 7  # list, deque or derived: keeps the order of its items
+TYPE_WEAK = 1 << 8  # a weak reference: keeps nothing alive
+TYPE_EXCEPTION = 1 << 9
+TYPE_SUSPENDED = 1 << 10  # generator, coroutine, asynchronous generator: told by its code's name
+TYPE_CONTEXT = 1 << 11  # contextvars.Context, or a node of the mapping inside of one
+TYPE_PLUMBING = 1 << 12  # only carries others: containers, cells, methods, partials, iterators, locks
+TYPE_BUFFER = 1 << 13  # its length is bytes
+TYPE_DESCRIPTOR = 1 << 14  # how a class of C makes its methods and members known; a builtin function
+TYPE_BARE = 1 << 15  # an object of attributes without a class of its own: SimpleNamespace, threading.local
+TYPE_INTERPRETER = 1 << 16  # made in C by the interpreter or its standard library
+TYPE_CONSTANT = 1 << 17  # a number, None, a function, a module: shared, or made once
+TYPE_FIXED = 1 << 18  # an immutable builtin: neither its size nor its length ever changes
+TYPE_TOLD = 1 << 31  # the agent was new enough to tell all of these
 
 OBJECT_TRACKED = 1  # the collector listed it
 OBJECT_FINALIZED = 2  # its finalizer has run already (gc.is_finalized, 3.9+)

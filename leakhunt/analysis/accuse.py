@@ -6,13 +6,14 @@ from collections import Counter
 
 import numpy as np
 
-from leakhunt.findings import Chain, Finding, Growth, Holder
+from leakhunt.agent import schema
+from leakhunt.findings import Chain, Finding, Growth, Holder, UnitRow
 
 from . import finalizers, picture
 from .dominators import is_affordable
 from .evidence import Evidence
 from .fingerprint import fingerprint
-from .telling import ATOMS
+from .unit import table, unit
 from .verdicts import Verdict
 
 ALSO_MAX = 8
@@ -38,6 +39,7 @@ def finding(evidence: Evidence, verdict: Verdict, pid: int) -> Finding:
         chain=on_chain,
         graph=picture.of_verdict(evidence, verdict) if len(objects) else None,
         pids=(pid,),
+        unit=_unit(evidence, verdict),
     )
 
 
@@ -80,7 +82,8 @@ def _growth(evidence: Evidence, verdict: Verdict) -> Growth:
         return Growth(0.0, round(verdict.trend.slope * 60, 1), _rounded(verdict.seconds), (), rounded)
     series = evidence.classes.get(verdict.type)
     per_minute = verdict.trend.slope * 60
-    if series is not None and verdict.type not in ATOMS and series.trend.gain > 0:
+    is_atom = evidence.graph.facts.is_named(verdict.type, schema.TYPE_ATOM)
+    if series is not None and not is_atom and series.trend.gain > 0:
         grown = series.bytes[-1] - series.bytes[0]
         span = max(series.seconds[-1] - series.seconds[0], 1e-9)
         return Growth(
@@ -98,6 +101,14 @@ def _weight_rate(verdict: Verdict) -> float:
 
 def _rounded(seconds: np.ndarray) -> tuple[float, ...]:
     return tuple(np.round(seconds, 3).tolist())
+
+
+def _unit(evidence: Evidence, verdict: Verdict) -> tuple[UnitRow, ...]:
+    """What each entry keeps alive, as a table."""
+    if not len(verdict.direct):
+        return ()
+    entries = verdict.place.entries if verdict.place is not None else 0.0
+    return table(evidence.graph, unit(evidence.graph, verdict.direct, evidence.is_new, entries), verdict.type)
 
 
 def retained_bytes(evidence: Evidence, verdict: Verdict) -> int:

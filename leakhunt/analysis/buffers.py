@@ -6,9 +6,11 @@ from collections import defaultdict
 
 import numpy as np
 
+from leakhunt.agent import schema
+
 from . import growth
 from .evidence import Evidence
-from .graph import BUFFERS, HeapGraph
+from .graph import HeapGraph
 from .naming import Names
 from .policy import POLICY
 from .verdicts import Verdict
@@ -72,7 +74,7 @@ def _named(place: tuple[str, str], moments: list[Buffers]) -> tuple[str, str]:
 def large_buffers(graph: HeapGraph, least_bytes: float = POLICY.buffer_bytes) -> Buffers:
     """(size, index) by (owner's name, class) of the largest buffers, where the name has one of the class only."""
     names = Names(graph)
-    is_buffer = np.array([name in BUFFERS for name in graph.snapshot.type_names], dtype=bool)[graph.types]
+    is_buffer = graph.are(schema.TYPE_BUFFER)
     kept, _ = graph.kept_tree
     large = np.flatnonzero(is_buffer & kept & (graph.sizes >= least_bytes))
     large = large[np.argsort(-graph.sizes[large])][:LARGEST]

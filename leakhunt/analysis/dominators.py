@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .graph import HeapGraph
+from .graph import HeapGraph, spans
 
 try:
     from . import _kernels
@@ -43,13 +43,36 @@ def dominators(graph: HeapGraph, also_roots: NDArray[np.int64] | None = None) ->
     if also_roots is not None:
         starts = np.concatenate((starts, also_roots))
     starts = np.unique(starts)
-    offsets = np.concatenate((graph.offsets, [graph.offsets[-1] + len(starts)])).astype(np.int64)
-    targets = np.concatenate((graph.targets, starts)).astype(np.int32)
+    return _dominators(graph.offsets, graph.targets, starts, graph.sizes)
+
+
+def dominators_below(graph: HeapGraph, objects: NDArray[np.int64], starts: NDArray[np.int64]) -> Dominators:
+    """Dominators among `objects` (indexes, ascending) alone, of those numbered `starts` as roots, by number there."""
+    counts = graph.offsets[objects + 1] - graph.offsets[objects]
+    edges = spans(graph.offsets[objects], counts)
+    number = np.full(graph.count, -1, dtype=np.int64)
+    number[objects] = np.arange(len(objects))
+    targets = number[graph.targets[edges]]
+    inside = np.concatenate(([0], np.cumsum(targets >= 0)))
+    offsets = inside[np.concatenate(([0], np.cumsum(counts)))]
+    return _dominators(offsets, targets[targets >= 0], np.unique(starts), graph.sizes[objects])
+
+
+def _dominators(
+    offsets: NDArray[np.int64],
+    targets: NDArray[np.int32] | NDArray[np.int64],
+    starts: NDArray[np.int64],
+    sizes: NDArray[np.int64],
+) -> Dominators:
+    """Dominators of a graph whose roots are `starts`; `offsets` and `targets` without the virtual root."""
+    count = len(sizes)
+    offsets = np.concatenate((offsets, [offsets[-1] + len(starts)])).astype(np.int64)
+    targets = np.concatenate((targets, starts)).astype(np.int32)
     if _kernels is not None:
-        return _by_kernels(offsets, targets, graph)
-    order, parent = depth_first(offsets, targets, graph.count)
-    idom = semi_nca(offsets, targets, graph.count, order, parent)
-    return Dominators(idom, retained(graph, order, idom))
+        return _by_kernels(offsets, targets, sizes)
+    order, parent = depth_first(offsets, targets, count)
+    idom = semi_nca(offsets, targets, count, order, parent)
+    return Dominators(idom, retained(sizes, order, idom))
 
 
 def kept_dominators(graph: HeapGraph) -> Dominators:
@@ -58,12 +81,12 @@ def kept_dominators(graph: HeapGraph) -> Dominators:
     return dominators(graph, np.flatnonzero(kept & (parents == graph.count)))
 
 
-def _by_kernels(offsets: NDArray[np.int64], targets: NDArray[np.int32], graph: HeapGraph) -> Dominators:
-    idom, order = np.empty(graph.count + 1, dtype=np.int32), np.empty(graph.count + 1, dtype=np.int32)
-    count = _kernels.dominators(graph.count, offsets, targets, idom, order)
-    total = np.append(graph.sizes, 0)
+def _by_kernels(offsets: NDArray[np.int64], targets: NDArray[np.int32], sizes: NDArray[np.int64]) -> Dominators:
+    idom, order = np.empty(len(sizes) + 1, dtype=np.int32), np.empty(len(sizes) + 1, dtype=np.int32)
+    count = _kernels.dominators(len(sizes), offsets, targets, idom, order)
+    total = np.append(sizes, 0)
     _kernels.retained(count, order, idom, total)
-    return Dominators(idom[: graph.count], total)
+    return Dominators(idom[: len(sizes)], total)
 
 
 def depth_first(offsets: NDArray[np.int64], targets: NDArray[np.int32], root: int) -> tuple[list[int], list[int]]:
@@ -135,9 +158,9 @@ def _lowest(node: int, semi: list[int], ancestor: list[int], best: list[int]) ->
     return best[path[0]] if path else best[node]
 
 
-def retained(graph: HeapGraph, order: list[int], idom: NDArray[np.int32]) -> NDArray[np.int64]:
+def retained(sizes: NDArray[np.int64], order: list[int], idom: NDArray[np.int32]) -> NDArray[np.int64]:
     """Shallow sizes summed up the dominator tree, int64[N+1]."""
-    total = graph.sizes.tolist() + [0]
+    total = sizes.tolist() + [0]
     above = idom.tolist()
     for node in reversed(order[1:]):
         total[above[node]] += total[node]

@@ -17,11 +17,10 @@ from . import attributes, growth, memory, native
 from .age import distance
 from .doubt import Doubt, ended
 from .evidence import Evidence, Series
-from .graph import WEAK
+from .facts import SAYS_NOTHING
 from .holders import Place
 from .lifetime import agreement, has_grown_all_along
 from .rule_garbage import waiting_words
-from .telling import ATOMS, GLUE
 from .verdicts import Verdict
 from .watching import weakly_held
 
@@ -195,7 +194,7 @@ def class_does_not_follow(case: Case, candidate: Verdict) -> Doubt | None:
 def follows_its_class(evidence: Evidence, type_name: str, place: Place) -> bool:
     """Whether the class grows with the place."""
     series = evidence.classes.get(type_name)
-    if series is None or type_name in ATOMS or type_name in GLUE or place.is_steady:
+    if series is None or evidence.graph.facts.is_named(type_name, SAYS_NOTHING) or place.is_steady:
         return True
     if series.counts[-1] < _instances(evidence, type_name, place):
         return True  # the collector does not list all of them
@@ -236,9 +235,10 @@ def index(case: Case, candidate: Verdict) -> Doubt | None:
     An index is another container of the same object, that grows in lock-step and holds only atoms or tuples of them. It
     is a leak of its own where it is what takes the memory.
     """
-    if candidate.place is None or not _tells_nothing(candidate):
+    if candidate.place is None or not _tells_nothing(case.evidence, candidate):
         return None
-    others = [c for c in case.candidates if c.place is not None and not c.is_ended and not _tells_nothing(c)]
+    places = [other for other in case.candidates if other.place is not None and not other.is_ended]
+    others = [other for other in places if not _tells_nothing(case.evidence, other)]
     registry = next((other for other in others if _is_index(case.evidence, candidate, other)), None)
     if registry is None:
         return None
@@ -246,8 +246,8 @@ def index(case: Case, candidate: Verdict) -> Doubt | None:
     return ended("index", why, registry.owner or "")
 
 
-def _tells_nothing(verdict: Verdict) -> bool:
-    return verdict.type in GLUE or verdict.type in ATOMS
+def _tells_nothing(evidence: Evidence, verdict: Verdict) -> bool:
+    return evidence.graph.facts.is_named(verdict.type, SAYS_NOTHING)
 
 
 def _is_index(evidence: Evidence, candidate: Verdict, registry: Verdict) -> bool:
@@ -364,7 +364,7 @@ def unseen_holder(case: Case, candidate: Verdict) -> Doubt | None:
     reached, _ = graph.tree
     if reached[place.members[0]] or graph.in_degrees[place.members[0]]:
         return None
-    weak = np.array([name in WEAK for name in graph.snapshot.type_names], dtype=bool)[graph.types[place.children]]
+    weak = graph.are(schema.TYPE_WEAK)[place.children]
     if weak.mean() < evidence.policy.watching:
         return None
     said = "it holds weak references only, and C code, whose limits can't be seen, is all that holds it"

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from leakhunt.agent import schema
 
-from .graph import BUFFERS, Bools, HeapGraph, Indexes, Ints
+from .graph import Bools, HeapGraph, Indexes, Ints
 
 KINDS = ("item", "key", "attribute", "local", "closure", "internal")
 ITEM, KEY, ATTRIBUTE, LOCAL, CLOSURE, INTERNAL = range(len(KINDS))
@@ -121,7 +121,5 @@ def mapping_types(graph: HeapGraph) -> Bools:
     is_long = graph.lengths >= SPAN_MIN
     long, short = np.bincount(graph.types[is_long], minlength=len(names)), counts < 2 * graph.lengths
     found = (long > 0) & (np.bincount(graph.types[is_long & short], minlength=len(names)) == 0)
-    return np.array(
-        [name == "builtins.dict" or (two and name not in BUFFERS) for name, two in zip(names, found, strict=True)],
-        dtype=bool,
-    )
+    is_dict = np.array([name == "builtins.dict" for name in names], dtype=bool)
+    return np.asarray(is_dict | (found & ~graph.facts.are(schema.TYPE_BUFFER)))

@@ -11,7 +11,7 @@ import hashlib
 import re
 from collections.abc import Collection, Sequence
 
-from .telling import ATOMS, GLUE
+from .facts import says_nothing
 
 DIGITS = 12  # hexadecimal; among 10,000 leaks two have the same one with a probability of 2 in 10 million
 
@@ -71,7 +71,7 @@ def fingerprint(kind: str, type_name: str, owners: Sequence[str], modules: Colle
     """
     if not owners:
         return _digest(kind, plain_name(type_name))
-    tells = type_name not in ATOMS and type_name not in GLUE
+    tells = not says_nothing(type_name)
     places = (plain_name(_without_classes(name, modules)) for name in _telling(owners))
     return _digest(plain_name(type_name) if tells else "", *places)
 

@@ -13,6 +13,8 @@ from scipy.sparse.csgraph import breadth_first_order
 from leakhunt.agent import schema
 from leakhunt.snapshot import Snapshot
 
+from .facts import Facts
+
 try:
     from . import _kernels
 except ImportError:
@@ -21,23 +23,6 @@ except ImportError:
 Ints = NDArray[np.int64]
 Indexes = NDArray[np.int32]
 Bools = NDArray[np.bool_]
-# Classes whose length is bytes, not items.
-BUFFERS = frozenset(
-    f"{module}.{name}"
-    for module, names in (
-        ("builtins", "str bytes bytearray memoryview"), ("array", "array"), ("numpy", "ndarray"),
-        ("_io", "BytesIO StringIO"), ("mmap", "mmap"),
-    )
-    for name in names.split()
-)  # fmt: skip
-DESCRIPTORS = frozenset(
-    f"builtins.{name}"
-    for name in (
-        "wrapper_descriptor", "method_descriptor", "classmethod_descriptor", "getset_descriptor", "member_descriptor",
-        "builtin_function_or_method",
-    )
-)  # fmt: skip
-WEAK = frozenset(("weakref.ReferenceType", "builtins.weakref", "weakref.KeyedRef"))
 READABLE = frozenset(("builtins.str", "builtins.bytes", "builtins.int", "builtins.float"))
 
 
@@ -45,6 +30,30 @@ def spans(begins: Ints, counts: Ints) -> Ints:
     """`begins[i]`, `begins[i] + 1`, … of `counts[i]` each, one after the other."""
     within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
     return np.asarray(np.repeat(begins, counts) + within, dtype=np.int64)
+
+
+def _breadth_first(count: int, offsets: Ints, targets: Indexes, starts: Ints) -> tuple[Bools, Indexes]:
+    """(reached bool[N], parent int32[N]) of a breadth-first walk; parent is N for a start, -1 where unreached."""
+    if _kernels is not None and count > 0:
+        parent = np.empty(count, dtype=np.int32)
+        _kernels.breadth_first(count, offsets, targets, starts.astype(np.int32), parent)
+        return parent >= 0, parent
+    return _breadth_first_by_scipy(count, offsets, targets, starts)
+
+
+def _breadth_first_by_scipy(count: int, offsets: Ints, targets: Indexes, starts: Ints) -> tuple[Bools, Indexes]:
+    starts = starts[np.sort(np.unique(starts, return_index=True)[1])]
+    offsets = np.concatenate((offsets, [offsets[-1] + len(starts)]))
+    targets = np.concatenate((targets, starts.astype(np.int32)))
+    matrix = csr_array(
+        # Of another dtype than float64 csgraph makes a copy with sorted edges: the order of the roots is lost.
+        (np.ones(len(targets)), targets, offsets.astype(np.int64)),
+        shape=(count + 1, count + 1),
+    )
+    order, parent = breadth_first_order(matrix, count)
+    reached = np.zeros(count + 1, dtype=bool)
+    reached[order] = True
+    return reached[:count], np.where(reached, parent, -1)[:count].astype(np.int32)
 
 
 @dataclass(frozen=True)
@@ -94,9 +103,21 @@ class HeapGraph:
         return self.index_of(self.snapshot.column("reference.target")).astype(np.int32)
 
     @functools.cached_property
+    def facts(self) -> Facts:
+        return Facts(self.snapshot)
+
+    def are(self, bits: int) -> Bools:
+        """Objects whose class has one of the TYPE_* `bits`, bool[N]."""
+        return np.asarray(self.facts.are(bits)[self.types])
+
+    def is_a(self, index: int, bits: int) -> bool:
+        """Whether the object's class has one of the TYPE_* `bits`."""
+        return bool(int(self.facts.flags[self.types[index]]) & bits)
+
+    @functools.cached_property
     def extents(self) -> Ints:
         """Items of each container; the references of what has no length, and of buffers, whose length is bytes."""
-        is_buffer = np.array([name in BUFFERS for name in self.snapshot.type_names], dtype=bool)[self.types]
+        is_buffer = self.are(schema.TYPE_BUFFER)
         return np.where((self.lengths >= 0) & ~is_buffer, self.lengths, np.diff(self.offsets))
 
     @functools.cached_property
@@ -184,25 +205,15 @@ class HeapGraph:
 
     def walk(self, starts: Ints) -> tuple[Bools, Indexes]:
         """(reached bool[N], parent int32[N]) of a breadth-first walk; parent is N for a start, -1 where unreached."""
-        if _kernels is not None and self.count > 0:
-            parent = np.empty(self.count, dtype=np.int32)
-            _kernels.breadth_first(self.count, self.offsets, self.targets, starts.astype(np.int32), parent)
-            return parent >= 0, parent
-        return self._walk_by_scipy(starts)
+        return _breadth_first(self.count, self.offsets, self.targets, starts)
 
-    def _walk_by_scipy(self, starts: Ints) -> tuple[Bools, Indexes]:
-        starts = starts[np.sort(np.unique(starts, return_index=True)[1])]
-        offsets = np.concatenate((self.offsets, [self.offsets[-1] + len(starts)]))
-        targets = np.concatenate((self.targets, starts.astype(np.int32)))
-        matrix = csr_array(
-            # Of another dtype than float64 csgraph makes a copy with sorted edges: the order of the roots is lost.
-            (np.ones(len(targets)), targets, offsets.astype(np.int64)),
-            shape=(self.count + 1, self.count + 1),
-        )
-        order, parent = breadth_first_order(matrix, self.count)
-        reached = np.zeros(self.count + 1, dtype=bool)
-        reached[order] = True
-        return reached[: self.count], np.where(reached, parent, -1)[: self.count].astype(np.int32)
+    def reached_without(self, starts: Ints, closed: Bools) -> Bools:
+        """What a walk from `starts` comes to that does not pass through any of `closed` bool[N]."""
+        is_open = ~closed[self.targets]
+        before = np.concatenate(([0], np.cumsum(is_open)))
+        return _breadth_first(
+            self.count, before[self.offsets].astype(np.int64), self.targets[is_open], starts[~closed[starts]]
+        )[0]
 
     @functools.cached_property
     def held_outside(self) -> Bools:
@@ -218,10 +229,11 @@ class HeapGraph:
         """
         found = np.zeros(self.count, dtype=bool)
         is_dict = np.array([name == "builtins.dict" for name in self.snapshot.type_names], dtype=bool)[self.types]
+        describes, weak = self.are(schema.TYPE_DESCRIPTOR), self.are(schema.TYPE_WEAK)
         for index in np.flatnonzero(self.held_outside & is_dict).tolist():
-            values = [self.type_name(int(i)) for i in self.referents(index)[: self.lengths[index]]]
-            described = sum(name in DESCRIPTORS for name in values)
-            found[index] = bool(values) and (WEAK.issuperset(values) or 2 * described >= len(values))
+            values = self.referents(index)[: self.lengths[index]]
+            described = int(describes[values].sum())
+            found[index] = len(values) > 0 and (bool(weak[values].all()) or 2 * described >= len(values))
         return found
 
     @functools.cached_property

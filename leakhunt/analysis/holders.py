@@ -13,21 +13,22 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from leakhunt.agent import schema
 from leakhunt.snapshot import Snapshot
 
 from . import growth
 from .age import Life, is_old, share_of_start
 from .doubt import Doubt, ended
-from .graph import Bools, HeapGraph, Ints, spans
+from .graph import HeapGraph, Ints
 from .growth import Floats, Trend
 from .lineage import Lineage
 from .naming import Names
 from .policy import POLICY, Policy
+from .reaching import reach
 from .watching import watching
 
 CANDIDATES_MAX = 4000
 SURVIVAL_MIN = POLICY.survival
-TRIVIAL = frozenset(f"builtins.{name}" for name in ("NoneType", "bool", "int", "float", "complex", "ellipsis"))
 NOTHING: Ints = np.empty(0, dtype=np.int64)
 
 
@@ -40,7 +41,8 @@ class Place:
     end (1.0 where nothing was ever taken out), `bound` the limit the container or its owner declares, None without.
     `is_steady`: larger at every one of five graphs or more. `replaced` counts the entries of a mapping whose value
     is another one now: keys that come back. `bursts` is how often it grew, where it stands still most of the time, else
-    None. `share_bytes` is the size of `reached`, objects reached from several places split between them.
+    None. `entries` is how many more the containers hold than at the beginning. `share_bytes` is the size of
+    `reached`, objects reached from several places split between them.
     `doubt` is why its growth means nothing, or which place stands for it; None where it is a place by itself. Of such a
     one no more is known than it took to doubt it.
     """
@@ -60,6 +62,7 @@ class Place:
     also_owned_by: tuple[str, ...] = field(default=())
     bursts: int | None = None
     doubt: Doubt | None = None
+    entries: float = 0.0
 
     @property
     def is_bounded(self) -> bool:
@@ -161,6 +164,14 @@ class Measured:
         return sum(replaced_values(self._lineage, index, self.first) for index in self.members)
 
     @functools.cached_property
+    def entries(self) -> float:
+        """How many more entries the containers have in the last graph than at first."""
+        rows = list(self.members)
+        before = self._lineage.present[self.first, rows]
+        then = np.where(before >= 0, extents(self._lineage.graphs[self.first])[before], 0)
+        return float((extents(self._lineage.last)[rows] - then).sum())
+
+    @functools.cached_property
     def bound(self) -> int | None:
         return _bound(self._lineage.last, self.members)
 
@@ -243,6 +254,7 @@ def measured_place(owner: str, seen: Measured, policy: Policy = POLICY) -> Place
         reached=seen.reached,
         survival=seen.survival,
         bound=seen.bound,
+        entries=seen.entries,
         is_steady=coarse.points >= growth.POINTS_MIN + 1 and coarse.steady == 1.0,
         replaced=seen.replaced,
         bursts=round(seen.trend.steady * (seen.trend.points - 1)) if coarse.steady < policy.same_container else None,
@@ -370,7 +382,7 @@ def replaced_values(lineage: Lineage, index: int, first: int) -> int:
     """
     then = int(lineage.present[first, index])
     before, now = lineage.graphs[first], lineage.last
-    if before.lengths[then] < 0 or "dict" not in now.type_name(index).lower():
+    if before.lengths[then] < 0 or not now.is_a(index, schema.TYPE_MAPPING):
         return 0
     had = before.referents(then)[: before.lengths[then]]
     has = now.referents(index)[: now.lengths[index]]
@@ -414,26 +426,8 @@ def _items(graph: HeapGraph, index: int) -> Ints:
 
 def _telling(graph: HeapGraph, objects: Ints) -> Ints:
     """Those of `objects` that are more than a number or a constant."""
-    trivial = np.array([name in TRIVIAL for name in graph.snapshot.type_names], dtype=bool)
+    trivial = graph.facts.are(schema.TYPE_CONSTANT) & graph.facts.are(schema.TYPE_ATOM)
     return np.asarray(objects[~trivial[graph.types[objects]]], dtype=np.int64)
-
-
-def reach(graph: HeapGraph, starts: Ints, within: Bools) -> Ints:
-    """All objects of `within` that `starts` lead to without leaving it, the starts that are in it included."""
-    seen = np.zeros(graph.count, dtype=bool)
-    layer = starts[within[starts]]
-    while len(layer):
-        seen[layer] = True
-        following = np.concatenate([graph.referents(int(i)) for i in layer]) if len(layer) < 64 else _all(graph, layer)
-        following = np.unique(following)
-        layer = following[within[following] & ~seen[following]].astype(np.int64)
-    return np.flatnonzero(seen)
-
-
-def _all(graph: HeapGraph, layer: Ints) -> Ints:
-    """Referents of many objects at once."""
-    starts, counts = graph.offsets[layer], graph.offsets[layer + 1] - graph.offsets[layer]
-    return np.asarray(graph.targets[spans(starts, counts)], dtype=np.int64)
 
 
 def _bound(graph: HeapGraph, members: Sequence[int]) -> int | None:

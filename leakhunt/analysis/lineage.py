@@ -8,11 +8,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from leakhunt.agent import schema
+
 from .dominators import Dominators, is_affordable, kept_dominators
 from .graph import Bools, HeapGraph, Ints
 from .turnover import replaced, with_what_they_keep
-
-IMMUTABLE = frozenset(("builtins.str", "builtins.bytes", "builtins.int", "builtins.tuple", "builtins.frozenset"))
 
 
 class Lineage:
@@ -91,6 +91,6 @@ def same(earlier: HeapGraph, later: HeapGraph) -> Ints:
     matches = canonical[earlier.types[found]] == translated[later.types]
     # What can't change can't have changed its size or length either: strings come and go at one address all the time,
     # and a tuple waits in its class's free list at the size that it is used again with.
-    fixed = np.array([name in IMMUTABLE for name in later.snapshot.type_names], dtype=bool)[later.types]
+    fixed = later.are(schema.TYPE_FIXED)
     matches &= ~fixed | ((earlier.sizes[found] == later.sizes) & (earlier.lengths[found] == later.lengths))
     return np.where((found >= 0) & matches, found, -1)

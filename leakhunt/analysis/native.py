@@ -11,7 +11,7 @@ from leakhunt.agent import schema
 
 from . import ledger
 from .evidence import Evidence
-from .graph import BUFFERS, HeapGraph, Ints
+from .graph import HeapGraph, Ints
 from .growth import POINTS_MIN, Floats
 from .verdicts import Verdict
 
@@ -45,12 +45,9 @@ def may_own(graph: HeapGraph, objects: Ints) -> Ints:
     What such an object allocates for itself is in no size that Python knows. Of buffers the bytes are counted, but a
     view may be all that keeps the whole of another's.
     """
-    names, flags = graph.snapshot.type_names, graph.snapshot.column("type.flags").tolist()
-    classes = [
-        name in VIEWS or (bool(flag & schema.TYPE_EXTENSION) and name not in BUFFERS)
-        for name, flag in zip(names, flags, strict=True)
-    ]
-    return np.asarray(objects[np.array(classes, dtype=bool)[graph.types[objects]]], dtype=np.int64)
+    classes = graph.facts.are(schema.TYPE_EXTENSION) & ~graph.facts.are(schema.TYPE_BUFFER)
+    classes |= np.array([name in VIEWS for name in graph.snapshot.type_names], dtype=bool)
+    return np.asarray(objects[classes[graph.types[objects]]], dtype=np.int64)
 
 
 def have_memory_in_c(evidence: Evidence, objects: Ints) -> bool:

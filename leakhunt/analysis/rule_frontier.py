@@ -8,14 +8,17 @@ from typing import NamedTuple
 
 import numpy as np
 
+from leakhunt.agent import schema
+
 from . import growth
 from .doubt import Doubt, ended
 from .evidence import Evidence
-from .graph import WEAK, Bools, HeapGraph, Ints
-from .holders import limit_of, reach
+from .facts import SAYS_NOTHING
+from .graph import Bools, HeapGraph, Ints
+from .holders import limit_of
 from .naming import Names
+from .reaching import reach
 from .rule_holders import TIMELESS
-from .telling import ATOMS, GLUE, is_context_name
 from .verdicts import Verdict
 from .watching import watching
 
@@ -46,7 +49,7 @@ def growing_classes(evidence: Evidence) -> list[Verdict]:
         if series.trend.gain < evidence.policy.gain:
             continue
         problem = growth.objection(series.trend, evidence.policy)
-        doubt = ended("no growth", problem) if problem else _without_meaning(name)
+        doubt = ended("no growth", problem) if problem else _without_meaning(evidence.graph, name)
         if doubt is None:
             doubt = _turnover(evidence, *lasting.get(name, (0, 0)))
         fresh = _instances(evidence, name) if doubt is None else None
@@ -73,13 +76,13 @@ def covered_by_others(evidence: Evidence) -> Bools:
     for place in evidence.places:
         covered[place.reached] = True
     for group in (*evidence.outside, *evidence.garbage):
-        if not is_context_name(group.type):
+        if not graph.facts.is_named(group.type, schema.TYPE_CONTEXT):
             covered[reach(graph, group.objects, evidence.is_new)] = True
     return covered
 
 
-def _without_meaning(name: str) -> Doubt | None:
-    if name in GLUE or name in ATOMS or name in WEAK:
+def _without_meaning(graph: HeapGraph, name: str) -> Doubt | None:
+    if graph.facts.is_named(name, SAYS_NOTHING):
         return ended("says nothing", "objects of this class only wrap or name others, whose own class and holder count")
     return None
 
@@ -160,7 +163,7 @@ def old_dominator(evidence: Evidence, fresh: Ints) -> Frontier | None:
 
 def is_context(graph: HeapGraph, index: int) -> bool:
     """Whether the object is a `contextvars.Context` or a part of the mapping inside of one."""
-    return is_context_name(graph.type_name(index))
+    return graph.is_a(index, schema.TYPE_CONTEXT)
 
 
 def _candidates(evidence: Evidence, frontier: Frontier, rows: list[tuple[str, Ints]]) -> list[Verdict]:

@@ -10,21 +10,24 @@ from leakhunt.agent import schema
 
 from . import finalizers
 from .evidence import Evidence, Group
-from .telling import ATOMS, GLUE
+from .facts import SAYS_NOTHING
 from .verdicts import Verdict
 
 
 def waiting_garbage(evidence: Evidence) -> list[Verdict]:
     """Cycles that wait: all together, by the name of the class that has a `__del__` or else is the most numerous."""
-    groups = [g for g in evidence.garbage_groups if g.type not in ATOMS] if len(evidence.deep) > 1 else []
-    growing = [g for g in evidence.garbage if g.type not in ATOMS] if groups else []
+    groups = [g for g in evidence.garbage_groups if not _is_atom(evidence, g)] if len(evidence.deep) > 1 else []
+    growing = [g for g in evidence.garbage if not _is_atom(evidence, g)] if groups else []
     groups = growing or groups
     if not groups:
         return []
     graph = evidence.graph
     concerned = finalizers.finalizable(graph, np.concatenate([g.objects for g in groups]))
     with_del = {graph.type_name(int(i)) for i in concerned}
-    ranked = sorted(groups, key=lambda g: (g.type not in with_del, g.type in GLUE, -g.trend.gain))
+    ranked = sorted(
+        groups,
+        key=lambda g: (g.type not in with_del, evidence.graph.facts.is_named(g.type, SAYS_NOTHING), -g.trend.gain),
+    )
     top, objects = ranked[0], np.concatenate([g.objects for g in ranked])
     effect = " and their __del__ has not run" if top.type in with_del else ""
     return [
@@ -47,7 +50,7 @@ def waiting_garbage(evidence: Evidence) -> list[Verdict]:
 
 def waiting_words(evidence: Evidence) -> str:
     """Why garbage waits longer than the collector is meant to let it, '' where it is collected in time."""
-    growing = [group for group in evidence.garbage if group.type not in ATOMS]
+    growing = [group for group in evidence.garbage if not _is_atom(evidence, group)]
     return collector_words(evidence) or finalizer_words(evidence, growing)
 
 
@@ -105,3 +108,7 @@ def _is_made_anew(evidence: Evidence, group: Group) -> bool:
     graphs = evidence.lineage.graphs[evidence.first :]
     alive = [graph.count_of(group.type) - count for graph, count in zip(graphs, group.counts.tolist(), strict=True)]
     return bool(max(alive) <= evidence.policy.anew_alive * float(group.counts.max()))
+
+
+def _is_atom(evidence: Evidence, group: Group) -> bool:
+    return evidence.graph.facts.is_named(group.type, schema.TYPE_ATOM)

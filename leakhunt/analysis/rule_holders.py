@@ -9,9 +9,10 @@ import numpy as np
 
 from . import finalizers
 from .evidence import Evidence
+from .facts import SAYS_LITTLE, SAYS_NOTHING
 from .graph import Indexes
 from .holders import Place
-from .telling import function_name, telling_class
+from .representative import code_name, telling_class
 from .verdicts import Verdict
 
 # What only lives a while grows, too, until the first of it is old enough to go; these conditions are leaks at any age.
@@ -46,7 +47,8 @@ def candidate(evidence: Evidence, place: Place) -> Verdict:
             holder=place.members[0], place=place, detector="place", doubts=(place.doubt,),
         )  # fmt: skip
     condition = next(found for rule in CONDITIONS if (found := rule(evidence, place)) is not None)
-    name = function_name(evidence.graph, place.children) if condition.type == "builtins.function" else ""
+    says_nothing = evidence.graph.facts.is_named(condition.type, SAYS_NOTHING | SAYS_LITTLE)
+    name = code_name(evidence.graph, place.children) if says_nothing else ""
     return Verdict(
         kind=condition.kind,
         type=condition.type,
@@ -147,7 +149,8 @@ CONDITIONS: tuple[Callable[[Evidence, Place], Condition | None], ...] = (
 
 def content_type(evidence: Evidence, place: Place) -> str:
     """The class that tells most of what the place gained; its container's where it gained nothing new."""
-    return telling_class(evidence.graph, place.children, evidence.is_new) or _member_type(evidence, place)
+    found = telling_class(evidence.graph, place.children, evidence.is_new, place.entries)
+    return found or _member_type(evidence, place)
 
 
 def kept_instances(evidence: Evidence, place: Place) -> str:

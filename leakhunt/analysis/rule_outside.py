@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from leakhunt.agent import schema
+
 from .evidence import Evidence, Group
 from .growth import theil_sen
-from .holders import reach
+from .reaching import reach
+from .representative import telling_class
 from .rule_holders import TIMELESS
-from .telling import is_context_name, telling_class
 from .verdicts import Verdict
 
 
@@ -15,7 +17,9 @@ def held_from_outside(evidence: Evidence) -> list[Verdict]:
     if len(evidence.deep) < 2:
         return []
     callbacks_rate = theil_sen(evidence.seconds, evidence.ledger("atexit_callbacks"))
-    groups = [group for group in evidence.outside_groups if not is_context_name(group.type)]
+    groups = [
+        group for group in evidence.outside_groups if not evidence.graph.facts.is_named(group.type, schema.TYPE_CONTEXT)
+    ]
     return [_candidate(evidence, group, callbacks_rate) for group in groups]
 
 

@@ -15,9 +15,6 @@ from leakhunt.agent import schema
 
 from .graph import Bools, HeapGraph, Indexes, Ints, spans
 
-BY_ARRIVAL = frozenset(("builtins.dict", "collections.defaultdict", "collections.deque"))
-BY_POSITION = frozenset(("builtins.list",))  # a program may sort or shuffle it
-CONSTANTS = frozenset(f"builtins.{name}" for name in ("int", "float", "bool", "NoneType", "function", "module"))
 ITEMS_MIN = 8
 EDGES_AT_ONCE = 4_000_000
 FEW, NEARLY_ALL = 0.4, 0.9
@@ -39,7 +36,7 @@ def replaced(earlier: HeapGraph, later: HeapGraph, place: Ints) -> Bools:
         stayed = np.ones(len(then), dtype=bool) if (np.diff(then) > 0).all() else longest_increasing(then.tolist())
         if stayed.mean() >= 0.5:
             vouched[items[stayed]] = True
-        is_anew = later.type_name(index) in BY_ARRIVAL and stayed.mean() < FEW
+        is_anew = _is_by_arrival(later, index) and stayed.mean() < FEW
         if is_anew or _is_turnover(stayed, then):
             moved[items[~stayed]] = True
     return moved & ~vouched & ~_constants(later)
@@ -47,8 +44,8 @@ def replaced(earlier: HeapGraph, later: HeapGraph, place: Ints) -> Bools:
 
 def _changed(earlier: HeapGraph, later: HeapGraph, place: Ints) -> tuple[Ints, Bools]:
     """(containers whose items are not those of before with more at one end, items of the others bool[N])."""
-    keeps_order = np.array([name in BY_ARRIVAL | BY_POSITION for name in later.snapshot.type_names], dtype=bool)
-    found = np.flatnonzero(keeps_order[later.types] & (place >= 0) & (later.lengths >= ITEMS_MIN))
+    keeps_order = later.are(schema.TYPE_MAPPING | schema.TYPE_SEQUENCE)
+    found = np.flatnonzero(keeps_order & (place >= 0) & (later.lengths >= ITEMS_MIN))
     common = np.minimum(later.lengths[found], earlier.lengths[place[found]])
     found, common = found[common >= ITEMS_MIN], common[common >= ITEMS_MIN]
     vouched = np.zeros(later.count, dtype=bool)
@@ -68,6 +65,11 @@ def _changed(earlier: HeapGraph, later: HeapGraph, place: Ints) -> tuple[Ints, B
         changed[begin:end] = ~is_same
         begin = end
     return found[changed], vouched
+
+
+def _is_by_arrival(graph: HeapGraph, index: int) -> bool:
+    """Whether the program does not order the container by itself, as it may sort or shuffle a list."""
+    return graph.is_a(index, schema.TYPE_MAPPING) or graph.type_name(index) == "collections.deque"
 
 
 def _edges(graph: HeapGraph, rows: Ints, counts: Ints, at_end: bool) -> Ints:
@@ -132,9 +134,7 @@ def _is_turnover(stayed: Bools, then: Ints) -> bool:
 
 def _constants(graph: HeapGraph) -> Bools:
     """Objects of classes that are shared, or made once: where they stand in a container says nothing."""
-    flags = graph.snapshot.column("type.flags")
-    is_constant = np.array([name in CONSTANTS for name in graph.snapshot.type_names], dtype=bool)
-    return np.asarray((is_constant | (flags & schema.TYPE_IS_CLASS > 0))[graph.types])
+    return graph.are(schema.TYPE_CONSTANT | schema.TYPE_IS_CLASS)
 
 
 def with_what_they_keep(moved: Bools, idom: Indexes) -> Bools:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from .graph import WEAK, Bools, HeapGraph, Ints
+from leakhunt.agent import schema
+
+from .graph import Bools, HeapGraph, Ints
 from .policy import POLICY
-from .telling import unwrap
+from .representative import carried
 
 SAMPLE = 3000
-FINALIZER, FINALIZER_ENTRY = "weakref.finalize", "weakref.finalize._Info"
 
 
 def only_watches(graph: HeapGraph, children: Ints, reached: Ints, is_new: Bools, members: int = 1) -> bool:
@@ -25,21 +26,11 @@ def watching(graph: HeapGraph, children: Ints, reached: Ints, is_new: Bools, mem
     where what the place gained (`reached`) is what keeps them alive, as values of a WeakKeyDictionary may their keys.
     """
     sample = children[np.linspace(0, len(children) - 1, min(SAMPLE, len(children))).astype(int)]
-    leaves = [i for i in unwrap(graph, sample, is_new) if graph.type_name(i) != FINALIZER]
-    watched = np.unique(weakly_held(graph, _references(graph, leaves)))
+    leaves = np.array(carried(graph, sample, is_new), dtype=np.int64)
+    references = leaves[graph.are(schema.TYPE_WEAK)[leaves]]
+    watched = np.unique(weakly_held(graph, references))
     elsewhere = len(np.setdiff1d(watched, reached, assume_unique=True))
-    return members * elsewhere / len(leaves) if leaves else 0.0
-
-
-def _references(graph: HeapGraph, leaves: list[int]) -> Ints:
-    """The weak references among `leaves`, and those by which a `weakref.finalize` knows its object."""
-    found: list[int] = []
-    for index in leaves:
-        if graph.type_name(index) == FINALIZER_ENTRY:
-            found.extend(i for i in graph.referents(index).tolist() if graph.type_name(i) in WEAK)
-        elif graph.type_name(index) in WEAK:
-            found.append(index)
-    return np.array(found, dtype=np.int64)
+    return members * elsewhere / len(leaves) if len(leaves) else 0.0
 
 
 def weakly_held(graph: HeapGraph, references: Ints) -> Ints:

@@ -21,7 +21,8 @@ from scipy.sparse.csgraph import connected_components
 from leakhunt.agent import schema
 from leakhunt.analysis import edges
 from leakhunt.analysis.edges import EdgeNames, edge_names
-from leakhunt.analysis.graph import BUFFERS, HeapGraph, Ints
+from leakhunt.analysis.facts import buffer_names
+from leakhunt.analysis.graph import HeapGraph, Ints
 
 NODE_FIELDS = ("type", "name", "id", "self_size", "edge_count", "trace_node_id", "detachedness")
 NODE_TYPES = (
@@ -38,7 +39,7 @@ NODE_TYPE_BY_CLASS = {
     "builtins.str": "string", "builtins.code": "code", "re.Pattern": "regexp",
     **{f"builtins.{name}": "number" for name in ("int", "float", "complex")},
     **{f"builtins.{name}": "closure" for name in ("function", "method", "builtin_function_or_method")},
-    **dict.fromkeys(BUFFERS - {"builtins.str"}, "native"),
+    **dict.fromkeys(buffer_names() - {"builtins.str"}, "native"),
 }  # fmt: skip
 SIZE_MAX = 0xFFFFFFFF  # readers keep every number in 32 bits
 ROOT_ID = 1

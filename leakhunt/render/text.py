@@ -89,6 +89,7 @@ def _rows(findings: Findings, finding: Finding, ascii_only: bool) -> Iterator[tu
     yield "why", words.sentence(finding.reason)
     yield "held by", _holder(finding)
     yield "path", finding_tree(finding)
+    yield "each keeps", words.unit(finding)
     yield "also", ", ".join(words.short_type(name) for name in finding.also_growing[:5])
     yield "born at", words.name(finding.allocated_at or "")
     for finalizer in finding.finalizers[:3]:

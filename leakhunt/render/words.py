@@ -24,6 +24,8 @@ VERDICT_WORDS = {"leak": "LEAK", "healthy": "HEALTHY", "inconclusive": "INCONCLU
 
 PIDS_SHOWN = 3
 _NUMBER = re.compile(r"\d[\d,.]*")
+UNIT_SHOWN_MIN = 0.05  # what is rarer reads as nothing
+
 _UNSAFE = {"Cc", "Cf", "Cn", "Cs", "Co", "Zl", "Zp"}
 
 
@@ -64,6 +66,24 @@ def name(text: str, limit: int = 120) -> str:
 def sentence(text: str) -> str:
     """A sentence that may quote names from the target, safe to print; cut where no one would read on."""
     return shorten(printable(text), 600)
+
+
+def unit(finding: Finding, limit: int = 6) -> str:
+    """What each entry of a growing place keeps alive, in a line: "1 Engine, 3 dict, … 14.2 kB"."""
+    rows = [row for row in finding.unit if row.per_entry >= UNIT_SHOWN_MIN]
+    if not rows:
+        return ""
+    parts = [f"{_number(row.per_entry)} {short_type(row.type)}" for row in rows[:limit]]
+    more = ", …" if len(finding.unit) > limit else ""
+    return f"{', '.join(parts)}{more} ({units.size(sum(row.bytes_per_entry for row in finding.unit))})"
+
+
+def _number(per_entry: float) -> str:
+    """
+    >>> _number(1.0), _number(0.142), _number(11.6)
+    ('1', '0.1', '12')
+    """
+    return f"{per_entry:.0f}" if per_entry >= 10 or abs(per_entry - round(per_entry)) < 0.05 else f"{per_entry:.1f}"
 
 
 def quote(text: str) -> str:

@@ -9,7 +9,7 @@ import pytest
 from heap import Heap, Thing
 
 from leakhunt.analysis.graph import HeapGraph
-from leakhunt.analysis.telling import function_name, telling_class
+from leakhunt.analysis.representative import code_name, telling_class
 
 
 def told(make: Callable[[Heap], Thing], kept: tuple[str, ...] = ()) -> str:
@@ -85,5 +85,5 @@ def test_leaked_functions_are_called_by_their_name() -> None:
     heap.module("shop", ITEMS=items)
     graph = HeapGraph(heap.snapshot())
     holder = int(graph.index_of(np.array([items._address], dtype=np.uint64))[0])
-    assert function_name(graph, graph.referents(holder).astype(np.int64)) == "shop.on_close"
-    assert function_name(graph, np.empty(0, dtype=np.int64)) == ""
+    assert code_name(graph, graph.referents(holder).astype(np.int64)) == "shop.on_close"
+    assert code_name(graph, np.empty(0, dtype=np.int64)) == ""
