@@ -106,7 +106,7 @@ class Governor:
         self._deep_pause_ms, self._deep_listed = pause_ms, self._listed
 
     def _expected_pause_ms(self):
-        """Of a graph now: by the last census, or by the last graph and the objects listed since, whichever is longer."""
+        """Of a graph now: by the last census, or the last graph and the objects listed since, whichever is longer."""
         grown = self._listed / self._deep_listed if self._deep_listed else 1.0
         return max(self._census_pause_ms * self._pauses_per_deep, self._deep_pause_ms * grown)
 
