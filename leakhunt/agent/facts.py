@@ -77,9 +77,7 @@ UNNAMED = frozenset(
 HAMT = frozenset("builtins." + name for name in ("hamt", "hamt_bitmap_node", "hamt_array_node", "hamt_collision_node"))
 # What a class statement leaves in the class's namespace; from 3.13 on classes of C may have the older ones, too.
 MADE_BY_STATEMENT = (
-    ("__firstlineno__", "__static_attributes__")
-    if sys.version_info >= (3, 13)
-    else ("__dict__", "__weakref__", "__slots__")
+    ("__firstlineno__", "__static_attributes__") if sys.version_info >= (3, 13) else ("__weakref__", "__slots__")
 )
 
 
