@@ -16,6 +16,11 @@ SUSPENDED_MAX = 2  # of one code that get names for their locals: the ones that 
 UNLABELLED = (plans.ATOM, plans.SEQUENCE, plans.WEAK)
 
 
+def is_large(item):
+    """Whether this is a builtin container of so many items that a census lists it."""
+    return type(item) in (list, dict, set) and len(item) >= schema.CONTAINER_FLOOR
+
+
 class Labels:
     """Columns label.*, name.* and bound.* of one snapshot (schema.py)."""
 
@@ -133,11 +138,15 @@ class Labels:
         self.name(item, getattr(code, "co_qualname", code.co_name), code.co_filename, code.co_firstlineno)
         named = self._named_by_code.get(id(code), 0)
         self._named_by_code[id(code)] = named + 1
-        if named < SUSPENDED_MAX:
+        if named < SUSPENDED_MAX and any(map(is_large, get_referents(item))):
             self._locals(item, plan, ids, base)
 
     def _locals(self, item, plan, ids, base):
-        """Names for the locals of what is suspended; asking for its frame makes one (3.11+), hence only for a few."""
+        """Names for the locals of what is suspended.
+
+        Asking for its frame makes one (3.11+), and its locals leave an empty dict in it (up to 3.12): it is done for a
+        few only, which hold a container that somebody may ask about.
+        """
         frame = generic_getattr(item, plan.code[:3] + "frame")
         if frame is None:
             return
