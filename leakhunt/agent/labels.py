@@ -9,9 +9,16 @@ from gc import get_referents
 
 from . import __builtins__, plans, schema
 from .plans import generic_getattr
+from .roots import local_values
 
 LABELLED_MAX = 1024  # objects of one class, or functions of one code, that get names; others are read by analogy
+SUSPENDED_MAX = 2  # of one code that get names for their locals: the ones that wait for long are few
 UNLABELLED = (plans.ATOM, plans.SEQUENCE, plans.WEAK)
+
+
+def is_large(item):
+    """Whether this is a builtin container of so many items that a census lists it."""
+    return type(item) in (list, dict, set) and len(item) >= schema.CONTAINER_FLOOR
 
 
 class Labels:
@@ -60,10 +67,13 @@ class Labels:
     def namespace(self, mapping, ids, base):
         """Names for the values of a namespace, whose row begins with their addresses in order.
 
-        Attributes, or namespaces of an object's threads.
+        Attributes, or namespaces of an object's threads. A name that was given another value after the walk is known by
+        its key, which the row has behind the values.
         """
-        for index, (key, value) in enumerate(list(dict.items(mapping))[: len(ids)]):
-            if ids[index] != id(value):
+        entries = list(dict.items(mapping))[: len(ids)]
+        for index, (key, value) in enumerate(entries):
+            has_other_value = len(ids) == 2 * len(entries) and ids[len(entries) + index] == id(key)
+            if ids[index] != id(value) and not has_other_value:
                 continue
             if type(key) is not str:
                 if id(value) in self.namespaces:
@@ -123,8 +133,28 @@ class Labels:
 
     def _coded(self, item, plan, ids, base, row):
         code = generic_getattr(item, plan.code)
-        if type(code) is plans.CodeType:
-            self.name(item, getattr(code, "co_qualname", code.co_name), code.co_filename, code.co_firstlineno)
+        if type(code) is not plans.CodeType:
+            return
+        self.name(item, getattr(code, "co_qualname", code.co_name), code.co_filename, code.co_firstlineno)
+        named = self._named_by_code.get(id(code), 0)
+        self._named_by_code[id(code)] = named + 1
+        if named < SUSPENDED_MAX and any(map(is_large, get_referents(item))):
+            self._locals(item, plan, ids, base)
+
+    def _locals(self, item, plan, ids, base):
+        """Names for the locals of what is suspended.
+
+        Asking for its frame makes one (3.11+), and its locals leave an empty dict in it (up to 3.12): it is done for a
+        few only, which hold a container that somebody may ask about.
+        """
+        frame = generic_getattr(item, plan.code[:3] + "frame")
+        if frame is None:
+            return
+        name_by_id = {id(value): name for name, value in local_values(frame)[0].items()}
+        for index, address in enumerate(ids):
+            name = name_by_id.pop(address, None)
+            if name is not None:
+                self.mark(base + index, schema.LABEL_LOCAL + name)
 
     def _instance(self, item, plan, ids, base, row):
         """Attribute names of an instance, its separate namespace dict if it has one, and its declared bound."""
@@ -138,8 +168,10 @@ class Labels:
         name_by_id = self._attributes(item, plan, row) if plan.attributes else {}
         adoptable = {id(referent): referent for referent in get_referents(item) if type(referent) is dict}
         if name_by_id or adoptable:
-            for index, address in enumerate(ids):
-                name = name_by_id.pop(address, None)
+            # An attribute that was given another value after the walk is known by its place among the references.
+            now = list(map(id, get_referents(item)))
+            for index, (address, by_name) in enumerate(zip(ids, now if len(now) == len(ids) else ids)):
+                name = name_by_id.pop(by_name, None)
                 if name is not None:
                     self.mark(base + index, schema.LABEL_ATTRIBUTE + name)
                 elif address in adoptable:

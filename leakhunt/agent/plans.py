@@ -154,6 +154,11 @@ def module_entry(module_name, name):
     return entry_of(generic_getattr(module, "__dict__"), name) if type(module) is ModuleType else None
 
 
+def is_module(name):
+    """Whether a module of that name is loaded, and nothing else goes by it."""
+    return type(entry_of(sys.modules, name)) is ModuleType
+
+
 def is_mixed(kind, namespace):
     """Whether a class's namespace has keys that are no exact strings."""
     strings = _has_strings.get(id(kind))

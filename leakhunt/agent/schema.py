@@ -81,7 +81,7 @@ TYPE_HAS_DEL = 1  # a Python-level __del__ somewhere in its MRO
 TYPE_HEAP = 2  # made at run time: a Python class or a C heap type
 TYPE_IS_CLASS = 4  # a metaclass: its instances are classes
 TYPE_EXTENSION = 8  # made by an extension module, or derived from such a class: may have memory that only C knows of
-TYPE_DEL_NAMES_ITSELF = 4096  # its __del__ mentions the class, as one does that makes another instance
+TYPE_DEL_NAMES_ITSELF = 1 << 19  # its __del__ mentions the class, as one does that makes another instance
 TYPE_GREENLET = 16  # derived from greenlet.greenlet: what is on its stack, nothing in the heap refers to
 # What a class is, by its place in the MRO and by identity, never by its name. A class made by the program says
 # something of itself whatever it derives from: TYPE_PLUMBING and TYPE_ATOM are of the interpreter's own and of the

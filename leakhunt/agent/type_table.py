@@ -4,6 +4,7 @@ import os
 from array import array
 
 from . import __builtins__, plans, schema
+from .facts import Facts
 from .plans import FunctionType, class_module, mro_of
 
 TYPE_COLUMNS = (
@@ -33,7 +34,7 @@ class Types:
 
     def __init__(self, strings):
         self.columns = {name: array(code) for name, code in TYPE_COLUMNS}
-        self._strings = strings
+        self._strings, self._facts = strings, Facts()
         self._inherited = {}
         self.plan_by_id = {}
 
@@ -62,8 +63,10 @@ class Types:
             flags |= schema.TYPE_IS_CLASS
         for base in mro_of(kind):
             flags |= self._inherited_from(base)
+        name = plans.class_name(kind)
+        flags |= self._facts.of(kind, name, is_ours(kind))
         id_of = self._strings.id_of
-        return id(kind), id_of(plans.class_name(kind)), flags, id_of(file_of(kind)), id_of(del_file), del_line
+        return id(kind), id_of(name), flags, id_of(file_of(kind)), id_of(del_file), del_line
 
     def _inherited_from(self, base):
         """TYPE_* bits that a class gives to all that derive from it; each class is looked at once."""
@@ -81,10 +84,26 @@ def is_of_extension(kind):
     is_static = not plans.flags_of(kind) & plans.HEAP_FLAG
     if is_static and not FIRST_OF_CORE - CORE_MARGIN < id(kind) < LAST_OF_CORE + CORE_MARGIN and not is_named(kind):
         return True
-    name = plans.text_of(plans.module_of(kind)) if is_static else class_module(kind)
+    name = module_of_class(kind)
     file = file_of_library(name)
-    is_ours = file.startswith(STDLIB) and "site-packages" not in file
-    return name in MEMORY_IN_C or (bool(file) and not is_ours and (is_static or file.endswith(".so")))
+    return name in MEMORY_IN_C or (bool(file) and not is_stdlib(file) and (is_static or file.endswith(".so")))
+
+
+def is_ours(kind):
+    """Whether a class is from the interpreter or the standard library: its module is loaded, and from nowhere else."""
+    name = module_of_class(kind)
+    file = file_of_module(name)
+    return is_stdlib(file) if file else plans.is_module(name) and name != "__main__"
+
+
+def is_stdlib(file):
+    return file.startswith(STDLIB) and "site-packages" not in file
+
+
+def module_of_class(kind):
+    """Name of the module that a class is from; a class of C has it in its own name."""
+    is_static = not plans.flags_of(kind) & plans.HEAP_FLAG
+    return plans.text_of(plans.module_of(kind)) if is_static else class_module(kind)
 
 
 def file_of_library(name):

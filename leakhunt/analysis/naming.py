@@ -10,10 +10,8 @@ from leakhunt.findings import Chain, Link
 
 from .graph import HeapGraph, Indexes
 
-NAMELESS = "builtins.", "collections.", "functools.partial", "itertools."
-MADE_IN_C = (*NAMELESS, "functools.", "_asyncio.", "_contextvars.", "_weakref", "_queue.")
-BARE = frozenset(("_thread._local", "types.SimpleNamespace"))  # said by their own name, not by their class
-SUSPENDED = frozenset(("builtins.coroutine", "builtins.generator", "builtins.async_generator"))
+NAMELESS = schema.TYPE_PLUMBING | schema.TYPE_ATOM | schema.TYPE_INTERPRETER
+BARE = schema.TYPE_BARE | schema.TYPE_PLUMBING  # said by their own name, not by their class
 CHAIN_MAX = 60
 REFERRERS_MAX = 100
 
@@ -107,7 +105,7 @@ class Names:
         name, file, _ = self.graph.names.get(index, ("", "", 0))
         if not name or name.startswith(schema.LABEL_CLOSURE):
             return self.graph.type_name(index)
-        module = self._module_by_file.get(file) if self.graph.type_name(index) in SUSPENDED else None
+        module = self._module_by_file.get(file) if self.graph.is_a(index, schema.TYPE_SUSPENDED) else None
         return f"{module}.{name}" if module and not name.startswith(f"{module}.") else name
 
     def owners(self, index: int) -> list[str]:
@@ -144,7 +142,7 @@ class Names:
                 tail.insert(0, label[1:])
                 if not self._is_bare(step.source):
                     found.append(".".join([self.class_of(step.source), *tail]))
-            elif not tail and self.graph.type_name(step.source) in SUSPENDED:
+            elif not tail and self.graph.is_a(step.source, schema.TYPE_SUSPENDED):
                 found.append(f"{self.class_of(step.source)}.<local>")
                 break
             elif not tail and self._is_instance(step.source):
@@ -175,19 +173,21 @@ class Names:
 
     def _is_instance(self, index: int) -> bool:
         """Whether the object is of a class made in Python, that is no container: what it refers to are attributes."""
-        flags = int(self.graph.snapshot.column("type.flags")[self.graph.types[index]])
-        is_class = bool(flags & schema.TYPE_IS_CLASS)
-        return (
-            bool(flags & schema.TYPE_HEAP) and not is_class and self.graph.lengths[index] < 0 and not self._is_c(index)
-        )
-
-    def _is_c(self, index: int) -> bool:
-        return self.graph.type_name(index).startswith(MADE_IN_C)
+        other = schema.TYPE_IS_CLASS | schema.TYPE_INTERPRETER | schema.TYPE_PLUMBING
+        is_heap = self.graph.is_a(index, schema.TYPE_HEAP)
+        return bool(is_heap and self.graph.lengths[index] < 0 and not self.graph.is_a(index, other))
 
     def _is_bare(self, index: int) -> bool:
         """Whether attributes of `index` are named by what it is called, further up: a namespace, an object of no class
         of its own."""
-        return self._is_namespace(index) or self.graph.type_name(index) in BARE
+        if self._is_namespace(index) or self.graph.is_a(index, BARE):
+            return not self._says_its_own_name(index)
+        return False
+
+    def _says_its_own_name(self, index: int) -> bool:
+        """Whether plumbing is a place of its own after all: a function, a coroutine, or a method of them."""
+        kind = self.graph.type_name(index)
+        return kind in ("builtins.function", "builtins.code") or self.graph.is_a(index, schema.TYPE_SUSPENDED)
 
     def _is_namespace(self, index: int) -> bool:
         """Whether `index` is the `__dict__` of its parent on the path: the parent gives the name then."""
@@ -198,7 +198,7 @@ class Names:
 
     def _frame_name(self, index: int) -> str:
         root = self._roots.get(index)
-        return root.label.rsplit(" (", 1)[0] if root else self.class_of(index)
+        return root.label.split(" (", 1)[0] if root else self.class_of(index)
 
     def owner_index(self, index: int) -> int:
         """The object whose attribute leads to `index` (namespace dicts skipped), or -1."""
@@ -257,6 +257,6 @@ class Names:
             _, label = self._reading(step)
             if label:
                 words.append(label)
-            if step.is_attribute and not self.class_name(step.target).startswith(NAMELESS):
+            if step.is_attribute and not self.graph.is_a(step.target, NAMELESS):
                 words.append(self.class_of(step.target))
         return (*words, "[*]")

@@ -13,7 +13,7 @@ from leakhunt.agent import schema
 
 from .edges import by_analogy
 from .graph import Bools, HeapGraph, Indexes, Ints
-from .naming import BARE, MADE_IN_C, SUSPENDED, Names
+from .naming import BARE, Names
 
 # Ways that no label names: to the cell of a closure, to what an instance refers to, and a suspended function.
 CELL = schema.LABEL_CLOSURE
@@ -69,7 +69,7 @@ class _Owners:
         edges = tree_edges(graph)
         self.labels = np.where(edges >= 0, by_analogy(graph, graph.edge_labels)[edges], 0).astype(np.int64)
         self.labels[(self.labels == 0) & _is_class(graph, ("builtins.cell",))] = cell
-        self.labels[(self.labels == 0) & self._has_parent(_is_class(graph, SUSPENDED))] = local
+        self.labels[(self.labels == 0) & self._has_parent(graph.are(schema.TYPE_SUSPENDED))] = local
         self.labels[(self.labels == 0) & self._has_parent(_is_instance(graph))] = attribute
         self.is_attribute = self._begins_with(schema.LABEL_ATTRIBUTE)
         self.is_dict = self._begins_with(DICT)
@@ -96,7 +96,7 @@ class _Owners:
         through = self.is_attribute & (found >= 0) & self.is_dict[np.maximum(found, 0)]
         found[through] = self.parents[found[through]]
         found[found >= self.graph.count] = -1
-        is_bare = self.is_dict | _is_class(self.graph, BARE)
+        is_bare = self.is_dict | self.graph.are(BARE)
         found[(found >= 0) & is_bare[found]] = -1
         return found
 
@@ -124,10 +124,8 @@ def _is_class(graph: HeapGraph, type_names: Collection[str]) -> Bools:
 
 def _is_instance(graph: HeapGraph) -> Bools:
     """Objects of classes made at run time that are no classes and no containers: what they refer to are attributes."""
-    flags = graph.snapshot.column("type.flags")
-    is_own = np.array([not name.startswith(MADE_IN_C) for name in graph.snapshot.type_names], dtype=bool)
-    is_made = is_own & (flags & schema.TYPE_HEAP > 0) & (flags & schema.TYPE_IS_CLASS == 0)
-    return np.asarray(is_made[graph.types] & (graph.lengths < 0), dtype=bool)
+    other = schema.TYPE_IS_CLASS | schema.TYPE_INTERPRETER | schema.TYPE_PLUMBING
+    return np.asarray(graph.are(schema.TYPE_HEAP) & ~graph.are(other) & (graph.lengths < 0), dtype=bool)
 
 
 def _jumped(up: NDArray[np.integer]) -> Ints:
