@@ -48,7 +48,7 @@ EXACT = (
     *[
         (kind, schema.TYPE_DESCRIPTOR)
         for kind in (
-            plans.SlotType, plans.BuiltinMethodType, type(object.__init__), type(dict.__dict__["fromkeys"]),
+            plans.SlotType, type(list.append), type(object.__init__), type(dict.__dict__["fromkeys"]),
             type(FunctionType.__code__), type(len),
         )
     ],
