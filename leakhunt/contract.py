@@ -40,6 +40,7 @@ _TABLES = {**_ALWAYS, **_WITH_A_GRAPH, **_WITH_VALUES}
 _APART = {
     schema.META_TEXT: _BYTE, "strings.bytes": _BYTE, "strings.end": _WORD,
     "reference.count": _HALF, "reference.target": _WORD, "reference.index": _HALF,
+    "spectrum.count": _WORD, "object.place": _HALF,
 }  # fmt: skip
 DTYPES_BY_COLUMN = {
     **_APART,
@@ -53,7 +54,7 @@ ROWS = {
     **dict.fromkeys(("bound.object", "weak.source", "reference.index"), "object.address"),
 }
 # Sums of these are taken in 64 bits with a sign, and no machine has so much.
-_AMOUNTS = ("census.count", "census.old", "census.bytes", "container.length", "object.size")
+_AMOUNTS = ("census.count", "census.old", "census.bytes", "container.length", "object.size", "spectrum.count")
 _AMOUNT_LIMIT = 1 << 60
 # Numbers of the ledger, each where the target could say it; units at the end of a name make a number of it, too.
 _NUMBERS = frozenset(
@@ -65,7 +66,7 @@ _NUMBERS = frozenset(
 _UNITS = ("_bytes", "_ms", "_seconds")
 _NEVER_BELOW_ZERO = frozenset(("sequence", "elapsed", "interval", "time"))
 _ROW_OF_NUMBERS = re.compile(r"\d{1,18}( \d{1,18})*", re.ASCII)
-_ROWS_OF_NUMBERS = ("gc_threshold", "gc_collections")
+_ROWS_OF_NUMBERS = ("gc_threshold", "gc_collections", "generation_rows")
 
 
 def broken(meta: Mapping[str, str], columns: Columns) -> str:
@@ -73,6 +74,7 @@ def broken(meta: Mapping[str, str], columns: Columns) -> str:
     return (
         _of_types(columns)
         or _of_tables(columns)
+        or _of_ages(columns)
         or _of_strings(columns)
         or _of_rows(columns)
         or _of_references(columns)
@@ -110,6 +112,15 @@ def _of_tables(columns: Columns) -> str:
         return "its references are not counted"
     if has_graph and ("reference.index" in columns) == ("reference.target" in columns):
         return "its references lead nowhere"
+    return ""
+
+
+def _of_ages(columns: Columns) -> str:
+    spectra, places = columns.get("spectrum.count"), columns.get("object.place")
+    if spectra is not None and len(spectra) != schema.TENTHS * len(columns["census.type"]):
+        return "its spectra of ages are more or fewer than its classes"
+    if places is not None and len(places) != len(columns.get("object.address", ())):
+        return "its places are more or fewer than its objects"
     return ""
 
 

@@ -67,6 +67,14 @@ BREACHES: dict[str, tuple[Callable[[Columns], object], str]] = {
         "its table object lacks",
     ),
     "a table of two lengths": (lambda c: c.update({"root.kind": c["root.kind"][:-1]}), "columns of different lengths"),
+    "a spectrum cut short": (
+        lambda c: c.update({"spectrum.count": np.zeros(7, "<u8")}),
+        "its spectra of ages are more or fewer",
+    ),
+    "places of other objects": (
+        lambda c: c.update({"object.place": np.zeros(1, "<u4")}),
+        "its places are more or fewer than its objects",
+    ),
     "no references": (lambda c: c.pop("reference.target"), "its references lead nowhere"),
     "a reference too many": (set_to("reference.count", 9), "more or fewer than its objects"),
     "a label past the end": (set_to("label.position", 1 << 40), "a label has no reference"),
