@@ -66,6 +66,8 @@ _NUMBERS = frozenset(
 _UNITS = ("_bytes", "_ms", "_seconds")
 _NEVER_BELOW_ZERO = frozenset(("sequence", "elapsed", "interval", "time"))
 _ROW_OF_NUMBERS = re.compile(r"\d{1,18}( \d{1,18})*", re.ASCII)
+_NUMBER_BY_SIZE = re.compile(r"(\d{1,9}:\d{1,15} ?)*", re.ASCII)
+_NUMBERS_BY_SIZE = "pymalloc_blocks"
 _ROWS_OF_NUMBERS = ("gc_threshold", "gc_collections", "generation_rows")
 
 
@@ -176,4 +178,6 @@ def _of_meta(meta: Mapping[str, str]) -> str:
     for key in _ROWS_OF_NUMBERS:
         if not _ROW_OF_NUMBERS.fullmatch(meta.get(key, "0")):
             return f"its {key} is no row of numbers"
+    if not _NUMBER_BY_SIZE.fullmatch(meta.get(_NUMBERS_BY_SIZE, "")):
+        return f"its {_NUMBERS_BY_SIZE} is no row of sizes and numbers"
     return ""
