@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import html
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,16 +15,17 @@ from leakhunt import pipeline
 from leakhunt.analysis import chains as chains_module
 from leakhunt.analysis import diff as diff_module
 from leakhunt.analysis import picture
+from leakhunt.analysis.age import spectra
 from leakhunt.analysis.dominators import dominators
 from leakhunt.analysis.graph import HeapGraph, Indexes, Ints
 from leakhunt.analysis.lineage import Lineage
 from leakhunt.analysis.naming import Names
 from leakhunt.analysis.representative import telling_class
 from leakhunt.analysis.retained import retained_tree
-from leakhunt.errors import RunError, UsageError
+from leakhunt.errors import RunError, SnapshotError, UsageError
 from leakhunt.findings import Diff, Finding, Findings, Retained
-from leakhunt.render import treemap, units, words
-from leakhunt.runfolder import read_run
+from leakhunt.render import series, treemap, units, words
+from leakhunt.runfolder import ProcessFolder, read_run
 from leakhunt.show import Chains, Graph, Page, Table, bars
 from leakhunt.snapshot import Snapshot
 
@@ -109,6 +111,10 @@ class HeapView:
         """What keeps the memory, to look around in: boxes of the dominator tree, each inside the one that keeps it."""
         whole = retained_tree(self.graph, self.names, dominators(self.graph))
         return _treemap(whole, self._title())
+
+    def spectrum(self) -> Page:
+        """How old the instances of each class are, by tenths of the collector's list; says so where that is unknown."""
+        return _spectrum([self.snapshot], self._title())
 
     def plot(self, limit: int = 15) -> Figure:
         """Bytes by class."""
@@ -214,6 +220,19 @@ class RunView:
             raise RunError(f"{self.path} holds no object graph that could be folded.", "Run longer, or --deep every.")
         return _treemap(max(found, key=lambda whole: whole.size_bytes), f"What keeps the memory in {self.path}")
 
+    def spectrum(self) -> Page:
+        """How old the instances of each class are, over time, in the process with the most objects.
+
+        Raises:
+            RunError: there is no snapshot.
+        """
+        found = [(process, _censuses(process)) for process in read_run(self.path).processes]
+        found = [(process, snapshots) for process, snapshots in found if snapshots]
+        if not found:
+            raise RunError(f"{self.path} holds no snapshot that could be read.", "Run longer.")
+        process, snapshots = max(found, key=lambda one: sum(count for count, _ in one[1][-1].census.values()))
+        return _spectrum(snapshots, f"How old the objects of process {process.pid} in {self.path} are")
+
     def series(self, by: str = "class") -> Page:
         """Curves to pick from, of every process: by "class" in objects, in "bytes", or by "holder" in items."""
         if by not in ("class", "bytes", "holder"):
@@ -297,6 +316,37 @@ def _treemap(whole: Retained, title: str) -> Page:
 
     boxes = "\n".join(f"  {treemap.told_of(box)}: {treemap.facts(box, whole)}" for box in whole.inside)
     return Page(treemap_page(whole, title), f"{title}\n{boxes}", 500)
+
+
+AGES_UNKNOWN = (
+    "Ages are not known here: this Python keeps its objects in no order of age, or an older leakhunt took the snapshot."
+)
+
+
+def _spectrum(snapshots: Sequence[Snapshot], title: str) -> Page:
+    from leakhunt.render.explore import MOMENTS_MAX, largest, spectrum_page
+
+    stride = max(1, -(-len(snapshots) // MOMENTS_MAX))
+    chosen = [(snapshot.number("elapsed"), spectra(snapshot)) for snapshot in snapshots[::-1][::stride][::-1]]
+    moments = [(seconds, {name: row.tolist() for name, row in found.items()}) for seconds, found in chosen if found]
+    if not moments:
+        return Page(spectrum_page((), title, AGES_UNKNOWN), f"{title}\n  {AGES_UNKNOWN}", 150)
+    newest = moments[-1][1]
+    rows = [
+        f"  {series.bars(newest[name])}  {words.name(name)}: {units.count(sum(newest[name]))}"
+        for name in largest(newest)[:15]
+    ]
+    told = "\n".join([title, "  old to new", *rows])
+    return Page(spectrum_page(moments, title), told, 520)
+
+
+def _censuses(process: ProcessFolder) -> list[Snapshot]:
+    """The snapshots of a process that can be read, without the one at its exit."""
+    found = []
+    for path in process.snapshots:
+        with contextlib.suppress(SnapshotError):
+            found.append(Snapshot.load(path))
+    return [snapshot for snapshot in found if snapshot.meta.get("moment") != "exit"]
 
 
 def findings_table(findings: Findings) -> Table:

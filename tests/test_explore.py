@@ -16,7 +16,16 @@ from leakhunt import live
 from leakhunt.errors import RunError, SnapshotError, UsageError
 from leakhunt.findings import ClassSeries, Findings, ProcessSummary, Retained, RunSummary
 from leakhunt.notebook import HeapView, RunView
-from leakhunt.render.explore import CURVES_MAX, POINTS_MAX, series_page, treemap_page
+from leakhunt.render.explore import (
+    AGES_MAX,
+    CURVES_MAX,
+    MOMENTS_MAX,
+    POINTS_MAX,
+    series_page,
+    spectrum_page,
+    treemap_page,
+)
+from leakhunt.snapshot import Snapshot
 
 EVIL = "shop.</script><img src=x onerror=alert(1)>&amp;"
 
@@ -70,11 +79,41 @@ def test_curves_are_by_class_by_bytes_and_by_holder(run: RunView) -> None:
         run.series("size")
 
 
+def test_the_spectrum_of_a_run_shows_the_growing_class_as_the_youngest_at_each_moment(run: RunView) -> None:
+    page = run.spectrum()
+    found = data(page.html)
+    assert found["seconds"] == sorted(found["seconds"]) and len(found["seconds"]) == 24
+    orders = next(one for one in found["classes"] if one["name"] == "shop.Order")["tenths"]
+    assert [sum(tenths) for tenths in orders] == [20 * k for k in range(1, 25)]
+    assert orders[-1][-1] > 0
+    modules = next(one for one in found["classes"] if one["name"] == "builtins.module")["tenths"]
+    assert sum(modules[-1][:2]) == 1  # there from the start
+    assert "old to new" in repr(page) and "shop.Order: 480" in repr(page)
+    of_one = data(run.snapshots[-1].spectrum().html)
+    assert [one["tenths"][-1] for one in of_one["classes"]] == [one["tenths"][-1] for one in found["classes"]]
+    assert len(of_one["seconds"]) == 1
+
+
+def test_where_the_order_of_the_list_is_not_age_the_spectrum_says_so_and_draws_nothing(tmp_path: Path) -> None:
+    heap = Heap()
+    heap.module("shop", ORDERS=heap.list(heap.instance("shop.Order") for _ in range(20)))
+    known = heap.snapshot()
+    unknown = Snapshot(
+        known.meta, {name: column for name, column in known._columns.items() if name != "spectrum.count"}
+    )
+    for view in (HeapView(unknown), leakhunt.load(run_folder(tmp_path / "run", [unknown]))):
+        page = view.spectrum()
+        assert "Ages are not known here" in repr(page) and "Ages are not known here" in page.html
+        assert "getElementById" not in page.html and data(page.html)["classes"] == []
+    assert "shop.Order" in repr(HeapView(known).spectrum())
+
+
 def test_a_name_of_the_target_s_neither_ends_the_script_nor_becomes_markup() -> None:
     box = Retained("", "", 100, inside=(Retained(EVIL, EVIL, 90),))
     process = ProcessSummary(1, "x", 2, seconds=(0.0, 1.0), classes=(ClassSeries(EVIL, (1, 2), (3, 4)),))
     findings = Findings(RunSummary(("x",), 1.0, 2, "3.11"), "healthy", processes=(process,))
-    for page in (treemap_page(box, EVIL), series_page(findings, "class")):
+    pages = treemap_page(box, EVIL), series_page(findings, "class"), spectrum_page([(1.0, {EVIL: [0, 1]})], EVIL)
+    for page in pages:
         assert "<img" not in page
         assert page.count("<script>") == page.count("</script>") == 2
         assert data(page)
@@ -89,6 +128,20 @@ def test_a_long_run_of_many_classes_makes_a_page_of_bounded_size() -> None:
     assert len(curves) == CURVES_MAX
     assert max(len(curve["xs"]) for curve in curves) <= POINTS_MAX
     assert curves[0]["name"] == "shop.C199"
+    ages = data(spectrum_page([(1.0, {f"shop.C{n}": [n] for n in range(200)})], "many"))["classes"]
+    assert len(ages) == AGES_MAX
+    assert ages[0]["name"] == "shop.C199"
+
+
+def test_the_spectrum_of_a_long_run_has_a_bounded_number_of_moments_the_newest_among_them(tmp_path: Path) -> None:
+    heap = Heap()
+    heap.module("shop", ORDERS=heap.list())
+    snapshots = heap.live(lambda k: None, 3 * MOMENTS_MAX - 1, deep=lambda k: False)
+    view = leakhunt.load(run_folder(tmp_path / "run", snapshots))
+    assert isinstance(view, RunView)
+    seconds = data(view.spectrum().html)["seconds"]
+    assert len(seconds) <= MOMENTS_MAX
+    assert seconds[-1] == snapshots[-1].number("elapsed")
 
 
 def test_a_run_of_one_snapshot_says_that_there_is_nothing_to_draw() -> None:

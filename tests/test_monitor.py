@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import re
@@ -15,8 +17,9 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 from heap import Heap, run_folder
@@ -27,9 +30,10 @@ from leakhunt.errors import UsageError
 from leakhunt.findings import Finding, Findings, Holder, HolderSeries, ProcessSummary, RunSummary
 from leakhunt.monitor import beside, notify
 from leakhunt.monitor.beside import Monitor, Wishes
+from leakhunt.monitor.ending import Ending
 from leakhunt.monitor.figures import SERIES_MAX, Watched, metrics, places
 from leakhunt.monitor.follow import Followed, ProcessFigures
-from leakhunt.monitor.watch import SHARE, Ending, Watch
+from leakhunt.monitor.watch import SHARE, Watch
 from leakhunt.pipeline import hunt
 from leakhunt.snapshot import Snapshot
 
@@ -370,6 +374,173 @@ def test_a_short_quiet_run_tells_of_its_leaks_at_the_end_and_ends_as_the_program
     done = subprocess.run(command, check=False, env=environment, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stderr) == (0, "")
     assert [json.loads(line)["type"] for line in told.read_text().splitlines()] == ["__main__.Session"]
+
+
+# Ended from outside
+
+
+WAITING = "import time; print('up', flush=True); time.sleep(600)"
+
+
+def monitor_of(run: Path) -> int:
+    """The pid of the monitor of a run, 0 without one; one that only waits to be collected is none."""
+    for entry in Path("/proc").iterdir():
+        try:
+            command = (entry / "cmdline").read_bytes()
+            state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            continue
+        if b"leakhunt.monitor" in command and json.dumps(str(run)).encode() in command and state != "Z":
+            return int(entry.name)
+    return 0
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def is_free(port: int) -> bool:
+    with socket.socket() as taking:
+        taking.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            taking.bind(("127.0.0.1", port))
+            taking.listen()
+        except OSError:
+            return False
+        return True
+
+
+@contextlib.contextmanager
+def monitored(
+    run: Path, *options: str, program: tuple[str, ...] = ("-c", WAITING), **environment: str
+) -> Iterator[Any]:
+    """`leakhunt run` of a Python program, whose monitor has seen snapshots; both are gone afterwards."""
+    port = free_port()
+    options = ("--interval", "0.2", "--budget", "1", "--metrics", str(port), *options)
+    command = [*LEAKHUNT, "run", "-q", "--out", str(run), *options, "--"]
+
+    def is_up() -> bool:
+        with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
+            return max(value(answer.read().decode(), "leakhunt_process_snapshots_total"), default=0) > 0
+        return False
+
+    running = subprocess.Popen(
+        [*command, sys.executable, *program],
+        env={**os.environ, **environment},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    try:
+        until(is_up)
+        yield running
+    finally:
+        running.kill()
+        running.communicate()
+        until(lambda: not monitor_of(run))
+        assert is_free(port)
+
+
+@pytest.fixture
+def slow_collector() -> Iterator[tuple[str, list[bytes], threading.Event]]:
+    """As `collector`, but it answers only when told to."""
+    taken: list[bytes] = []
+    may_answer = threading.Event()
+
+    class Taking(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            may_answer.wait(60)
+            taken.append(body)
+            with contextlib.suppress(OSError):
+                self.send_response(200)
+                self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Taking)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}", taken, may_answer
+    may_answer.set()
+    server.shutdown()
+
+
+@pytest.mark.story
+def test_who_ends_a_run_waits_for_no_figures_and_they_are_sent_all_the_same(
+    tmp_path: Path, slow_collector: tuple[str, list[bytes], threading.Event]
+) -> None:
+    """The collector answers only when leakhunt has ended and its stderr is closed."""
+    endpoint, taken, may_answer = slow_collector
+    run = tmp_path / "run"
+    settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "OTEL_METRIC_EXPORT_INTERVAL": "600000"}
+    with monitored(run, "--otel", **settings) as running:
+        running.send_signal(signal.SIGTERM)
+        _, said = running.communicate(timeout=60)
+        assert (running.returncode, said) == (-signal.SIGTERM, b"")
+        assert monitor_of(run) and not taken
+        may_answer.set()
+        until(lambda: taken)
+        assert b"leakhunt.process.resident_memory_bytes" in b"".join(taken)
+
+
+@pytest.mark.story
+def test_a_monitor_whose_collector_never_answers_ends_by_itself_and_frees_its_port(
+    tmp_path: Path, slow_collector: tuple[str, list[bytes], threading.Event]
+) -> None:
+    endpoint, taken, _ = slow_collector
+    run = tmp_path / "run"
+    settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "OTEL_METRIC_EXPORT_INTERVAL": "600000"}
+    with monitored(run, "--otel", **settings) as running:
+        running.send_signal(signal.SIGTERM)
+        running.communicate(timeout=60)
+        until(lambda: not monitor_of(run))
+    assert not taken
+
+
+@pytest.mark.story
+def test_a_monitor_that_is_told_to_end_with_its_group_ends_in_haste(tmp_path: Path, collector: Any) -> None:
+    """systemd sends SIGTERM to all processes of a service."""
+    endpoint, taken = collector
+    run = tmp_path / "run"
+    settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "OTEL_METRIC_EXPORT_INTERVAL": "600000"}
+    with monitored(run, "--otel", **settings) as running:
+        os.kill(monitor_of(run), signal.SIGTERM)
+        until(lambda: not monitor_of(run))
+        assert taken
+        assert running.poll() is None
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(60) == -signal.SIGTERM
+
+
+@pytest.mark.story
+def test_a_command_of_on_leak_that_does_not_end_is_killed_soon_after(tmp_path: Path) -> None:
+    run, told = tmp_path / "run", tmp_path / "told"
+    environment = {"ROUNDS": "100000", "PAUSE_SECONDS": "0.1"}
+    command = f"echo $$ > {told}; exec sleep 600"
+    with monitored(run, "--on-leak", command, program=(str(APP),), **environment) as running:
+        until(lambda: told.exists() and told.read_text().endswith("\n"))
+        pid = int(told.read_text())
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(60) == -signal.SIGTERM
+        until(lambda: not Path(f"/proc/{pid}").exists() or not Path(f"/proc/{pid}/cmdline").read_bytes())
+
+
+def test_in_haste_leakhunt_waits_a_fifth_of_a_second_and_kills_nothing() -> None:
+    waited: list[float] = []
+
+    class Stuck:
+        stdin = io.BytesIO()
+
+        def wait(self, seconds: float) -> None:
+            waited.append(seconds)
+            raise subprocess.TimeoutExpired("monitor", seconds)
+
+    monitor = Monitor(Wishes(on_leak="true"))
+    monitor._process = Stuck()  # type: ignore[assignment]
+    assert monitor.end(in_haste=True) == ""
+    assert waited == [beside.HASTE_SECONDS] and beside.HASTE_SECONDS <= 0.2
 
 
 @pytest.mark.story

@@ -1,23 +1,28 @@
-"""`python -m leakhunt.monitor JSON`, started by `leakhunt run` and `attach`; their closing of its stdin ends it."""
+"""`python -m leakhunt.monitor JSON`, started by `leakhunt run` and `attach`; their closing of its stdin ends it.
+
+In haste, leakhunt does not wait: what is left to tell is told afterwards, in LAST_SECONDS at the most. What others may
+wait for, the port and stderr, is let go of by the time that leakhunt ends.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
+import signal
 import socket
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
 from leakhunt.errors import LeakhuntError
-from leakhunt.knownfile import known_places
-from leakhunt.runfolder import read_run
 
-from .notify import Notifier
-from .watch import Ending, Watch
+from .beside import HASTE_SECONDS
+from .ending import Ending
 
 NICE = 15  # the program and its users come first
+LAST_SECONDS, COMMAND_SECONDS = 5.0, 3.0  # after haste was asked for: until it ends itself, and a command of --on-leak
 
 
 def main() -> None:
@@ -25,6 +30,7 @@ def main() -> None:
         os.nice(NICE)
     wishes = json.loads(sys.argv[1])
     ending = Ending(sys.stdin.buffer.read)
+    _mind_haste(ending)
     try:
         _watch(wishes, ending)
     except LeakhuntError as problem:
@@ -36,16 +42,42 @@ def main() -> None:
     os._exit(0)  # threads that still answer a scrape do not hold it up
 
 
+def _mind_haste(ending: Ending) -> None:
+    """A service manager tells a whole group of processes to end: this one does so in haste, then."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: threading.Thread(target=ending.hurry, daemon=True).start())
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # the kernel ends it, whatever it is at
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGHUP, signal.SIGALRM})
+    ending.in_haste(0.0, lambda: signal.setitimer(signal.ITIMER_REAL, LAST_SECONDS))
+    ending.in_haste(HASTE_SECONDS, _let_go_of_stderr)
+
+
+def _let_go_of_stderr() -> None:
+    """Who reads it to its end waits for leakhunt, not for us."""
+    with contextlib.suppress(OSError):
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, 2, inheritable=True)
+
+
 def _watch(wishes: dict[str, Any], ending: Ending) -> None:
+    from leakhunt.knownfile import known_places
+    from leakhunt.runfolder import read_run
+
+    from .notify import Notifier
+    from .watch import Watch
+
     folder = Path(wishes["run"])
     interval = float(read_run(folder).info.get("options", {}).get("interval", 5.0) or 5.0)
     notifier = Notifier(wishes["on_leak"]) if wishes["on_leak"] else None
+    if notifier is not None:
+        ending.in_haste(0.0, notifier.stop)
+        ending.in_haste(COMMAND_SECONDS, notifier.break_off)
     watch = Watch(folder, interval, known_places(Path.cwd()), notifier, _say)
     otel = None
     if wishes["listening"] is not None:
         from .prometheus import serve
 
-        serve(socket.socket(fileno=wishes["listening"]), watch.metrics)
+        ending.in_haste(0.0, serve(socket.socket(fileno=wishes["listening"]), watch.metrics))
     if wishes["otel"]:
         from .otel import Otel
 

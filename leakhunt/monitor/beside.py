@@ -15,7 +15,7 @@ from leakhunt.errors import LeakhuntError, UsageError
 
 LOOPBACK = "127.0.0.1"
 FLUSH_SECONDS, NOTIFY_SECONDS = 8.0, 90.0  # how long leakhunt waits for the last figures, and for the last alarms
-HASTE, HASTE_SECONDS = b"haste", 2.0
+HASTE, HASTE_SECONDS = b"haste", 0.15  # what the monitor is told, and how long leakhunt waits for it then
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,8 @@ class Monitor:
 
         Args:
             report: the final report as JSON; without one it makes its own where alarms are wished for.
-            in_haste: who ended the run waits for its end: there is no time for a last analysis.
+            in_haste: who ended the run waits for its end: there is no last analysis, and after HASTE_SECONDS the
+                monitor is left to itself; it ends soon, and holds nothing that others wait for.
         """
         self._close_listening()
         process, self._process = self._process, None
@@ -85,10 +86,10 @@ class Monitor:
         try:
             process.wait(HASTE_SECONDS if in_haste else NOTIFY_SECONDS if self._wishes.on_leak else FLUSH_SECONDS)
         except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
             if in_haste:
                 return ""
+            process.kill()
+            process.wait()
             return "The monitor did not come to its end, and was killed: its last figures or alarms may be missing."
         return ""
 

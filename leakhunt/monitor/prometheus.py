@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 from collections.abc import Callable, Iterable
@@ -49,8 +50,12 @@ class _Silent(WSGIRequestHandler):
         pass
 
 
-def serve(listening: socket.socket, metrics: Callable[[], Iterable[Metric]]) -> None:
-    """Answer scrapes at a socket that listens, by threads that end with the process."""
+def serve(listening: socket.socket, metrics: Callable[[], Iterable[Metric]]) -> Callable[[], None]:
+    """Answer scrapes at a socket that listens, by threads that end with the process.
+
+    Returns:
+        what gives the port away again.
+    """
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Figures(metrics))
     server = _Server(listening.getsockname()[:2], _Silent, bind_and_activate=False)
@@ -60,3 +65,11 @@ def serve(listening: socket.socket, metrics: Callable[[], Iterable[Metric]]) -> 
     server.setup_environ()
     server.set_app(make_wsgi_app(registry))
     threading.Thread(target=server.serve_forever, daemon=True).start()
+
+    def close() -> None:
+        with contextlib.suppress(OSError):
+            listening.shutdown(socket.SHUT_RDWR)  # wakes the thread that waits at it, too
+        server.shutdown()
+        server.server_close()
+
+    return close

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +13,7 @@ from leakhunt.errors import LeakhuntError
 from leakhunt.findings import Findings
 from leakhunt.pipeline import hunt
 
-from .beside import HASTE
+from .ending import Ending
 from .figures import Metric, Watched, metrics, places
 from .follow import Followed
 from .notify import Notifier
@@ -22,29 +21,6 @@ from .notify import Notifier
 SHARE = 0.05  # of one CPU's time, for analyses while the run goes on
 TICK_SECONDS = 1.0
 FEWEST_SNAPSHOTS = 8
-
-
-class Ending:
-    """Whether the one who started the watch is through: reads what it says until it closes its end."""
-
-    def __init__(self, read: Callable[[], bytes]) -> None:
-        self.text = b""
-        self._over = threading.Event()
-        self._read = read
-        threading.Thread(target=self._listen, daemon=True).start()
-
-    def wait(self, seconds: float) -> bool:
-        return self._over.wait(seconds)
-
-    @property
-    def is_over(self) -> bool:
-        return self._over.is_set()
-
-    def _listen(self) -> None:
-        try:
-            self.text = self._read()
-        finally:
-            self._over.set()
 
 
 class Interrupted(Exception):
@@ -110,7 +86,7 @@ class Watch:
 
     def _conclude(self, ending: Ending) -> None:
         """Tell of the leaks of the final report, or of an analysis of its own where none came."""
-        if self._notifier is None or ending.text == HASTE:
+        if self._notifier is None or ending.is_in_haste:
             return
         try:
             text = ending.text.decode("utf-8", "replace")

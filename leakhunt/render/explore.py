@@ -1,8 +1,9 @@
-"""Pages to look around in, for notebooks: a treemap to go into, curves to pick from. Nothing is fetched."""
+"""Pages to look around in, for notebooks: a treemap to go into, curves to pick from, ages. Nothing is fetched."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from markupsafe import Markup
@@ -14,6 +15,10 @@ from leakhunt.render.treemap import told_of
 
 CURVES_MAX = 40
 POINTS_MAX = 400
+AGES_MAX = 60  # classes in a spectrum of ages
+MOMENTS_MAX = 60
+
+Moment = tuple[float, Mapping[str, Sequence[int]]]  # seconds; by class, its instances in each tenth, the oldest first
 
 
 def treemap_page(whole: Retained, title: str) -> str:
@@ -28,6 +33,29 @@ def series_page(findings: Findings, by: str) -> str:
     data = {"curves": curves[:CURVES_MAX], "colors": palette.LINES, "bytes": by == "bytes"}
     what = {"class": "Objects by class", "bytes": "Bytes by class", "holder": "Items by place"}[by]
     return fill("explore_series.html.j2", title=what, data=_script(data), empty=not curves)
+
+
+def spectrum_page(moments: Sequence[Moment], title: str, unknown: str = "") -> str:
+    """How old the instances of each class are, at one moment or at several to go through.
+
+    Args:
+        moments: in order of time; the classes shown are the largest of the newest one.
+        unknown: why there is nothing to show, where there is not.
+    """
+    shown = largest(moments[-1][1])[:AGES_MAX] if moments else []
+    data = {
+        "seconds": [seconds for seconds, _ in moments],
+        "classes": [
+            {"name": words.name(name), "tenths": [list(map(int, found.get(name, ()))) for _, found in moments]}
+            for name in shown
+        ],
+    }
+    return fill("explore_spectrum.html.j2", title=words.sentence(title), data=_script(data), unknown=unknown)
+
+
+def largest(spectra: Mapping[str, Sequence[int]]) -> list[str]:
+    """Names of the classes that have instances, those with the most first."""
+    return sorted((name for name in spectra if sum(spectra[name])), key=lambda name: (-sum(spectra[name]), name))
 
 
 def _curves(process: ProcessSummary, by: str) -> list[dict[str, Any]]:

@@ -18,6 +18,7 @@ from leakhunt.findings import Chain, ClassSeries, Finding, Findings, Growth, Hol
 from leakhunt.render import chart, classes
 from leakhunt.render.chart import Chart, Curve, ticks
 from leakhunt.render.classes import class_data, digits
+from leakhunt.render.explore import spectrum_page
 from leakhunt.render.html import Html, steps
 
 from . import sample
@@ -329,6 +330,19 @@ def test_in_a_browser_the_table_filters_and_sorts(tmp_path: Path) -> None:
     names = re.findall(r"\.(Class99\d?) ", page.text())
     assert rows_of(page) == 11 == len(names)
     assert ("aria-sort", "ascending") in [item for _, a in page.tags for item in a.items()]
+
+
+@browser
+def test_in_a_browser_the_spectrum_of_ages_goes_back_in_time_and_puts_the_youngest_first(tmp_path: Path) -> None:
+    old, young = [9, 1] + [0] * 8, [0] * 9 + [4]
+    moments = [(1.0, {"shop.Table": old}), (2.5, {"shop.Table": old, "shop.Order": young})]
+    page = spectrum_page(moments, "ages")
+    assert re.search(r"2\.5 s\D* 10 shop.Table 4 shop.Order", in_browser(tmp_path, page).text())
+    choose = "order.value = 'young'; order.dispatchEvent(new Event('change'));"
+    assert "4 shop.Order 10 shop.Table" in in_browser(tmp_path, page, choose).text()
+    back = "moment.value = 0; moment.dispatchEvent(new Event('input'));"
+    text = in_browser(tmp_path, page, back).text()
+    assert "1.0 s" in text and "10 shop.Table" in text and "4 shop.Order" not in text
 
 
 @browser
