@@ -27,6 +27,7 @@ _NOT_WATCHED = {
 }  # fmt: skip
 _WATCHED = frozenset(signal.valid_signals() - _NOT_WATCHED)
 _ASK_TO_END = {signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT}
+_ONE_BY_ONE_SECONDS = 0.3  # in which a service manager, which signals process after process, comes from one to the next
 _JOB_CONTROL_STOPS = {signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU}
 _SI_KERNEL = 0x80
 _PR_SET_PTRACER = 0x59616D61
@@ -215,7 +216,7 @@ class _Supervisor:
             info = signal.sigwaitinfo(_WATCHED)
             if info.si_signo == signal.SIGCHLD:
                 if (status := self._reap()) is not None:
-                    self._take_note_of_pending()
+                    self._take_note_of_pending(status)
                     return replace(status, was_asked_to_end=self._asked_to_end)
             else:
                 self._forward(info)
@@ -224,9 +225,10 @@ class _Supervisor:
         if self._witness is not None:
             self._witness.dismiss()
 
-    def _take_note_of_pending(self) -> None:
-        """A signal to the whole group may have ended the program before it was taken here."""
-        while info := signal.sigtimedwait(_ASK_TO_END, 0):
+    def _take_note_of_pending(self, status: ExitStatus) -> None:
+        """A signal to the whole group may have ended the program before it was taken here, or before it was sent."""
+        patience = _ONE_BY_ONE_SECONDS if status.signal in _ASK_TO_END else 0.0
+        while info := signal.sigtimedwait(_ASK_TO_END, 0.0 if self._asked_to_end else patience):
             self._take_note(info)
 
     def _take_note(self, info: signal.struct_siginfo) -> None:

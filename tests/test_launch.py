@@ -200,10 +200,12 @@ def to_the_group(running: subprocess.Popen[bytes], number: int) -> None:
 
 
 def to_every_process(running: subprocess.Popen[bytes], number: int) -> None:
-    """As a service manager does, one by one, the program first."""
+    """As a service manager does, one by one, the program first, and leakhunt when the program is gone."""
     children = Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split()
-    for pid in [*map(int, children), running.pid]:
+    for pid in map(int, children):
         os.kill(pid, number)
+    time.sleep(0.1)
+    os.kill(running.pid, number)
 
 
 @pytest.mark.parametrize("send", [to_leakhunt, to_the_group, to_every_process])
