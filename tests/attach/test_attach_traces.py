@@ -58,14 +58,16 @@ def test_many_rounds_leave_objects_and_memory_where_they_began(name: str) -> Non
         for _ in range(WARM_UP_ROUNDS):
             one_round(target.pid, folder)
         objects, memory, descriptors = settled(target), target.memory_bytes(), descriptor_count(target.pid)
-        mappings = len(Target(target.pid).mappings)
+        mappings, later = len(Target(target.pid).mappings), []
         for number in range(ROUNDS_BY_NAME[name] - WARM_UP_ROUNDS):
             one_round(target.pid, folder)
             if number % COLLECTED_EVERY == 0:
                 target.objects()
+                later.append(target.memory_bytes())
         subprocess.run(["rm", "-r", str(interpreter.root / folder[1:])], check=True)
         assert abs(settled(target) - objects) <= OBJECTS_TOLERANCE
-        assert target.memory_bytes() - memory < MEMORY_TOLERANCE_BYTES
+        # The program breathes, by some MB; what stays is in the lowest of several moments, too.
+        assert min(*later[-2:], target.memory_bytes()) - memory < MEMORY_TOLERANCE_BYTES
         assert descriptor_count(target.pid) == descriptors
         assert len(Target(target.pid).mappings) - mappings < MAPPINGS_TOLERANCE
         assert target.broken == 0, target.errors
