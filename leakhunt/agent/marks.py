@@ -4,7 +4,7 @@ A program's audit hook may refuse every `open`, and a process may have no descri
 before anything else of the agent is there, too.
 """
 
-from posix import mknod
+from posix import mknod, rename
 from stat import S_IFREG
 
 from . import __builtins__
@@ -12,10 +12,17 @@ from . import __builtins__
 TEXT_MAX = 160
 
 
-def leave(run_folder, pid, text):
-    """Leave a mark that says `text` of a process; never raises."""
+def leave(run_folder, pid, text, instead_of=""):
+    """Leave a mark that says `text` of a process, in the place of an earlier one that says less; never raises."""
+    path = "%s/pid-%d.mark." % (run_folder, pid)
     try:
-        mknod("%s/pid-%d.mark.%s" % (run_folder, pid, name_of(text)), S_IFREG | 0o600)
+        if instead_of:
+            rename(path + name_of(instead_of), path + name_of(text))
+            return
+    except BaseException:  # there is none
+        pass
+    try:
+        mknod(path + name_of(text), S_IFREG | 0o600)
     except BaseException:  # there already, or nothing at all can be told
         pass
 

@@ -341,7 +341,7 @@ class Sampler:
 
     def _note(self, text):
         """Leave a sentence in the page kept free for it, as works on a full disk, too; else as a mark (marks.py)."""
-        self._told = text
+        earlier, self._told = self._told, text
         try:
             if self._folder is None:
                 raise OSError
@@ -351,7 +351,7 @@ class Sampler:
             finally:
                 os.close(descriptor)
         except BaseException:
-            marks.leave(self._run_folder, self._pid, text)
+            marks.leave(self._run_folder, self._pid, text, earlier)  # their number has no end otherwise
 
 
 def hold_file_size_signal():

@@ -186,6 +186,7 @@ def test_a_program_without_a_free_descriptor_is_told_of(place: Path) -> None:
     """
     found = run(program, place, 1000, 1, python=PYTHON)
     assert any("Too many open files" in note for process in found.processes for note in process.notes)
+    assert len(list((place / "run").glob("pid-*.mark.*"))) == 1, "one mark, not one for each snapshot lost"
     assert found.verdict == "inconclusive" and "was not seen to its end" in found.summary
 
 
