@@ -13,7 +13,7 @@ import numpy as np
 
 from leakhunt.agent import schema
 
-from . import attributes, growth, memory, native
+from . import attributes, filed, growth, memory, native
 from .age import distance
 from .doubt import Doubt, ended
 from .evidence import Evidence, Series
@@ -39,6 +39,7 @@ class Case:
 
 
 SAMPLE = 200
+SIDE_TABLE = "side table"
 Question = Callable[[Case, Verdict], Doubt | None]
 
 
@@ -51,7 +52,8 @@ def doubted(evidence: Evidence, candidates: Iterable[Verdict]) -> list[Verdict]:
     for question in DOUBTS:
         _ask(case, question)
     case = Case(evidence, native.with_native_memory(evidence, case.candidates))
-    _ask(case, explained)  # once more: who was left may have got what C code took
+    for question in LAST:
+        _ask(case, question)
     found = [_with_its_age(evidence, candidate).weighed(evidence.policy) for candidate in case.candidates]
     return [_with_followers(candidate, found) for candidate in found]
 
@@ -76,8 +78,13 @@ def _with_followers(candidate: Verdict, found: list[Verdict]) -> Verdict:
     """The candidate with the places in whose stead it is named."""
     if candidate.is_ended or candidate.owner is None:
         return candidate
-    others = [other.owner or "" for other in found if any(doubt.instead == candidate.owner for doubt in other.doubts)]
-    return replace(candidate, also_owned_by=(*candidate.also_owned_by, *others)) if others else candidate
+    followers = [(other, doubt) for other in found for doubt in other.doubts if doubt.instead == candidate.owner]
+    tables = [other.owner for other, doubt in followers if doubt.name == SIDE_TABLE and other.owner]
+    return replace(
+        candidate,
+        also_owned_by=(*candidate.also_owned_by, *(other.owner or "" for other, _ in followers)),
+        reason=candidate.reason + "".join(f"; {owner} fills up under the same ids" for owner in tables),
+    )
 
 
 # Those that end a candidate
@@ -258,6 +265,40 @@ def _is_index(evidence: Evidence, candidate: Verdict, registry: Verdict) -> bool
     return 1 / lock_step <= pace <= lock_step and candidate.weight <= evidence.policy.index_weight * registry.weight
 
 
+def side_table(case: Case, candidate: Verdict) -> Doubt | None:
+    """A table about the entries of a registry, under the ids that these have, is filled and emptied with it.
+
+    The registry is what its entries' own ids lead to. It must be as sure a leak, and the table is one of its own where
+    it is what takes the memory.
+    """
+    if candidate.place is None or candidate.kind != "python-leak":
+        return None
+    registries = (other for other in case.candidates if _is_side_table(case, candidate, other))
+    registry = next(registries, None)
+    if registry is None:
+        return None
+    said = f"it is a table under the ids of what is in {registry.owner}, which gains the same ones"
+    return ended(SIDE_TABLE, said, registry.owner or "")
+
+
+def _is_side_table(case: Case, candidate: Verdict, registry: Verdict) -> bool:
+    evidence, policy, place = case.evidence, case.evidence.policy, candidate.place
+    if registry is candidate or registry.is_ended or place is None or registry.place is None:
+        return False
+    if candidate.weight > policy.index_weight * registry.weight:
+        return False
+    keys, values = filed.new_entries(evidence.graph, place, evidence.is_new)
+    ids, entries = filed.new_entries(evidence.graph, registry.place, evidence.is_new)
+    if len(keys) < max(policy.gain, policy.covered * place.entries) or len(ids) < policy.gain:
+        return False
+    if len(np.intersect1d(keys, ids)) < policy.overlap * max(len(keys), len(ids)):
+        return False
+    if registry.weighed(policy).confidence < min(policy.accuse_at, candidate.weighed(policy).confidence):
+        return False
+    know = filed.know_their_key
+    return know(evidence.graph, ids, entries) >= policy.overlap > know(evidence.graph, keys, values)
+
+
 def explained(case: Case, candidate: Verdict) -> Doubt | None:
     """Memory of the process is nobody's only where what grows does not account for it."""
     if candidate.detector != "memory" or not memory.is_explained(case.evidence, case.before(candidate)):
@@ -413,3 +454,6 @@ DOUBTS: tuple[Question, ...] = (
     few_looks, unsteady, losing, slowing, settling, falling, few_objects,
     keys_come_back, few_bursts, unseen_holder, on_a_stack, in_c_objects, of_c_objects, young,
 )  # fmt: skip
+
+# These are asked when memory of C code has been given out. The first once more: who was left may have got it.
+LAST: tuple[Question, ...] = (explained, side_table)

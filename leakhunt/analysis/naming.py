@@ -9,6 +9,7 @@ from leakhunt.agent import schema
 from leakhunt.findings import Chain, Link
 
 from .graph import HeapGraph, Indexes
+from .reexports import named_parents
 
 NAMELESS = schema.TYPE_PLUMBING | schema.TYPE_ATOM | schema.TYPE_INTERPRETER
 BARE = schema.TYPE_BARE | schema.TYPE_PLUMBING  # said by their own name, not by their class
@@ -46,11 +47,14 @@ def reading(label: str) -> str:
 
 
 class Names:
-    """Names for the objects of one graph, along the shortest paths from its roots."""
+    """Names for the objects of one graph, along the shortest paths from its roots that source has names for.
+
+    `parents[i]` is the object before i on that path, N for a root, -1 where nothing leads to i.
+    """
 
     def __init__(self, graph: HeapGraph, parents: Indexes | None = None) -> None:
         self.graph = graph
-        self._parents = graph.kept_tree[1] if parents is None else parents
+        self.parents = named_parents(graph) if parents is None else parents
         self._roots = {}
         for root in reversed(graph.roots):
             self._roots[root.index] = root
@@ -65,7 +69,7 @@ class Names:
         """The edges from the root (first) down to `index`; empty where nothing leads there or it is a root itself."""
         found: list[Step] = []
         while len(found) < CHAIN_MAX:
-            parent = int(self._parents[index])
+            parent = int(self.parents[index])
             if parent < 0 or parent == self.graph.count:
                 break
             found.append(Step(parent, index, self._label(parent, index)))
@@ -81,7 +85,7 @@ class Names:
 
     def _parameter(self, source: int, edge: int) -> str:
         """The label of a default of a function, which `source` has at `edge`; "" for any other item."""
-        above = int(self._parents[source])
+        above = int(self.parents[source])
         if not 0 <= above < self.graph.count or self.graph.type_name(above) != "builtins.function":
             return ""
         defaults = self.graph.edge_between(above, source)
@@ -166,7 +170,7 @@ class Names:
         found = []
         for edge in self.graph.referrer_edges(index)[:REFERRERS_MAX].tolist():
             label, source = self.graph.label(edge), int(self.graph.sources[edge])
-            owner = int(self._parents[source]) if self._is_namespace(source) else source
+            owner = int(self.parents[source]) if self._is_namespace(source) else source
             if label.startswith(schema.LABEL_ATTRIBUTE) and self._is_instance(owner) and not self._is_bare(owner):
                 found.append(self.class_of(owner) + label)
         return found
@@ -191,7 +195,7 @@ class Names:
 
     def _is_namespace(self, index: int) -> bool:
         """Whether `index` is the `__dict__` of its parent on the path: the parent gives the name then."""
-        parent = int(self._parents[index])
+        parent = int(self.parents[index])
         if not 0 <= parent < self.graph.count:
             return False
         return self._label(parent, index).startswith(schema.LABEL_INTERNAL)

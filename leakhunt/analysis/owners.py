@@ -29,12 +29,11 @@ class Called:
     texts: tuple[str, ...]
 
 
-def tree_edges(graph: HeapGraph) -> Ints:
-    """The reference that leads to each object on its shortest path from the roots, a labelled one if there is one.
+def tree_edges(graph: HeapGraph, parents: Indexes) -> Ints:
+    """The reference by which its parent leads to each object, a labelled one if there is one.
 
     -1 where the object is a start of such a path, or nothing leads to it.
     """
-    _, parents = graph.kept_tree
     edges = np.flatnonzero(parents[graph.targets] == graph.sources)
     labelled = graph.edge_labels[edges] > 0
     found = np.full(graph.count, -1, dtype=np.int64)
@@ -45,7 +44,7 @@ def tree_edges(graph: HeapGraph) -> Ints:
 
 def roots_of(graph: HeapGraph, names: Names) -> Called:
     """The root that the shortest path to each object begins at, as a chain says it."""
-    kept, parents = graph.kept_tree
+    kept, parents = graph.kept_tree[0], names.parents
     starts = _jumped(np.where(kept & (parents < graph.count), parents, np.arange(graph.count)))
     return _told(starts, kept, names.root_of)
 
@@ -63,10 +62,10 @@ class _Owners:
 
     def __init__(self, graph: HeapGraph, names: Names) -> None:
         self.graph, self.names = graph, names
-        self.kept, self.parents = graph.kept_tree
+        self.kept, self.parents = graph.kept_tree[0], names.parents
         self._texts = (*graph.snapshot.strings, CELL, ATTRIBUTE, LOCAL)
         cell, attribute, local = range(len(self._texts) - 3, len(self._texts))
-        edges = tree_edges(graph)
+        edges = tree_edges(graph, self.parents)
         self.labels = np.where(edges >= 0, by_analogy(graph, graph.edge_labels)[edges], 0).astype(np.int64)
         self.labels[(self.labels == 0) & _is_class(graph, ("builtins.cell",))] = cell
         self.labels[(self.labels == 0) & self._has_parent(graph.are(schema.TYPE_SUSPENDED))] = local
