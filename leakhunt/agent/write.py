@@ -67,7 +67,7 @@ def little(number, size):
 
 
 def is_there(path):
-    """Whether there is a file of that name. `os.path` is not asked: it is Python code, and needs the program's builtins."""
+    """Whether there is such a file; `os.path` is Python code, and would need the program's builtins."""
     try:
         os.stat(path)
     except OSError:
