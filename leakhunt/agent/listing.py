@@ -10,12 +10,21 @@ every finished one again at the object that refers to it; one still being filled
 import gc
 import sys
 from _collections import _count_elements
+from _operator import is_, not_
+from gc import get_referents
 from itertools import chain, compress, repeat, starmap
 from sys import getsizeof
 
 from . import __builtins__
 
 UNFINISHED = frozenset((id(tuple), id(frozenset)))
+# Classes of what `by_age` makes before it asks the collector.
+MADE = frozenset(
+    map(
+        id,
+        (chain, compress, dict, filter, list, map, repeat, starmap, tuple, type(len), type(iter([])), type(iter(()))),
+    )
+)
 _is_finished = dict.fromkeys(UNFINISHED, False).get
 
 
@@ -51,17 +60,50 @@ def by_age():
         compress(items, finished),
         _step(box.clear),
     )
-    objects = list(chain.from_iterable(steps))
+    reader = chain.from_iterable(steps)
+    made = made_for(reader, box, collections, *counts)
+    objects = list(reader)
+    made.update((id(made), id(objects)))
     young, middle = [sum([n for kind, n in found.items() if kind not in UNFINISHED]) for found in counts]
-    for place, item in enumerate(objects):
-        if item is objects:  # it was listed while it was filled, and would keep itself and all in it alive
-            del objects[place]
-            young -= place < young
-            break
+    young, middle, is_without_itself = without_made(objects, made, young, middle)
+    if not is_without_itself:  # it was listed while it was filled, and would keep itself and all in it alive
+        for place, item in enumerate(objects):
+            if item is objects:
+                del objects[place]
+                break
     if collections[0][1:] != collections[1][1:] or not is_in_order_of_birth():
         return objects, False
     objects[:] = objects[young + middle :] + objects[young : young + middle] + objects[:young]
     return objects, True
+
+
+def made_for(*roots):
+    """ids of iterators that were not begun yet, and of what was made for them."""
+    found, layer = set(map(id, roots)), roots
+    while layer:
+        layer = [item for item in get_referents(*layer) if id(item) not in found and is_made_here(item)]
+        found.update(map(id, layer))
+    return found
+
+
+def is_made_here(item):
+    """Whether it can have been made for a listing: functions of a module were there before."""
+    kind = type(item)
+    if kind is type(len):
+        return item is not _is_finished and type(item.__self__) is not type(sys)
+    return id(kind) in MADE
+
+
+def without_made(objects, made, young, middle):
+    """Take what is `made` out of the younger generations in a list, where it is unless a collection ran meanwhile.
+
+    Returns (objects left of the youngest, of the next, whether the list itself was there and is out).
+    """
+    head = objects[: young + middle + len(made)]
+    are_others = list(map(not_, map(made.__contains__, map(id, head))))
+    is_without_itself = any(map(is_, head, repeat(objects)))
+    objects[: len(head)] = compress(head, are_others)
+    return sum(are_others[:young]), sum(are_others[young : young + middle]), is_without_itself
 
 
 def unfinished():

@@ -98,7 +98,7 @@ class Sampler:
         if self._told:  # where nobody could read it, perhaps
             marks.leave(run_folder, self._pid, self._told)
         self._run_folder, self._moves = run_folder, True
-        return os.path.basename(self._folder or "")
+        return (self._folder or "").rpartition("/")[2]
 
     @property
     def follows_children(self):
@@ -155,7 +155,7 @@ class Sampler:
                     return False
                 self._finished.release()
         for _ in range(4000):  # on a busy machine the system takes its time, and 3.12+ counts the thread until then
-            if not os.path.exists("/proc/self/task/%d" % self._tid):
+            if not write.is_there("/proc/self/task/%d" % self._tid):
                 break
             sleep(0.0002)
         return True
@@ -227,7 +227,7 @@ class Sampler:
 
     def _asked_to_stop(self):
         """Whether somebody outside left a file named "stop" in the process folder (leakhunt detach)."""
-        return self._folder is not None and os.path.exists(os.path.join(self._folder, "stop"))
+        return self._folder is not None and write.is_there(self._folder + "/stop")
 
     def _take(self, deep, moment, graph_refused=""):
         """Take and write one snapshot; what can't be written is counted and told, never raised."""
@@ -247,7 +247,7 @@ class Sampler:
                     import gc
 
                     meta["collected"] = gc.collect()
-            path = os.path.join(self._folder, "%06d.leak" % (self._sequence + 1))
+            path = "%s/%06d.leak" % (self._folder, self._sequence + 1)
             if deep and moment == "interval" and self._options.forks and self._may_fork(meta):
                 self._governor.spent_seconds += forked.snapshot(self._engine, meta, path, self._is_stopping)
                 self._sequence += 1
@@ -306,7 +306,7 @@ class Sampler:
     def _open_folder(self):
         """Make this process's folder: what it is, and a page kept free for telling of problems on a full disk."""
         self._make_folder(self._description())
-        write.write_whole(os.path.join(self._folder, "problems"), [b" " * PROBLEMS_BYTES])
+        write.write_whole(self._folder + "/problems", [b" " * PROBLEMS_BYTES])
 
     def _note_early_end(self):
         """Say that this process was there, in a folder without snapshots."""
@@ -317,7 +317,7 @@ class Sampler:
 
     def _make_folder(self, description):
         for number in range(self._number, 1000):
-            folder = os.path.join(self._run_folder, "pid-%d.%d" % (self._pid, number))
+            folder = "%s/pid-%d.%d" % (self._run_folder, self._pid, number)
             try:
                 os.mkdir(folder, 0o700)
             except FileExistsError:
@@ -325,7 +325,7 @@ class Sampler:
             break
         self._folder, self._number = folder, number
         lines = "".join("%s\t%s\n" % (key, schema.escape(str(value))) for key, value in description.items())
-        write.write_whole(os.path.join(folder, "process"), [lines.encode("utf-8", "backslashreplace")])
+        write.write_whole(folder + "/process", [lines.encode("utf-8", "backslashreplace")])
 
     def _description(self):
         arguments = texts(getattr(sys, "orig_argv", None)) or texts([sys.executable]) + texts(
@@ -345,7 +345,7 @@ class Sampler:
         try:
             if self._folder is None:
                 raise OSError
-            descriptor = os.open(os.path.join(self._folder, "problems"), os.O_WRONLY | os.O_CLOEXEC)
+            descriptor = os.open(self._folder + "/problems", os.O_WRONLY | os.O_CLOEXEC)
             try:
                 os.write(descriptor, text.encode("utf-8", "backslashreplace")[:PROBLEMS_BYTES].ljust(256))
             finally:

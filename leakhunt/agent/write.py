@@ -66,6 +66,15 @@ def little(number, size):
     return number.to_bytes(size, "little")
 
 
+def is_there(path):
+    """Whether there is such a file; `os.path` is Python code, and would need the program's builtins."""
+    try:
+        os.stat(path)
+    except OSError:
+        return False
+    return True
+
+
 def write_whole(path, buffers):
     """Write `buffers` to `path` so that the file is there whole or not at all; returns its size.
 
