@@ -5,7 +5,7 @@
         process             lines "key<TAB>value" about it, by the agent
         000001.leak …       its snapshots in order, each whole or absent
         problems            what the agent lost and why, padded with spaces
-    RUN/bytecode/           the agent's, where Python could not keep it beside the agent
+    RUN/bytecode/           the agent's, where Python could not keep it beside the agent: no data, in a folder of 0700
     RUN/pid-4711.mark.…     an empty file: its name says what could not be told otherwise of a process (agent/marks.py)
 
 The agent writes the process folders, and anything may be killed at any moment: reading takes what is there.

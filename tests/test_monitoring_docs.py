@@ -14,33 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pages import DOCS, ROOT, SHOP, commands, quicker
 
 from leakhunt.monitor.figures import SERIES_MAX, Watched, metrics
 
-ROOT = Path(__file__).parent.parent
-DOCS, GRAFANA = ROOT / "docs", ROOT / "sample_apps" / "grafana"
-
-SHOP = """
-import sys, time
-
-class Order: pass
-class Cart: pass
-
-ORDERS, CARTS = {}, {}
-for round in range(40):
-    for number in range(20):
-        ORDERS[round, number] = Order()
-        if "--new-cart" in sys.argv:
-            CARTS[round, number] = Cart()
-    time.sleep(0.1)
-"""
-
-
-def commands(page: str) -> Iterator[str]:
-    """The lines that a reader types, in order."""
-    text = (DOCS / page).read_text()
-    for block in re.findall(r"```console\n(.*?)```", text, re.DOTALL):
-        yield from re.findall(r"^\$ (.+)$", block, re.MULTILINE)
+GRAFANA = ROOT / "sample_apps" / "grafana"
 
 
 @pytest.fixture
@@ -85,10 +63,7 @@ def test_the_commands_of_monitoring_work(place: Path) -> None:
             continue
         if command.startswith("promtool ") and not shutil.which("promtool"):
             continue
-        quicker = command.replace("leakhunt run", "leakhunt run --interval 0.1").replace(
-            "--metrics 9101", "--metrics 0"
-        )
-        done = typed(place, quicker)
+        done = typed(place, quicker(command))
         assert done.returncode == 0, (command, done.stdout, done.stderr)
         assert "Traceback" not in done.stderr
     told = [json.loads(line) for line in (place / "leaks.jsonl").read_text().splitlines()]

@@ -65,6 +65,7 @@ CARRIERS = (
     ("_thread", ("RLock",)),
     ("_asyncio", ("Future",)),
     ("asyncio.futures", ("Future", "_PyFuture")),
+    ("asyncio.events", ("Handle", "TimerHandle")),
     ("_contextvars", ("Context", "ContextVar", "Token")),
 )  # fmt: skip
 # Classes of C that no module has under a name. A program can't make a static class.

@@ -102,6 +102,7 @@ _BITS: tuple[tuple[int, dict[str, int]], ...] = (
         | _of("_thread", "lock RLock _local _localdummy")
         | _of("_asyncio", "Future TaskStepMethWrapper TaskWakeupMethWrapper")
         | _of("builtins", "TaskStepMethWrapper TaskWakeupMethWrapper")
+        | _of("asyncio.events", "Handle TimerHandle")
         | _of("_contextvars", "Context ContextVar Token"),
     ),
     (

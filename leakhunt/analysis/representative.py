@@ -22,6 +22,7 @@ PER_ENTRY_MIN = 0.05  # several entries may share an object, or be of several cl
 AS_MUCH = 0.8  # of what the best class dominates: between such, how near it is to one per entry decides
 CARRIED_ENOUGH = 0.15  # for each child: several carriers may share what they carry
 MAJORITY = 0.4
+ONE_EACH = 0.8  # for each entry: a few of another class are among any
 CARRIED_MAX = 6
 
 
@@ -46,6 +47,9 @@ def telling_class(graph: HeapGraph, children: Ints, is_new: Bools, entries: floa
     """
     if not len(children):
         return ""
+    name = _entrys_own(graph, children, is_new, entries)
+    if name:
+        return name
     for of in (unit(graph, children, is_new, entries), reached_unit(graph, children, is_new)):
         best = representative(graph, of)
         spread = best is None or best.per_entry < CARRIED_ENOUGH
@@ -53,6 +57,23 @@ def telling_class(graph: HeapGraph, children: Ints, is_new: Bools, entries: floa
         if name:
             return name
     return _carrier(graph, children)
+
+
+def _entrys_own(graph: HeapGraph, children: Ints, is_new: Bools, entries: float) -> str:
+    """The class of the entries themselves, or of what each one carries, where nearly all have one of it; "" if none.
+
+    What hangs on an entry may be much more than the entry, and be shared by several (a node that knows its document):
+    a person looks for what was put in.
+    """
+    says = ~graph.facts.are(SAYS_NOTHING | SAYS_LITTLE)
+    nearest = np.array(carried(graph, children, is_new), dtype=np.int64)
+    own = Counter(graph.type_name(i) for i in nearest[says[graph.types[nearest]]].tolist())
+    if not own:
+        return ""
+    name, number = own.most_common(1)[0]
+    per_entry = number / (entries or len(children))
+    is_made_for_each = is_new[graph.index_of(graph.snapshot.column("type.address"))][graph.types[nearest]].any()
+    return name if ONE_EACH <= per_entry <= 1 / ONE_EACH and not is_made_for_each else ""
 
 
 def representative(graph: HeapGraph, of: Unit) -> Candidate | None:

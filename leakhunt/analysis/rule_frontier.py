@@ -18,11 +18,13 @@ from .graph import Bools, HeapGraph, Ints
 from .holders import limit_of
 from .naming import Names
 from .reaching import reach
+from .representative import AS_MUCH
 from .rule_holders import TIMELESS
 from .verdicts import Verdict
 from .watching import watching
 
 SAMPLE = 5000
+STEPS_MAX = 60  # up the dominator tree: what is farther away is a chain
 
 
 class Frontier(NamedTuple):
@@ -169,7 +171,16 @@ def is_context(graph: HeapGraph, index: int) -> bool:
 def _candidates(evidence: Evidence, frontier: Frontier, rows: list[tuple[str, Ints]]) -> list[Verdict]:
     """One candidate for all classes behind a frontier, and one ended by it for each class but the first."""
     graph, names, holder = evidence.graph, evidence.names, frontier.holder
-    rows.sort(key=lambda row: (row[0].startswith("builtins."), -_held_directly(evidence, holder, row[1]), -len(row[1])))
+    kept = {name: _dominated_bytes(evidence, holder, fresh) for name, fresh in rows}
+    most = max((size for name, size in kept.items() if not name.startswith("builtins.")), default=0)
+    rows.sort(
+        key=lambda row: (
+            row[0].startswith("builtins."),
+            kept[row[0]] < AS_MUCH * most,
+            -_held_directly(evidence, holder, row[1]),
+            -len(row[1]),
+        )
+    )
     name, fresh = rows[0]
     named = frontier.door if _is_attribute(names, frontier) else holder
     owners = names.owners(named)
@@ -202,6 +213,23 @@ def _candidates(evidence: Evidence, frontier: Frontier, rows: list[tuple[str, In
     )
     same = ended("same holder", f"{name}, reached through the same older object, stands for these")
     return [first, *(replace(_bare(evidence, other, same), owner=owner) for other, _ in rows[1:])]
+
+
+def _dominated_bytes(evidence: Evidence, holder: int, objects: Ints) -> int:
+    """What goes with the objects of one class, of which those that another of the class dominates are no part."""
+    found, graph = evidence.dominators, evidence.graph
+    mine = np.zeros(graph.count, dtype=bool)
+    mine[objects] = True
+    total = 0
+    for index in objects[:SAMPLE].tolist():
+        above = int(found.idom[index])
+        for _ in range(STEPS_MAX):
+            if not 0 <= above < graph.count or above == holder or mine[above]:
+                break
+            above = int(found.idom[above])
+        if not (0 <= above < graph.count and mine[above]):
+            total += int(found.retained_sizes[index])
+    return total
 
 
 def _doubts(evidence: Evidence, holder: int) -> tuple[Doubt, ...]:

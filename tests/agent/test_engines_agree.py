@@ -134,7 +134,9 @@ def described(heap: Heap, address: int) -> dict[str, Any]:
 
 @pytest.fixture
 def quiet() -> Iterator[None]:
-    """No collection between two snapshots."""
+    """No collection between two snapshots, and nothing of a test that failed before, whose heaps are far larger."""
+    for name in ("last_type", "last_value", "last_traceback", "last_exc"):
+        sys.__dict__.pop(name, None)
     gc.collect()
     gc.disable()
     yield

@@ -66,7 +66,7 @@ def test_a_zombie() -> None:
     pid = os.fork()
     if pid == 0:
         os._exit(0)
-    time.sleep(0.1)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)  # it has ended, and stays a zombie
     try:
         refused(pid, "zombie", f"process {os.getpid()}")
     finally:

@@ -4,40 +4,19 @@ from __future__ import annotations
 
 import importlib
 import json
-import re
 import shlex
 import sys
 from pathlib import Path
-from typing import Any
 
 import networkx
 import pandas
 import pytest
 from heap import Heap, run_folder
+from pages import DOCS, QUESTIONS, worker
 
 import leakhunt
 from leakhunt.cli.app import invoke
 from leakhunt.errors import UsageError
-
-DOCS = Path(__file__).parents[2] / "docs"
-COMMANDS = re.findall(r"^```sh\n(.*?)```$", (DOCS / "queries.md").read_text(), re.MULTILINE | re.DOTALL)
-
-
-def worker(pid: int, gain: int) -> list[Any]:
-    heap = Heap(pid=pid)
-    orders, texts = heap.list(), [heap.string() for _ in range(30)]
-    kind = heap.type("shop.Session", del_at="shop/session.py:7")
-    dead = heap.instance(kind.name)
-    dead.itself = dead
-    heap.module(
-        "shop", STORE=heap.instance("shop.Store", orders=orders), TEXTS=heap.list(texts), OPEN=heap.instance(kind.name)
-    )
-    heap.module("prices", TABLE=heap.list([heap.instance("numpy.ndarray", size=2_000_000)]))
-    taken = []
-    for _ in range(24):
-        orders.extend(heap.instance("shop.Order") for _ in range(gain))
-        taken.append(heap.snapshot())
-    return taken
 
 
 @pytest.fixture
@@ -62,11 +41,11 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 
 
 def test_there_are_ten_questions_and_a_command_for_each_format() -> None:
-    assert sum("leakhunt query" in command for command in COMMANDS) >= 10
-    assert sum("leakhunt export" in command for command in COMMANDS) == 5
+    assert sum("leakhunt query" in command for command in QUESTIONS) >= 10
+    assert sum("leakhunt export" in command for command in QUESTIONS) == 5
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=[" ".join(command.split())[15:55] for command in COMMANDS])
+@pytest.mark.parametrize("command", QUESTIONS, ids=[" ".join(command.split())[15:55] for command in QUESTIONS])
 def test_every_command_of_the_docs_runs(command: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     program, *arguments = shlex.split(command)
     assert program == "leakhunt"

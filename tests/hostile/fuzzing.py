@@ -47,7 +47,7 @@ from leakhunt.tui.scene import Choice, scene
 
 CORPUS = Path(__file__).parent / "corpus"
 HANG_SECONDS = 60.0  # of processor time: a busy machine is no hang
-MEMORY_BYTES = 4 << 30
+MEMORY_BYTES = 4 << 30  # of address space, above what the process has before: past it even the stack can't grow
 
 TOML = b"""[[harmless]]
 owner = "shop.prices.CACHE"
@@ -307,7 +307,8 @@ def watched() -> Iterator[None]:
 
     before = signal.signal(signal.SIGPROF, hang)
     limit = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, limit[1]))
+    had = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (had + MEMORY_BYTES, limit[1]))
     try:
         with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
             warnings.simplefilter("error")

@@ -27,7 +27,9 @@ def _arm(here):  # type: (str) -> None
 
         agent_folder = os.path.dirname(here)
         if _has_no_bytecode(agent_folder, run_folder):
-            sys.dont_write_bytecode, sys.pycache_prefix = False, run_folder + "/bytecode"  # type: ignore[attr-defined]
+            prefix_of_ours = run_folder + "/bytecode"
+            _make_private(prefix_of_ours)  # Python would make it for everybody
+            sys.dont_write_bytecode, sys.pycache_prefix = False, prefix_of_ours  # type: ignore[attr-defined]
         spec = spec_from_file_location(
             "_leakhunt_agent",
             os.path.join(agent_folder, "__init__.py"),
@@ -55,6 +57,13 @@ def _has_no_bytecode(agent_folder, run_folder):  # type: (str, str) -> bool
         return False
     folder = os.stat(run_folder)
     return folder.st_uid == os.geteuid() and not folder.st_mode & 0o022
+
+
+def _make_private(folder):  # type: (str) -> None
+    try:
+        os.mkdir(folder, 0o700)
+    except OSError:  # another process of the run made it, or Python will find that it can't write there
+        pass
 
 
 def _is_main_interpreter():  # type: () -> bool
