@@ -189,6 +189,8 @@ class Sampler:
         mask = hold_file_size_signal()
         try:
             self._take(self._options.deep != "never" and self._has_time_for_graph(), "exit")
+        except BaseException as problem:  # of an audit hook, or a signal's handler: what it would end is ending
+            self._note("the agent stopped: %s" % told(problem))
         finally:
             release_file_size_signal(mask)
             self._stop = True
@@ -312,7 +314,7 @@ class Sampler:
         """Say that this process was there, in a folder without snapshots."""
         try:
             self._make_folder(dict(self._description(), lived=round(self._governor.elapsed(), 3)))
-        except Exception:  # nobody misses it
+        except BaseException:  # nobody misses it
             pass
 
     def _make_folder(self, description):
