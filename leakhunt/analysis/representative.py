@@ -22,6 +22,7 @@ PER_ENTRY_MIN = 0.05  # several entries may share an object, or be of several cl
 AS_MUCH = 0.8  # of what the best class dominates: between such, how near it is to one per entry decides
 CARRIED_ENOUGH = 0.15  # for each child: several carriers may share what they carry
 MAJORITY = 0.4
+ALONE = 0.95  # of what entries carry, a few strays left out: more of another class is a part of them
 ONE_EACH = 0.8  # for each entry: a few of another class are among any
 CARRIED_MAX = 6
 
@@ -60,7 +61,7 @@ def telling_class(graph: HeapGraph, children: Ints, is_new: Bools, entries: floa
 
 
 def _entrys_own(graph: HeapGraph, children: Ints, is_new: Bools, entries: float) -> str:
-    """The class of the entries themselves, or of what each one carries, where nearly all have one of it; "" if none.
+    """The class of the entries themselves, or of the one object that each carries, nearly all the same; "" if none.
 
     What hangs on an entry may be much more than the entry, and be shared by several (a node that knows its document):
     a person looks for what was put in.
@@ -71,8 +72,11 @@ def _entrys_own(graph: HeapGraph, children: Ints, is_new: Bools, entries: float)
     if not own:
         return ""
     name, number = own.most_common(1)[0]
+    if number < ALONE * own.total():
+        return ""  # each has several: which of them stands for it, what they keep tells
     per_entry = number / (entries or len(children))
-    is_made_for_each = is_new[graph.index_of(graph.snapshot.column("type.address"))][graph.types[nearest]].any()
+    classes = graph.index_of(graph.snapshot.column("type.address"))  # -1 for one that is no row
+    is_made_for_each = bool((is_new[classes] & (classes >= 0))[graph.types[nearest]].any())
     return name if ONE_EACH <= per_entry <= 1 / ONE_EACH and not is_made_for_each else ""
 
 
