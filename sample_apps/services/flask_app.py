@@ -10,7 +10,7 @@ app = Flask(__name__)
 
 
 class Session:
-    opened: dict = {}
+    opened = {}
 
     def __init__(self):
         self.basket = ["bread", uuid4().hex]
