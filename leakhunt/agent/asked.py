@@ -7,6 +7,7 @@
     place    address of a container that grows, and of objects on the way to it, nearest first, separated by spaces
     name     what a place is called in source: "attribute" or "variable", the word
     file     where functions that use that word are looked at first
+    function file and line of code that is looked at too, whatever it is called
 
 Addresses are compared with those of objects that are there, and never followed.
 """
@@ -33,6 +34,7 @@ class Request:
     def __init__(self, text):
         self.number = 0
         self.classes, self.places, self.names, self.files = {}, {}, set(), set()
+        self.functions = set()
         for line in text.split("\n"):
             words = [schema.unescape(word) for word in line.split("\t")]
             if words[0] == "number":
@@ -45,6 +47,8 @@ class Request:
                 self.names.add(words[1] + " " + words[2])
             elif words[0] == "file":
                 self.files.add(words[1])
+            elif words[0] == "function":
+                self.functions.add((words[1], int(words[2])))
         if not 0 < self.number < 1000000:
             raise ValueError("a request for births without a number")
 
@@ -113,6 +117,13 @@ class Heap:
         return list(found.values())
 
 
+def has_one_of(code, lines):
+    """Whether one of these lines is of this very function."""
+    if max(lines) < code.co_firstlineno:
+        return False
+    return not {line for _, _, line in code.co_lines()}.isdisjoint(lines)
+
+
 def add_code(found, code):
     if id(code) not in found:
         found[id(code)] = code
@@ -152,8 +163,15 @@ def functions(request, heap, package_folder):
     attributes = {name.partition(" ")[2] for name in request.names if name.startswith("attribute ")}
     variables = {name.partition(" ")[2] for name in request.names if name.startswith("variable ")}
     first, others = [], []
+    lines = {}
+    for file, line in request.functions:
+        lines.setdefault(file, []).append(line)
     for code in heap.codes():
         if code.co_filename.startswith(package_folder):
+            continue
+        here = lines.get(code.co_filename)
+        if here and has_one_of(code, here):
+            first.append(code)
             continue
         local = code.co_varnames + code.co_freevars + code.co_cellvars
         if not attributes.isdisjoint(code.co_names) or not variables.isdisjoint(local):

@@ -3,7 +3,7 @@
     RUN/pid-4711.0/000001.births      the answer to request 1 (asked.py), whole at any moment, lines as there
 
     births     version of this format, number of the request
-    state      "armed" or "over", seconds for which it was armed, seconds that the hooks took
+    state      "armed" or "over", seconds for which it was armed, seconds that the hooks took, what went wrong
     class      address, name, way ("alloc", "tracer", "tracemalloc" or "-"), births seen, why not
     place      address, way ("watcher", "lengths" or "-"), additions seen, why not
     frame      file, line, function, kind ("program", "library" or "stdlib"); numbered by their order, from 0 on
@@ -51,7 +51,7 @@ class Births:
         self._refusal = engine.refusal
         self._package_folder = os.path.dirname(os.path.abspath(__file__))
         self._path = "%s/%06d%s" % (folder, request.number, SUFFIX)
-        self._number, self._pid = request.number, os.getpid()
+        self.number, self._pid = request.number, os.getpid()
         self._began = monotonic()
         self._offset = elapsed - self._began
         self._until = self._began + ARMED_SECONDS
@@ -257,8 +257,8 @@ class Births:
 
     def _write(self, state):
         self._wrote, self._is_changed = monotonic(), False
-        head = "births\t%d\t%d\n" % (VERSION, self._number)
-        head += "state\t%s\t%.3f\t%.6f\n" % (state, self._wrote - self._began, self._figures[3])
+        head = "births\t%d\t%d\n" % (VERSION, self.number)
+        head += "state\t%s\t%.3f\t%.6f\t\n" % (state, self._wrote - self._began, self._figures[3])
         for address in self._ways:
             if address in self._names:
                 words = ("class", str(address), self._names[address])
@@ -271,6 +271,12 @@ class Births:
             head += "\t".join([schema.escape(word) for word in words]) + "\n"
         lines = [head] + self._frame_lines + self._stack_lines + self._record_lines
         write.write_whole(self._path, ["".join(lines).encode("utf-8", "backslashreplace")])
+
+
+def write_failure(folder, number, text):
+    """The answer to a request that could not be obeyed."""
+    lines = "births\t%d\t%d\nstate\tover\t0\t0\t%s\n" % (VERSION, number, schema.escape(text))
+    write.write_whole("%s/%06d%s" % (folder, number, SUFFIX), [lines.encode("utf-8", "backslashreplace")])
 
 
 class Monitoring:

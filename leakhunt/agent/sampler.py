@@ -70,7 +70,7 @@ class Sampler:
         self._pid = 0
         self._is_forked = False
         self._graph_seconds = 0.0  # wall time that the last graph took, with writing it
-        self._births = None
+        self._births = self._request = None
         self._reset()
 
     def _reset(self):
@@ -249,15 +249,18 @@ class Sampler:
         """Obey a request for births (asked.py), and go on with one; what goes wrong ends it, and is told."""
         if self._folder is None or self._options.births == "never":
             return
-        begun = thread_time()
+        begun, memory = thread_time(), None
         try:
-            request = asked.taken(self._folder)
+            request = self._request = asked.taken(self._folder) or self._request
+            if request is not None or self._births is not None:
+                memory = self._engine.memory()
             if request is not None:
                 self._end_births()
                 self._births = births.Births(
                     request, self._engine, self._folder, self._governor.elapsed(), self._options.budget,
                     self._options.births_seconds, Breath(perf_counter(), self._is_stopping),
                 )  # fmt: skip
+                self._request = None
                 self._engine.forget_own()
             elif self._births is not None:
                 self._births.tick()
@@ -266,11 +269,12 @@ class Sampler:
                     self._engine.forget_own()
             else:
                 return
-        except Interrupted:  # the program forks or ends
+        except Interrupted:  # the program forks or ends; what was asked for is begun again
             pass
         except Exception as problem:
-            self._note("who makes and keeps objects was not seen: %s" % told(problem))
-            self._end_births()
+            self._fail_births(problem)
+        if memory is not None:
+            self._own_up(memory)
         self._governor.spent_seconds += thread_time() - begun
 
     def _end_births(self):
@@ -280,8 +284,20 @@ class Sampler:
             try:
                 births.end()
             except Exception as problem:
-                self._note("who makes and keeps objects was not seen: %s" % told(problem))
+                self._fail_births(problem, births)
             self._engine.forget_own()
+
+    def _fail_births(self, problem, failed=None):
+        """Say why a request could not be obeyed, where that can be said."""
+        request, self._request = self._request, None
+        failed, self._births = failed or self._births, None
+        try:
+            if failed is not None:
+                failed.abandon()
+            number = failed.number if failed is not None else request.number if request is not None else 1
+            births.write_failure(self._folder, number, told(problem))
+        except Exception:  # a report goes without it
+            pass
 
     def _asked_to_stop(self):
         """Whether somebody outside left a file named "stop" in the process folder (leakhunt detach)."""

@@ -9,7 +9,7 @@ import numpy as np
 from leakhunt.agent import schema
 from leakhunt.findings import Chain, Finding, Growth, Holder, UnitRow
 
-from . import finalizers, picture
+from . import finalizers, origins, picture
 from .dominators import is_affordable
 from .evidence import Evidence
 from .fingerprint import fingerprint
@@ -24,6 +24,8 @@ def finding(evidence: Evidence, verdict: Verdict, pid: int) -> Finding:
     holder = _holder(evidence, verdict)
     objects = verdict.objects
     on_chain = _chain(evidence, verdict)
+    made, why_not_made = origins.made_at(evidence, verdict)
+    added, why_not_added = origins.added_at(evidence, verdict)
     return Finding(
         kind=verdict.kind,
         type=verdict.type,
@@ -40,6 +42,11 @@ def finding(evidence: Evidence, verdict: Verdict, pid: int) -> Finding:
         graph=picture.of_verdict(evidence, verdict) if len(objects) else None,
         pids=(pid,),
         unit=_unit(evidence, verdict),
+        allocated_at=made,
+        added_at=added,
+        unseen=tuple(
+            f"{what}: {why}" for what, why in (("made at", why_not_made), ("put in at", why_not_added)) if why
+        ),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import shutil
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import click
 
+from leakhunt.asking import Asking
 from leakhunt.attach import procfs
 from leakhunt.attach.attachment import Attachment, begin
 from leakhunt.attach.attachment import detach as detach_from
@@ -19,6 +21,7 @@ from leakhunt.attach.family import Family
 from leakhunt.cli.measuring import begin_family, detached_in_the_end, entered, how, say_notes
 from leakhunt.cli.monitored import Monitored
 from leakhunt.cli.options import (
+    BIRTHS,
     BUDGET,
     DEEP,
     ENGINE,
@@ -55,6 +58,7 @@ _PID = click.argument("pid", type=click.IntRange(min=1))
 @BUDGET
 @PAUSE
 @FORK_SNAPSHOT
+@BIRTHS
 @ENGINE
 @NO_CHILDREN
 @METHOD
@@ -72,6 +76,7 @@ def attach(
     budget: float,
     pause: float,
     fork_snapshot: bool,
+    births: str,
     engine: str,
     no_children: bool,
     method: str | None,
@@ -92,8 +97,9 @@ def attach(
     check_report(html)
     monitored = Monitored(metrics, otel, on_leak, quiet)
     options = AgentOptions(
-        interval, deep, "never", budget, not no_children, engine=engine, pause=pause, fork_snapshot=fork_snapshot
-    )
+        interval, deep, "never", budget, not no_children, engine=engine, pause=pause, fork_snapshot=fork_snapshot,
+        births=births,
+    )  # fmt: skip
     folder = create(out, procfs.command(pid), dataclasses.asdict(options))
     attachment, family = begin_family(pid, folder, options, method)
     if verbose:
@@ -102,9 +108,10 @@ def attach(
         say(f"measuring process {pid}; Ctrl-C ends it and shows the report")
     retention = Retention(folder, max_disk)
     thinking = None if quiet else Thinking(folder, known_places(Path.cwd()))
-    with detached_in_the_end(family, quiet):
+    asking = Asking(folder, births != "never")
+    with detached_in_the_end(family, quiet), contextlib.closing(asking):
         monitored.start(folder)
-        _wait(family, duration, retention, thinking)
+        _wait(family, duration, retention, thinking, asking)
     if thinking is not None:
         thinking.end()
     say_notes(family, quiet)
@@ -154,12 +161,14 @@ def detach(pid: int, quiet: bool, verbose: bool) -> None:
         say(f"detached from process {pid}; `leakhunt report {answer.detail}` shows what was seen")
 
 
-def _wait(family: Family, duration: float | None, retention: Retention, thinking: Thinking | None = None) -> None:
+def _wait(family: Family, duration: float | None, retention: Retention, thinking: Thinking | None = None, asking: Asking | None = None) -> None:
     """Until the time is over or the process has ended, fetching snapshots meanwhile and keeping to the disk's limit."""
     deadline = None if duration is None else time.monotonic() + duration
 
     def is_over() -> bool:
         retention.look()
+        if asking is not None:
+            asking.look()
         if thinking is not None:
             thinking()
         return deadline is not None and time.monotonic() >= deadline

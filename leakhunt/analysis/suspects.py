@@ -1,0 +1,134 @@
+"""What is worth asking the agent about while a program runs: classes whose births, and places whose additions, to watch.
+
+Suspicion is enough: asking costs the program next to nothing, and a leak that is only accused at the end of a run can't be
+asked about any more.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from leakhunt.agent.schema import escape
+from leakhunt.births import Births
+
+from . import accuse
+from .evidence import Evidence
+from .verdicts import Verdict
+
+SUSPECTS_MAX, CLASSES_OF_EACH, MEMBERS_OF_EACH, WAYS_MAX = 6, 3, 12, 4
+CLASSES_MAX, PLACES_MAX = 16, 60  # as the agent takes them
+FUNCTIONS_MAX = 40
+ENOUGH = 12  # stacks of what stayed, or of additions, with which a question is answered
+_LOCAL = re.compile(r"<(?:variable |local )?([^\W\d]\w*)>")
+_NAME = re.compile(r"[^\W\d]\w*")
+_NO_NAME = frozenset(("attribute", "local", "locals", "lambda"))
+
+
+@dataclass
+class Question:
+    """A request as the agent reads it (`leakhunt.agent.asked`)."""
+
+    classes: dict[int, str] = field(default_factory=dict)
+    places: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    names: set[tuple[str, str]] = field(default_factory=set)
+    files: set[str] = field(default_factory=set)
+    functions: set[tuple[str, int]] = field(default_factory=set)
+
+    def __bool__(self) -> bool:
+        return bool(self.classes or self.places)
+
+    def text(self, number: int) -> str:
+        lines: list[tuple[object, ...]] = [("number", number)]
+        lines += [("class", address, escape(name)) for address, name in self.classes.items()]
+        lines += [("place", address, " ".join(map(str, ways))) for address, ways in self.places.items()]
+        lines += [("name", kind, escape(word)) for kind, word in sorted(self.names)]
+        lines += [("file", escape(file)) for file in sorted(self.files)]
+        lines += [("function", escape(file), line) for file, line in sorted(self.functions)]
+        return "".join("\t".join(map(str, line)) + "\n" for line in lines)
+
+
+def question(evidence: Evidence, candidates: Sequence[Verdict]) -> Question:
+    """What to ask of the likeliest candidates; nothing of what earlier answers have told enough of."""
+    asked = Question()
+    for verdict in likeliest(candidates):
+        if not _is_made_known(evidence, verdict):
+            _ask_of_classes(evidence, verdict, asked)
+        if verdict.holder >= 0 and not _is_added_known(evidence, verdict):
+            _ask_of_places(evidence, verdict, asked)
+    return asked
+
+
+def likeliest(candidates: Sequence[Verdict]) -> list[Verdict]:
+    """The candidates that are not ended, the surest and heaviest first; memory without objects has no births."""
+    with_objects = [v for v in candidates if not v.is_ended and (len(v.objects) or len(v.direct))]
+    return sorted(with_objects, key=lambda v: (-round(v.confidence, 1), -v.weight))[:SUSPECTS_MAX]
+
+
+def _is_made_known(evidence: Evidence, verdict: Verdict) -> bool:
+    origin, _ = accuse.origins.made_at(evidence, verdict)
+    return origin is not None and origin.stayed and origin.of >= ENOUGH
+
+
+def _is_added_known(evidence: Evidence, verdict: Verdict) -> bool:
+    origin, _ = accuse.origins.added_at(evidence, verdict)
+    return origin is not None and origin.of >= ENOUGH
+
+
+def _ask_of_classes(evidence: Evidence, verdict: Verdict, asked: Question) -> None:
+    snapshot, types = evidence.graph.snapshot, evidence.graph.types
+    direct = Counter(types[verdict.direct].tolist()).most_common(1)
+    numerous = Counter(types[verdict.objects].tolist()).most_common()
+    rows = [row for row, _ in numerous if snapshot.type_names[row] == verdict.type]
+    rows += [row for row, _ in direct]
+    addresses = snapshot.column("type.address")
+    for row in list(dict.fromkeys(rows))[:CLASSES_OF_EACH]:
+        if len(asked.classes) < CLASSES_MAX:
+            asked.classes[int(addresses[row])] = snapshot.type_names[row]
+
+
+def _ask_of_places(evidence: Evidence, verdict: Verdict, asked: Question) -> None:
+    names, addresses = evidence.names, evidence.graph.snapshot.column("object.address")
+    members = verdict.place.members if verdict.place is not None else (verdict.holder,)
+    for member in members[:MEMBERS_OF_EACH]:
+        ways = [step.source for step in names.steps(member)][::-1][:WAYS_MAX]
+        if len(asked.places) < PLACES_MAX:
+            asked.places[int(addresses[member])] = tuple(int(addresses[way]) for way in ways)
+    owners = [verdict.owner or "", *verdict.also_owned_by, *names.owners(verdict.holder)]
+    asked.names.update(words(owners))
+    for owner in owners[:3]:
+        file = accuse.place_of(evidence, owner)[2] if owner else None
+        if file:
+            asked.files.add(file)
+    _ask_of_functions(evidence, asked)
+
+
+def _ask_of_functions(evidence: Evidence, asked: Question) -> None:
+    """Functions in the stacks of births: who makes an object often puts it away, by whatever name."""
+    seen: Counter[tuple[str, int]] = Counter()
+    for answer in evidence.births:
+        for birth in answer.births:
+            frames = [frame for frame in birth.stack.frames if frame.kind != "stdlib"]
+            seen.update({(frame.file, frame.line) for frame in frames[:6]})
+    asked.functions.update(place for place, _ in seen.most_common(FUNCTIONS_MAX))
+
+
+def words(owners: Iterable[str]) -> set[tuple[str, str]]:
+    """("attribute" or "variable", word) by which source speaks of places with these names."""
+    found = set()
+    for owner in owners:
+        last = owner.rpartition(".")[2].split("[")[0]
+        local = _LOCAL.fullmatch(last)
+        if local is not None:
+            if local[1] not in _NO_NAME:
+                found.add(("variable", local[1]))
+        elif _NAME.fullmatch(last):
+            found.add(("attribute", last))
+    return found
+
+
+def latest(answers: Sequence[Births]) -> int:
+    """The number of the last request that was answered, 0 for none."""
+    return max((answer.number for answer in answers), default=0)
