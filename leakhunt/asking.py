@@ -101,8 +101,8 @@ class Asker:
     def _ask(self, process: object) -> None:
         from leakhunt.agent import asked as format_
         from leakhunt.analysis import suspects
-        from leakhunt.analysis.judgement import Judgement
-        from leakhunt.knownfile import known_places
+        from leakhunt.analysis.report.judgement import Judgement
+        from leakhunt.config import known_places
         from leakhunt.pipeline import evidence_of
         from leakhunt.runfolder import ProcessFolder
 

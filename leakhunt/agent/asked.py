@@ -86,14 +86,14 @@ def classes(wanted):
 class Heap:
     """What the collector lists at this moment; kept no longer than it takes to look through it."""
 
-    def __init__(self, breathe):
-        self._listed, self._breathe = listing.listed(), breathe
+    def __init__(self, yield_gil):
+        self._listed, self._yield_gil = listing.listed(), yield_gil
 
     def by_address(self, wanted):
         """Listed objects of these addresses."""
         found = {}
         for start in range(0, len(self._listed), SLICE):
-            self._breathe()
+            self._yield_gil()
             part = self._listed[start : start + SLICE]
             found.update([(id(item), item) for item in part if id(item) in wanted])
         return found
@@ -102,7 +102,7 @@ class Heap:
         """Listed objects whose class has one of these addresses, as a list."""
         found = []
         for start in range(0, len(self._listed), SLICE):
-            self._breathe()
+            self._yield_gil()
             found.extend([item for item in self._listed[start : start + SLICE] if id(type(item)) in addresses])
         return found
 
@@ -110,7 +110,7 @@ class Heap:
         """The code of every function, and of those that it makes, once each."""
         found = {}
         for start in range(0, len(self._listed), SLICE // 10):
-            self._breathe()
+            self._yield_gil()
             for item in self._listed[start : start + SLICE // 10]:
                 if type(item) is plans.FunctionType:
                     add_code(found, item.__code__)

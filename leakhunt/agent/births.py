@@ -40,10 +40,10 @@ PROGRAM, LIBRARY, STDLIB = "program", "library", "stdlib"
 class Births:
     """One request, from arming to disarming; `tick` is called every `tick_seconds` meanwhile, by one thread."""
 
-    def __init__(self, request, engine, folder, elapsed, budget, seconds, breathe):
+    def __init__(self, request, engine, folder, elapsed, budget, seconds, yield_gil):
         """`elapsed` is the agent's clock now; `seconds` how long tracemalloc may run, 0 for not at all.
 
-        `breathe` is called between slices, as of engine.py, and may raise.
+        `yield_gil` is called between slices, as of engine.py, and may raise.
         """
         self.is_over = False
         self.tick_seconds = TICK_SECONDS
@@ -68,7 +68,7 @@ class Births:
         self._constructors = {}
         self._monitoring = None
         self._window = None
-        self._breathe = breathe
+        self._yield_gil = yield_gil
         try:
             self._arm(request, seconds)
         except BaseException:
@@ -78,7 +78,7 @@ class Births:
             plans.forget()
 
     def _arm(self, request, seconds):
-        heap = asked.Heap(self._breathe)
+        heap = asked.Heap(self._yield_gil)
         kinds = asked.classes(request.classes)
         containers = asked.containers(request.places, heap)
         for address, name in request.classes.items():
@@ -214,7 +214,7 @@ class Births:
 
     def _close_window(self):
         window, self._window = self._window, None
-        for of, item, frames in window.close(asked.Heap(self._breathe)):
+        for of, item, frames in window.close(asked.Heap(self._yield_gil)):
             self._note(BIRTH, of, item, 0, self._ticked, frames)
         for address, way in self._ways.items():
             if way == "tracemalloc" and not self._seen[address]:

@@ -6,7 +6,7 @@ from _thread import RLock, allocate_lock, get_native_id, start_new_thread
 from time import monotonic, perf_counter, sleep, thread_time, time
 
 from . import __builtins__, asked, births, forked, marks, masking, schema, write
-from .engine import Breath, Engine, Interrupted, version
+from .engine import Engine, GilYielder, Interrupted, version
 from .governor import Governor
 from .ledger import process_times
 
@@ -258,7 +258,7 @@ class Sampler:
                 self._end_births()
                 self._births = births.Births(
                     request, self._engine, self._folder, self._governor.elapsed(), self._options.budget,
-                    self._options.births_seconds, Breath(perf_counter(), self._is_stopping),
+                    self._options.births_seconds, GilYielder(perf_counter(), self._is_stopping),
                 )  # fmt: skip
                 self._request = None
                 self._engine.forget_own()
@@ -274,7 +274,7 @@ class Sampler:
         except Exception as problem:
             self._fail_births(problem)
         if memory is not None:
-            self._own_up(memory)
+            self._account_own_growth(memory)
         self._governor.spent_seconds += thread_time() - begun
 
     def _end_births(self):
@@ -335,7 +335,7 @@ class Sampler:
         except Exception as problem:
             self._lost += 1
             self._note("%d snapshots lost: %s" % (self._lost, told(problem)))
-        self._own_up(memory)
+        self._account_own_growth(memory)
         self._governor.took(deep, thread_time() - cpu_begun, pause_ms, self._listed)
 
     def _take_here(self, deep, meta, path):
@@ -368,7 +368,7 @@ class Sampler:
         meta.update(self._footprint)
         return meta
 
-    def _own_up(self, before):
+    def _account_own_growth(self, before):
         """Add to `agent_…` what the process grew by while a snapshot was taken: it is not the program's growth."""
         for key, value in self._engine.memory().items():
             name = "agent_" + key

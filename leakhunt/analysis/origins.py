@@ -8,11 +8,10 @@ from typing import TypeVar
 
 import numpy as np
 
+from leakhunt.analysis.growth.evidence import Evidence
+from leakhunt.analysis.rules.verdicts import Verdict
 from leakhunt.births import Addition, Birth, Births, Frame, Stack, Watched
 from leakhunt.findings import Caller, Origin
-
-from .evidence import Evidence
-from .verdicts import Verdict
 
 Record = TypeVar("Record", Birth, Addition)
 TOLD_MAX = 50  # stacks of which a report tells

@@ -12,11 +12,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from leakhunt.agent.schema import escape
+from leakhunt.analysis.growth.evidence import Evidence
+from leakhunt.analysis.rules.verdicts import Verdict
 from leakhunt.births import Births
 
-from . import accuse
-from .evidence import Evidence
-from .verdicts import Verdict
+from .report import to_findings
 
 SUSPECTS_MAX, CLASSES_OF_EACH, MEMBERS_OF_EACH, WAYS_MAX = 6, 3, 12, 4
 CLASSES_MAX, PLACES_MAX = 16, 60  # as the agent takes them
@@ -68,12 +68,12 @@ def likeliest(candidates: Sequence[Verdict]) -> list[Verdict]:
 
 
 def _is_made_known(evidence: Evidence, verdict: Verdict) -> bool:
-    origin, _ = accuse.origins.made_at(evidence, verdict)
+    origin, _ = to_findings.origins.made_at(evidence, verdict)
     return origin is not None and origin.stayed and origin.of >= ENOUGH
 
 
 def _is_added_known(evidence: Evidence, verdict: Verdict) -> bool:
-    origin, _ = accuse.origins.added_at(evidence, verdict)
+    origin, _ = to_findings.origins.added_at(evidence, verdict)
     return origin is not None and origin.of >= ENOUGH
 
 
@@ -99,7 +99,7 @@ def _ask_of_places(evidence: Evidence, verdict: Verdict, asked: Question) -> Non
     owners = [verdict.owner or "", *verdict.also_owned_by, *names.owners(verdict.holder)]
     asked.names.update(words(owners))
     for owner in owners[:3]:
-        file = accuse.place_of(evidence, owner)[2] if owner else None
+        file = to_findings.place_of(evidence, owner)[2] if owner else None
         if file:
             asked.files.add(file)
     _ask_of_functions(evidence, asked)

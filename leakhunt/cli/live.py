@@ -15,7 +15,7 @@ import click
 from leakhunt.asking import Asking
 from leakhunt.attach import procfs
 from leakhunt.attach.attachment import MeasuredAlready
-from leakhunt.attach.family import Family
+from leakhunt.attach.process_tree import ProcessTree
 from leakhunt.cli.measuring import begin_family, detached_in_the_end, entered, say_notes
 from leakhunt.cli.options import BIRTHS, BUDGET, DEEP, ENGINE, METHOD, NO_CHILDREN, PAUSE, SECONDS
 from leakhunt.cli.output import say, verbosity
@@ -108,7 +108,7 @@ def _measure(pid: int, options: AgentOptions, out: Path | None, method: str | No
                 say(f"`leakhunt report {short(folder)}` tells what was seen.")
 
 
-def _fetch(family: Family, asking: Asking) -> bool:
+def _fetch(family: ProcessTree, asking: Asking) -> bool:
     """Bring what is new; whether the process has ended. After that its pid may be another's."""
     asking.look()
     if not family.is_over:

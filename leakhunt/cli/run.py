@@ -109,7 +109,9 @@ def run(
     monitored = Monitored(metrics, otel, on_leak, quiet)
     if monitored and exec_:
         raise UsageError("--exec leaves no leakhunt behind to tell of figures or leaks.", "Leave --exec out.")
-    options = AgentOptions(interval, deep, collect, budget, not no_children, values, engine, pause, fork_snapshot, births)
+    options = AgentOptions(
+        interval, deep, collect, budget, not no_children, values, engine, pause, fork_snapshot, births
+    )
     folder = create(out, command, dataclasses.asdict(options))
     if verbose:
         say(f"the run folder is {folder}")
