@@ -1,4 +1,4 @@
-"""Asks the agents of a run who makes and who keeps what is suspected, while it runs: a process beside, for analysis takes time.
+"""Asks the agents of a run who makes and who keeps what is suspected: a process beside, for analysis takes time.
 
 `python -m leakhunt.asking RUN`, started by `leakhunt run`, `attach` and `live`; their closing of its stdin ends it. It
 reads the run folder as any report does, and leaves a request in the folder of a process (`leakhunt.agent.asked`).
@@ -100,7 +100,7 @@ class Asker:
 
     def _ask(self, process: object) -> None:
         from leakhunt.agent import asked as format_
-        from leakhunt.analysis import suspects
+        from leakhunt.analysis.report import suspects
         from leakhunt.analysis.report.judgement import Judgement
         from leakhunt.config import known_places
         from leakhunt.pipeline import evidence_of

@@ -1,6 +1,6 @@
 """A request for births: what the analysis outside suspects, and the program's own objects that are meant by it.
 
-    RUN/pid-4711.0/births.ask     lines "key<TAB>value<TAB>…", escaped as in schema.py, written by leakhunt, taken by the agent
+    RUN/pid-4711.0/births.ask     lines "key<TAB>value<TAB>…", escaped as in schema.py; the agent takes it away
 
     number   of the request, one more than the last: the answer is NUMBER.births (births.py)
     class    address and module.qualname of a class whose births are wanted

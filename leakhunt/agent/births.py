@@ -190,7 +190,7 @@ class Births:
         self._note(kind, of, item, key, seconds, frames)
 
     def _note(self, kind, of, item, key, seconds, frames, awaiting=""):
-        if not frames or any([frame[0].startswith(self._package_folder) for frame in frames]):
+        if not frames or any(frame[0].startswith(self._package_folder) for frame in frames):
             return
         numbers = " ".join([str(self._frame(frame)) for frame in chosen(frames)])
         if "-1" in numbers:
@@ -371,7 +371,7 @@ def kind_of_file(file):
 
 
 def chosen(frames):
-    """DEPTH frames of a stack, in order: the innermost, those of the program with the outermost of them, then others."""
+    """DEPTH frames of a stack, in order: the innermost, the program's with the outermost among them, then others."""
     if len(frames) <= DEPTH:
         return frames
     own = [n for n, frame in enumerate(frames) if kind_of_file(frame[0]) == PROGRAM]

@@ -7,7 +7,6 @@ from collections import Counter
 import numpy as np
 
 from leakhunt.agent import schema
-from leakhunt.analysis import origins
 from leakhunt.analysis.growth.evidence import Evidence
 from leakhunt.analysis.heap import finalizers
 from leakhunt.analysis.heap.dominators import is_affordable
@@ -15,7 +14,7 @@ from leakhunt.analysis.heap.unit import table, unit
 from leakhunt.analysis.rules.verdicts import Verdict
 from leakhunt.findings import Chain, Finding, Growth, Holder, UnitRow
 
-from . import reference_graph
+from . import origins, reference_graph
 from .fingerprint import fingerprint
 
 ALSO_MAX = 8

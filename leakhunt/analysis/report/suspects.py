@@ -1,7 +1,7 @@
-"""What is worth asking the agent about while a program runs: classes whose births, and places whose additions, to watch.
+"""What to ask the agent about while a program runs: classes whose births, and places whose additions, are watched.
 
-Suspicion is enough: asking costs the program next to nothing, and a leak that is only accused at the end of a run can't be
-asked about any more.
+Suspicion is enough: asking costs the program next to nothing, and about a leak that is only accused at the end of a run
+nobody can be asked any more.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from leakhunt.analysis.growth.evidence import Evidence
 from leakhunt.analysis.rules.verdicts import Verdict
 from leakhunt.births import Births
 
-from .report import to_findings
+from . import origins, to_findings
 
 SUSPECTS_MAX, CLASSES_OF_EACH, MEMBERS_OF_EACH, WAYS_MAX = 6, 3, 12, 4
 CLASSES_MAX, PLACES_MAX = 16, 60  # as the agent takes them
@@ -68,12 +68,12 @@ def likeliest(candidates: Sequence[Verdict]) -> list[Verdict]:
 
 
 def _is_made_known(evidence: Evidence, verdict: Verdict) -> bool:
-    origin, _ = to_findings.origins.made_at(evidence, verdict)
+    origin, _ = origins.made_at(evidence, verdict)
     return origin is not None and origin.stayed and origin.of >= ENOUGH
 
 
 def _is_added_known(evidence: Evidence, verdict: Verdict) -> bool:
-    origin, _ = to_findings.origins.added_at(evidence, verdict)
+    origin, _ = origins.added_at(evidence, verdict)
     return origin is not None and origin.of >= ENOUGH
 
 
