@@ -14,8 +14,8 @@ import threading
 import time
 from pathlib import Path
 
-FIRST_SNAPSHOTS = 4  # of a process, before it is looked at
-GRAPHS_MIN = 3
+FIRST_SNAPSHOTS = 3  # of a process, before it is looked at
+GRAPHS_MIN = 2
 ASKED_MAX = 8  # requests to one process
 NICE = 15
 SHARE = 0.1  # of one CPU's time, after the first FREE_SECONDS
@@ -57,9 +57,9 @@ class Asking:
 
 
 def is_worth_a_look(folder: Path) -> bool:
-    """Whether a process folder has so many snapshots that they may show something."""
+    """Whether a process lives long enough to be looked at: what is needed for that is loaded meanwhile."""
     with contextlib.suppress(OSError):
-        return sum(name.endswith(".leak") for name in os.listdir(folder)) >= FIRST_SNAPSHOTS
+        return any(name.endswith(".leak") for name in os.listdir(folder))
     return False
 
 
@@ -131,6 +131,8 @@ def main() -> None:
     threading.Thread(target=_end_with_stdin, daemon=True).start()
     with contextlib.suppress(OSError):
         os.nice(NICE)
+    from leakhunt.analysis.report import suspects  # noqa: F401
+
     asker = Asker(Path(sys.argv[1]))
     while True:
         with contextlib.suppress(Exception):  # a run goes on without it

@@ -43,7 +43,7 @@
 
 enum { BIRTH = 0, ADDITION = 1 };
 enum { BY_ALLOC = 1, BY_TRACER = 2 };
-enum { A_LIST = 0, A_DICT = 1, A_SET = 2, A_SIZED = 3 };
+enum { A_LIST = 0, A_DICT = 1, A_SET = 2, A_SIZED = 3, AN_OBJECT = 4 };
 enum { DICT_ADDED = 0, DICT_CLONED = 3, DICT_DEALLOCATED = 5 };
 enum { TRACED_CREATE = 0 };
 
@@ -264,6 +264,25 @@ dict_changed(int event, PyObject *dict, PyObject *key, PyObject *value)
     return 0;
 }
 
+static int
+add_up(PyObject *referent, void *sum)
+{
+    *(uintptr_t *)sum = *(uintptr_t *)sum * 31 + ((uintptr_t)referent >> 4);
+    return 0;
+}
+
+/* Of an object that is no container: another number when it refers to others than before. As the collector asks. */
+static Py_ssize_t
+mark_of(PyObject *object)
+{
+    traverseproc traverse = (traverseproc)PyType_GetSlot(Py_TYPE(object), Py_tp_traverse);
+    uintptr_t sum = 0;
+
+    if (traverse != NULL)
+        traverse(object, add_up, &sum);
+    return (Py_ssize_t)sum;
+}
+
 static Py_ssize_t
 length_of(const Container *one)
 {
@@ -274,8 +293,10 @@ length_of(const Container *one)
         return PyDict_Size(one->container);
     case A_SET:
         return PySet_Size(one->container);
-    default:
+    case A_SIZED:
         return Py_SIZE(one->container);
+    default:
+        return mark_of(one->container);
     }
 }
 
@@ -290,7 +311,7 @@ grown(void)
         Container *one = &state.containers[i];
         if (one->container != NULL && !one->is_watched) {
             Py_ssize_t length = length_of(one);
-            if (length > one->length)
+            if (length > one->length || (one->kind == AN_OBJECT && length != one->length))
                 found = one;
             one->length = length;
         }
@@ -756,7 +777,7 @@ PyMethodDef births_methods[] = {
     {"births_of", births_of, METH_O, "births_of(class) -> None, or why its births can't be seen"},
     {"additions_to", additions_to, METH_VARARGS,
      "additions_to(container, kind) -> \"watched\", \"lengths\" where on_line must be called, or why not; kind is 0 for a "
-     "list, 1 a dict, 2 a set, 3 what has its length in ob_size"},
+     "list, 1 a dict, 2 a set, 3 what has its length in ob_size, 4 anything else: then it is a change of what it refers to"},
     {"births_take", births_take, METH_VARARGS,
      "births_take(allowed_seconds) -> list of (kind, of, object, key, generator, seconds, thread, [code, line, ...])\n\n"
      "What was recorded since the last call; from now on the hooks may take `allowed_seconds` for more."},

@@ -13,9 +13,11 @@ Addresses are compared with those of objects that are there, and never followed.
 """
 
 import os
+import sys
 from _collections import deque
 from array import array
-from gc import get_referents
+from gc import get_freeze_count, get_referents
+from gc import is_tracked as gc_is_tracked
 
 from . import __builtins__, listing, plans, schema
 
@@ -25,7 +27,8 @@ FUNCTIONS_MAX = 300
 CLASSES_MAX = 16
 PLACES_MAX = 64
 SLICE = 20000
-A_LIST, A_DICT, A_SET, A_SIZED = range(4)  # as in _walk_births.c
+REFERENTS_MAX = 100  # of an object that is asked at every line for what it refers to
+A_LIST, A_DICT, A_SET, A_SIZED, AN_OBJECT = range(5)  # as in _walk_births.c
 
 
 class Request:
@@ -114,6 +117,9 @@ class Heap:
             for item in self._listed[start : start + SLICE // 10]:
                 if type(item) is plans.FunctionType:
                     add_code(found, item.__code__)
+        if get_freeze_count():
+            for item in frozen_functions():
+                add_code(found, item.__code__)
         return list(found.values())
 
 
@@ -122,6 +128,18 @@ def has_one_of(code, lines):
     if max(lines) < code.co_firstlineno:
         return False
     return not {line for _, _, line in code.co_lines()}.isdisjoint(lines)
+
+
+def frozen_functions():
+    """Functions of modules and of their classes, which the collector does not list after gc.freeze()."""
+    found = []
+    for module in list(dict.values(sys.modules)):
+        for entry in list(dict.values(module.__dict__)) if type(module) is plans.ModuleType else ():
+            if type(entry) is plans.FunctionType:
+                found.append(entry)
+            elif issubclass(type(entry), type):
+                found.extend([f for f in plans.namespace_proxy_of(entry).values() if type(f) is plans.FunctionType])
+    return found
 
 
 def add_code(found, code):
@@ -135,27 +153,32 @@ def add_code(found, code):
 def containers(wanted, heap):
     """Containers that are there, by address; `wanted` maps addresses to those of objects that lead to them.
 
-    One that the collector does not list (a dict of atoms) is found at what refers to it.
+    One that the collector does not list (a dict of atoms; all of them after gc.freeze()) is found at what refers to it.
     """
     found = heap.by_address(wanted)
     missing = {address: ways for address, ways in wanted.items() if address not in found}
-    parents = heap.by_address({way for ways in missing.values() for way in ways}) if missing else {}
-    for address, ways in missing.items():
-        for way in ways:
-            if way in parents:
-                found.update([(id(item), item) for item in get_referents(parents[way]) if id(item) == address])
+    if missing:
+        known = heap.by_address({way for ways in missing.values() for way in ways})
+        known.update([(id(module), module) for module in list(dict.values(sys.modules))])
+        for address, ways in missing.items():
+            for here, above in reversed(list(zip([address] + ways, ways))):  # from the root on
+                if above in known and here not in known:
+                    known.update([(id(item), item) for item in get_referents(known[above]) if id(item) == here])
+            if address in known:
+                found[address] = known[address]
     return found
 
 
 def kind_of(container):
-    """How its length is told; None for what has none of its own."""
+    """How its growth is told: by its length, or, of what has none, by its referring to others; None for an atom."""
     kind = type(container)
     for base, number in (
         (list, A_LIST), (dict, A_DICT), (set, A_SET), (deque, A_SIZED), (bytearray, A_SIZED), (array, A_SIZED),
     ):  # fmt: skip
         if issubclass(kind, base):
             return number
-    return None
+    few = gc_is_tracked(container) and len(get_referents(container)) <= REFERENTS_MAX
+    return AN_OBJECT if few else None
 
 
 def functions(request, heap, package_folder):

@@ -123,7 +123,7 @@ class Births:
     def _watch(self, address, container):
         kind = asked.kind_of(container)
         if kind is None:
-            self._whys[address] = "it does not grow by a length"
+            self._whys[address] = "nothing tells that it grows while it does"
             return ""
         if sys.version_info < (3, 12):
             self._whys[address] = "before Python 3.12 nothing tells who adds to a container but at a high price"

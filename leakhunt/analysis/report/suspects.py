@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from leakhunt.agent import schema
 from leakhunt.agent.schema import escape
 from leakhunt.analysis.growth.evidence import Evidence
 from leakhunt.analysis.rules.verdicts import Verdict
@@ -18,7 +19,8 @@ from leakhunt.births import Births
 
 from . import origins, to_findings
 
-SUSPECTS_MAX, CLASSES_OF_EACH, MEMBERS_OF_EACH, WAYS_MAX = 6, 3, 12, 4
+SUSPECTS_MAX, CLASSES_OF_EACH, MEMBERS_OF_EACH, WAYS_MAX = 6, 4, 12, 12
+OTHER_PLACES = 4  # that grow, whatever is thought of them
 CLASSES_MAX, PLACES_MAX = 16, 60  # as the agent takes them
 FUNCTIONS_MAX = 40
 ENOUGH = 12  # stacks of what stayed, or of additions, with which a question is answered
@@ -58,6 +60,7 @@ def question(evidence: Evidence, candidates: Sequence[Verdict]) -> Question:
             _ask_of_classes(evidence, verdict, asked)
         if verdict.holder >= 0 and not _is_added_known(evidence, verdict):
             _ask_of_places(evidence, verdict, asked)
+    _ask_of_growing(evidence, asked)
     return asked
 
 
@@ -83,19 +86,34 @@ def _ask_of_classes(evidence: Evidence, verdict: Verdict, asked: Question) -> No
     numerous = Counter(types[verdict.objects].tolist()).most_common()
     rows = [row for row, _ in numerous if snapshot.type_names[row] == verdict.type]
     rows += [row for row, _ in direct]
+    made_here = snapshot.column("type.flags") & schema.TYPE_HEAP != 0
+    rows += [row for row, _ in numerous if made_here[row]]
+    _ask_of_rows(evidence, list(dict.fromkeys(rows))[:CLASSES_OF_EACH], asked)
+
+
+def _ask_of_rows(evidence: Evidence, rows: Iterable[int], asked: Question) -> None:
+    snapshot = evidence.graph.snapshot
     addresses = snapshot.column("type.address")
-    for row in list(dict.fromkeys(rows))[:CLASSES_OF_EACH]:
+    for row in rows:
         if len(asked.classes) < CLASSES_MAX:
             asked.classes[int(addresses[row])] = snapshot.type_names[row]
 
 
+def _ask_of_growing(evidence: Evidence, asked: Question) -> None:
+    """Of places that grow, whoever is accused in the end: with few graphs one may stand for another."""
+    seen = {a.of for answer in evidence.births for a in answer.additions}
+    addresses = evidence.graph.snapshot.column("object.address")
+    for place in evidence.places[:OTHER_PLACES]:
+        if len(place.children) and int(addresses[place.members[0]]) not in seen:
+            _ask_of_members(evidence, place.members, asked)
+            asked.names.update(words([place.owner, *place.also_owned_by]))
+            rows = Counter(evidence.graph.types[place.children].tolist()).most_common(1)
+            _ask_of_rows(evidence, [row for row, _ in rows], asked)
+
+
 def _ask_of_places(evidence: Evidence, verdict: Verdict, asked: Question) -> None:
-    names, addresses = evidence.names, evidence.graph.snapshot.column("object.address")
-    members = verdict.place.members if verdict.place is not None else (verdict.holder,)
-    for member in members[:MEMBERS_OF_EACH]:
-        ways = [step.source for step in names.steps(member)][::-1][:WAYS_MAX]
-        if len(asked.places) < PLACES_MAX:
-            asked.places[int(addresses[member])] = tuple(int(addresses[way]) for way in ways)
+    names = evidence.names
+    _ask_of_members(evidence, verdict.place.members if verdict.place is not None else (verdict.holder,), asked)
     owners = [verdict.owner or "", *verdict.also_owned_by, *names.owners(verdict.holder)]
     asked.names.update(words(owners))
     for owner in owners[:3]:
@@ -103,6 +121,14 @@ def _ask_of_places(evidence: Evidence, verdict: Verdict, asked: Question) -> Non
         if file:
             asked.files.add(file)
     _ask_of_functions(evidence, asked)
+
+
+def _ask_of_members(evidence: Evidence, members: Sequence[int], asked: Question) -> None:
+    addresses = evidence.graph.snapshot.column("object.address")
+    for member in members[:MEMBERS_OF_EACH]:
+        ways = [step.source for step in evidence.names.steps(member)][::-1][:WAYS_MAX]
+        if len(asked.places) < PLACES_MAX:
+            asked.places[int(addresses[member])] = tuple(int(addresses[way]) for way in ways)
 
 
 def _ask_of_functions(evidence: Evidence, asked: Question) -> None:
