@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from leakhunt import source_lines
+from leakhunt import births, source_lines
 from leakhunt.analysis.growth.evidence import EXIT, Evidence
 from leakhunt.analysis.growth.holders import Place
 from leakhunt.analysis.growth.known import BUILT_IN, Known
@@ -25,14 +25,17 @@ from leakhunt.analysis.report import reference_graph, sampling_notes, to_finding
 from leakhunt.analysis.report.judgement import Judgement, rank, suspect
 from leakhunt.analysis.rules import ledger, siblings, tracks
 from leakhunt.analysis.rules.siblings import Life
+from leakhunt.births import Births
 from leakhunt.errors import RunError, SnapshotError, UsageError
 from leakhunt.findings import (
+    Caller,
     Chain,
     ClassSeries,
     Diff,
     Finding,
     Findings,
     HolderSeries,
+    Origin,
     ProcessSummary,
     RefGraph,
     RunSummary,
@@ -148,7 +151,7 @@ def _judge(process: ProcessFolder, tell: Progress, known: Known, has_siblings: b
         )
         unseen = process.problems or ("no snapshot of it can be read" if process.snapshots else "")
         return _Judged(ProcessSummary(process.pid, process.command, 0, notes=tuple(notes)), [], unseen=unseen)
-    evidence = Evidence(_thinned(snapshots), known)
+    evidence = Evidence(_thinned(snapshots), known, births=answers(process))
     tell(f"weighing process {process.pid}", 0.3)
     judgement = Judgement(evidence)
     tell(f"naming what process {process.pid} holds", 0.7)
@@ -219,7 +222,12 @@ def _kind(process: ProcessFolder) -> tuple[str, str]:
 def evidence_of(process: ProcessFolder, known: Known = BUILT_IN) -> Evidence | None:
     """What the snapshots of one process show; None where none of them can be read."""
     snapshots, _ = _readable(process)
-    return Evidence(_thinned(snapshots), known) if snapshots else None
+    return Evidence(_thinned(snapshots), known, births=answers(process)) if snapshots else None
+
+
+def answers(process: ProcessFolder) -> list[Births]:
+    """What the agent saw of births in one process, the earliest first; what can't be read is left out."""
+    return [one for path in process.births if (one := births.load(path)) is not None]
 
 
 def _unseen(process: ProcessFolder, snapshots: list[Snapshot]) -> str:
@@ -278,6 +286,7 @@ def placed(info: Mapping[str, str], evidence: Evidence, finding: Finding) -> Fin
             full = file if Path(file).is_absolute() else str(Path(info.get("cwd", "")) / file)
             line = source_lines.line_of(full, scope, attribute) or line
             holder = replace(holder, file=source_lines.short_path(full, search), line=line)
+    made, added = (_placed_origin(origin, search) for origin in (finding.allocated_at, finding.added_at))
     chain = finding.chain
     if chain is not None:
         links = (
@@ -285,7 +294,30 @@ def placed(info: Mapping[str, str], evidence: Evidence, finding: Finding) -> Fin
             for link in chain.links
         )
         chain = Chain(tuple(links))
-    return replace(finding, holder=holder, finalizers=finalizers, chain=chain)
+    return replace(finding, holder=holder, finalizers=finalizers, chain=chain, allocated_at=made, added_at=added)
+
+
+def _placed_origin(origin: Origin | None, search: list[str]) -> Origin | None:
+    """The origin with its lines of source, and its files as they read below the program's sys.path."""
+    if origin is None:
+        return None
+
+    def short(text: str) -> str:
+        return source_lines.short_path(text, search)
+
+    def placed_caller(caller: Caller) -> Caller:
+        source = source_lines.text_of(caller.file, caller.line)
+        callers = tuple(map(placed_caller, caller.callers))
+        return replace(caller, file=short(caller.file), callers=callers, source=source)
+
+    return replace(
+        origin,
+        file=short(origin.file),
+        source=source_lines.text_of(origin.file, origin.line),
+        stack=tuple(map(short, origin.stack)),
+        awaited_by=tuple(map(short, origin.awaited_by)),
+        tree=tuple(map(placed_caller, origin.tree)),
+    )
 
 
 def _summary(process: ProcessFolder, snapshots: list[Snapshot], evidence: Evidence, notes: list[str]) -> ProcessSummary:

@@ -5,6 +5,8 @@
         process             lines "key<TAB>value" about it, by the agent
         000001.leak …       its snapshots in order, each whole or absent
         problems            what the agent lost and why, padded with spaces
+        births.ask          what leakhunt wants to know of births, until the agent takes it (agent/asked.py)
+        000001.births …     what it saw of them (agent/births.py)
     RUN/bytecode/           the agent's, where Python could not keep it beside the agent: no data, in a folder of 0700
     RUN/pid-4711.mark.…     an empty file: its name says what could not be told otherwise of a process (agent/marks.py)
 
@@ -39,6 +41,7 @@ _PLACEHOLDER = re.compile(r"%([tp%])")
 _PROCESS_NAME = re.compile(r"pid-(\d{1,10})\.(\d{1,10})", re.ASCII)
 _MARK_NAME = re.compile(r"pid-(\d{1,10})\.mark\.(.+)", re.ASCII)
 _START_NAME = re.compile(r"(\d{8}-\d{6})(?:-(\d{1,6}))?", re.ASCII)  # of TIME_FORMAT
+_BIRTHS_NAME = re.compile(r"(\d{1,9})\.births", re.ASCII)
 _SNAPSHOT_NAME = re.compile(r"(\d{1,10})\.leak", re.ASCII)
 _DESCRIPTION_BYTES_MAX, _TEXT_BYTES_MAX = 16 << 20, 4 << 20  # a command line has 2 MB at the most
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
@@ -97,6 +100,7 @@ class ProcessFolder:
     info: Mapping[str, str] = field(default_factory=dict)
     snapshots: tuple[Path, ...] = ()
     problems: str = ""
+    births: tuple[Path, ...] = ()
 
     @property
     def command(self) -> str:
@@ -314,12 +318,14 @@ def _process(folder: Path, shows_values: bool) -> ProcessFolder:
     if not shows_values and "command" in info:
         info["command"] = masked_line(info["command"])
     numbered = sorted((int(found[1]), name) for name in names if (found := _SNAPSHOT_NAME.fullmatch(name)))
+    answers = sorted((int(found[1]), name) for name in names if (found := _BIRTHS_NAME.fullmatch(name)))
     return ProcessFolder(
         path=folder,
         pid=int(match[1]),
         info=info,
         snapshots=tuple(folder / name for _, name in numbered),
         problems=_text(folder / "problems").strip(" \0\n"),
+        births=tuple(folder / name for _, name in answers),
     )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from leakhunt.asking import Asking
 from leakhunt.cli.output import check_writable, emit, page, progress_bar, say, told
 from leakhunt.command import AgentOptions
 from leakhunt.errors import UsageError
@@ -64,12 +65,15 @@ class Following:
         children = self._options.children
         family = ProcessTree(program, self._folder, self._options.text(), policy, children, self._attaches)
         told = 0
+        asking = Asking(self._folder, self._options.births != "never")
         try:
             while not self._is_over(over, 0.25):
                 family.fetch()
+                asking.look()
                 self._retention.look()
                 told = self._tell(family.notes, told)
         finally:
+            asking.close()
             family.end()
 
     def lines(self) -> list[str]:

@@ -9,7 +9,17 @@ from typing import NoReturn
 import click
 
 from leakhunt.cli.monitored import Monitored
-from leakhunt.cli.options import BUDGET, ENGINE, FORK_SNAPSHOT, MAX_DISK, OUT, PAUSE, SERVICE_FOLDER, monitoring
+from leakhunt.cli.options import (
+    BIRTHS,
+    BUDGET,
+    ENGINE,
+    FORK_SNAPSHOT,
+    MAX_DISK,
+    OUT,
+    PAUSE,
+    SERVICE_FOLDER,
+    monitoring,
+)
 from leakhunt.cli.output import say, verbosity
 from leakhunt.cli.reporting import Following, check_report, report_run, short
 from leakhunt.command import AgentOptions, find_program
@@ -61,6 +71,7 @@ def _deep(context: click.Context, parameter: click.Parameter, value: str) -> str
 @BUDGET
 @PAUSE
 @FORK_SNAPSHOT
+@BIRTHS
 @ENGINE
 @click.option("--no-children", is_flag=True, help="Measure the first Python process only, not those it starts.")
 @click.option("--no-attach", is_flag=True, help="Leave a Python alone that did not load the agent (-I, -E, -S).")
@@ -88,6 +99,7 @@ def run(
     budget: float,
     pause: float,
     fork_snapshot: bool,
+    births: str,
     engine: str,
     values: bool,
     metrics: str | None,
@@ -115,7 +127,9 @@ def run(
     monitored = Monitored(metrics, otel, on_leak, quiet, log, max_disk if service else 0)
     if monitored and exec_:
         raise UsageError("--exec leaves no leakhunt behind to tell of figures or leaks.", "Leave --exec out.")
-    options = AgentOptions(interval, deep, collect, budget, not no_children, values, engine, pause, fork_snapshot)
+    options = AgentOptions(
+        interval, deep, collect, budget, not no_children, values, engine, pause, fork_snapshot, births
+    )
     folder = create((out or SERVICE_FOLDER) if service else out, command, dataclasses.asdict(options), service)
     if service:
         forget_oldest(folder.parent)

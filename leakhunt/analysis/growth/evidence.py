@@ -15,6 +15,7 @@ from leakhunt.analysis.heap.lineage import Lineage
 from leakhunt.analysis.heap.naming import Names
 from leakhunt.analysis.heap.retained import retained_tree
 from leakhunt.analysis.policy import POLICY, Policy
+from leakhunt.births import Births
 from leakhunt.findings import Retained
 from leakhunt.snapshot import Snapshot
 
@@ -56,8 +57,15 @@ class Evidence:
     compare that moment with the others.
     """
 
-    def __init__(self, snapshots: Sequence[Snapshot], known: Known = BUILT_IN, policy: Policy = POLICY) -> None:
+    def __init__(
+        self,
+        snapshots: Sequence[Snapshot],
+        known: Known = BUILT_IN,
+        policy: Policy = POLICY,
+        births: Sequence[Births] = (),
+    ) -> None:
         self.snapshots, self.known, self.policy = tuple(snapshots), known, policy
+        self.births = tuple(births)
         self.censuses = tuple(s for s in snapshots if s.meta.get("moment") != EXIT)
         self.deep = tuple(s for s in self.censuses if s.is_deep)
         self.seconds = np.array([s.number("elapsed") for s in self.censuses])
@@ -244,7 +252,7 @@ class Evidence:
 
     def with_policy(self, policy: Policy) -> Evidence:
         """The same evidence, judged by other thresholds; what does not depend on them is not computed again."""
-        other = type(self)(self.snapshots, self.known, policy)
+        other = type(self)(self.snapshots, self.known, policy, self.births)
         for name in ("lineage", "names", "survey", "retained", "_class_rows", "_by_start", "_groups_since"):
             if self.deep or name in ("_class_rows", "_by_start"):
                 other.__dict__[name] = getattr(self, name)
