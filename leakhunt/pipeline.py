@@ -424,8 +424,15 @@ def _long(seconds: float) -> str:
 
 def _run_summary(folder: RunFolder, processes: tuple[ProcessSummary, ...]) -> RunSummary:
     info = folder.info
-    last = max((p.seconds[-1] for p in processes if p.seconds), default=0.0)
-    seconds = float(info["ended"]) - float(info["started"]) if info.get("ended") and info.get("started") else last
+    begun = float(info.get("started") or 0.0)
+    ends = [
+        p.seconds[-1] + (one.started - begun if begun and one.started else 0.0)
+        for p, one in zip(processes, folder.processes, strict=True)
+        if p.seconds
+    ]
+    if info.get("ended") and begun:
+        ends.append(float(info["ended"]) - begun)
+    seconds = max(ends, default=0.0)  # a daemon goes on when the program has ended
     return RunSummary(
         command=tuple(info.get("command", ())),
         seconds=round(seconds, 1),

@@ -166,6 +166,12 @@ def finish(folder: Path, exit_status: int | None) -> None:
     describe(folder, {**_description(folder), "ended": time.time(), "exit_status": exit_status})
 
 
+def prolong(folder: Path) -> None:
+    """Add to the description that the run went on until now, in processes that the program left behind."""
+    with contextlib.suppress(RunError):
+        describe(folder, {**_description(folder), "ended": time.time()})
+
+
 def note_removed(folder: Path, snapshots: int) -> None:
     """Add to the description how many snapshots were removed to keep to the folder's limit; 0 adds nothing."""
     if snapshots:
