@@ -56,4 +56,4 @@ def _load() -> Any:
         except BaseException:
             del sys.modules[PACKAGE]
             raise
-    return import_module(f"{PACKAGE}.door")
+    return import_module(f"{PACKAGE}.listener")

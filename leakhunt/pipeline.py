@@ -48,6 +48,7 @@ from leakhunt.snapshot import Snapshot
 Progress = Callable[[str, float], None]
 DEEP_MAX, DEEP_OBJECTS_MAX = 14, 6_000_000  # graphs compared, at the most, and objects in all of them
 DEEP_FEWEST = 5
+BEHIND = 1.5  # times the interval that snapshots came apart on the whole: the budget or the machine sets the pace
 SIBLINGS_MAX = 24  # processes that are judged together, the newest
 _NUMBER = re.compile(r"\d+")
 CLASSES_MAX, HOLDERS_MAX = 400, 40
@@ -411,7 +412,7 @@ def _verdict(
     interval = folder.info.get("options", {}).get("interval") or 5.0
     seconds = max(needed, 3.0 * POLICY.censuses * interval)
     said = f"Too little was seen to accuse {suspect}" if suspect else "Too little was seen to say"
-    return "inconclusive", f"{said}. {_how_to_see_more(seconds, interval, unseen_workers)}", ()
+    return "inconclusive", f"{said}. {_how_to_see_more(seconds, interval, judged, unseen_workers)}", ()
 
 
 def _unseen_workers(folder: RunFolder, judged: list[_Judged]) -> list[_Judged]:
@@ -428,7 +429,7 @@ def _unseen_workers(folder: RunFolder, judged: list[_Judged]) -> list[_Judged]:
     return []
 
 
-def _how_to_see_more(needed_seconds: float, interval: float, unseen: list[_Judged]) -> str:
+def _how_to_see_more(needed_seconds: float, interval: float, judged: list[_Judged], unseen: list[_Judged]) -> str:
     """What to type so that the next run is long enough, or its processes are looked at more often while they live."""
     lived = max((one.summary.seconds[-1] for one in unseen if one.summary.seconds), default=0.0)
     shortest = lived / (3.0 * POLICY.censuses)
@@ -436,7 +437,15 @@ def _how_to_see_more(needed_seconds: float, interval: float, unseen: list[_Judge
         fewer = POLICY.siblings if len(unseen) < POLICY.siblings else 2 * len(unseen)
         lives = f"Its workers lived for {lived:.0f} s at most"
         return f"{lives}: type --interval {shortest:.2g}, or let {fewer:.0f} of them end."
-    return f"Run it for {_long(needed_seconds)} or more, or with a shorter --interval."
+    wait = f"Run it for {_long(needed_seconds)} or more"
+    return f"{wait}." if _is_behind(judged, interval) else f"{wait}, or with a shorter --interval."
+
+
+def _is_behind(judged: Sequence[_Judged], interval: float) -> bool:
+    """Whether snapshots came more seldom than at the interval: a shorter one would bring no more of them."""
+    seen = [one.summary.seconds for one in judged if len(one.summary.seconds) > 1]
+    longest = max(seen, key=lambda seconds: seconds[-1], default=())
+    return len(longest) > 1 and longest[-1] / len(longest) > BEHIND * interval
 
 
 def _unless_left_open(judged: list[_Judged]) -> tuple[str, str, tuple[str, ...]]:
@@ -456,8 +465,15 @@ def _long(seconds: float) -> str:
 
 def _run_summary(folder: RunFolder, processes: tuple[ProcessSummary, ...]) -> RunSummary:
     info = folder.info
-    last = max((p.seconds[-1] for p in processes if p.seconds), default=0.0)
-    seconds = float(info["ended"]) - float(info["started"]) if info.get("ended") and info.get("started") else last
+    begun = float(info.get("started") or 0.0)
+    ends = [
+        p.seconds[-1] + (one.started - begun if begun and one.started else 0.0)
+        for p, one in zip(processes, folder.processes, strict=True)
+        if p.seconds
+    ]
+    if info.get("ended") and begun:
+        ends.append(float(info["ended"]) - begun)
+    seconds = max(ends, default=0.0)  # a daemon goes on when the program has ended
     return RunSummary(
         command=tuple(info.get("command", ())),
         seconds=round(seconds, 1),

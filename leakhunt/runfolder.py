@@ -8,6 +8,7 @@
         births.ask          what leakhunt wants to know of births, until the agent takes it (agent/asked.py)
         000001.births …     what it saw of them (agent/births.py)
     RUN/bytecode/           the agent's, where Python could not keep it beside the agent: no data, in a folder of 0700
+    RUN/pid-1.host-4711     an empty file: process 1 of a pid namespace is 4711 to those who look from outside
     RUN/pid-4711.mark.…     an empty file: its name says what could not be told otherwise of a process (agent/marks.py)
 
 The agent writes the process folders, and anything may be killed at any moment: reading takes what is there.
@@ -42,6 +43,7 @@ _PROCESS_NAME = re.compile(r"pid-(\d{1,10})\.(\d{1,10})", re.ASCII)
 _MARK_NAME = re.compile(r"pid-(\d{1,10})\.mark\.(.+)", re.ASCII)
 _START_NAME = re.compile(r"(\d{8}-\d{6})(?:-(\d{1,6}))?", re.ASCII)  # of TIME_FORMAT
 _BIRTHS_NAME = re.compile(r"(\d{1,9})\.births", re.ASCII)
+_HOST_PID_NAME = re.compile(r"pid-(\d{1,10})\.host-(\d{1,10})", re.ASCII)
 _SNAPSHOT_NAME = re.compile(r"(\d{1,10})\.leak", re.ASCII)
 _DESCRIPTION_BYTES_MAX, _TEXT_BYTES_MAX = 16 << 20, 4 << 20  # a command line has 2 MB at the most
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
@@ -93,7 +95,10 @@ _FORMS: dict[str, Callable[[Any], bool]] = {
 
 @dataclass(frozen=True)
 class ProcessFolder:
-    """One process of a run; `info` holds the keys of its `process` file, all values as text."""
+    """One process of a run, with the pid that it has for those who look at it from outside.
+
+    `info` holds the keys of its `process` file, all values as text.
+    """
 
     path: Path
     pid: int
@@ -170,6 +175,19 @@ def finish(folder: Path, exit_status: int | None) -> None:
     describe(folder, {**_description(folder), "ended": time.time(), "exit_status": exit_status})
 
 
+def prolong(folder: Path) -> None:
+    """Add to the description that the run went on until now, in processes that the program left behind."""
+    with contextlib.suppress(RunError):
+        describe(folder, {**_description(folder), "ended": time.time()})
+
+
+def note_outer_pid(folder: Path, inner: int, outer: int) -> None:
+    """Leave a mark that the process with this pid in its own namespace has another one for those who look at it."""
+    if inner != outer:
+        with contextlib.suppress(OSError):
+            (folder / f"pid-{inner}.host-{outer}").touch(mode=0o600)
+
+
 def note_removed(folder: Path, snapshots: int) -> None:
     """Add to the description how many snapshots were removed to keep to the folder's limit; 0 adds nothing."""
     if snapshots:
@@ -227,6 +245,8 @@ def read_run(path: Path | str) -> RunFolder:
     processes = [_process(folder / name, shows_values) for name in names if _PROCESS_NAME.fullmatch(name)]
     marks = [(int(found[1]), found[2], folder / name) for name in names if (found := _MARK_NAME.fullmatch(name))]
     processes = _marked(processes, marks)
+    outside = {int(found[1]): int(found[2]) for name in names if (found := _HOST_PID_NAME.fullmatch(name))}
+    processes = [replace(one, pid=outside.get(one.pid, one.pid)) for one in processes]
     if DESCRIPTION not in names and not processes:
         raise RunError(
             f"{folder} is not a run folder: it holds no {DESCRIPTION} and no process.",

@@ -153,7 +153,7 @@ def disarm(only_from):
         return "absent"
     folder, thread = agent._sampler._run_folder, agent._sampler._tid
     agent.disarm()
-    door = sys.modules.get(PACKAGE + ".door")
+    door = sys.modules.get(PACKAGE + ".listener")
     if door is not None and door.is_open():
         return "stopped\0" + folder  # armed beforehand: it goes on sleeping
     if thread and not vanishes("/proc/self/task/%d" % thread):

@@ -18,6 +18,8 @@ from leakhunt.attach import procfs
 from leakhunt.attach.attachment import Attachment, begin
 from leakhunt.attach.attachment import detach as detach_from
 from leakhunt.attach.process_tree import ProcessTree
+from leakhunt.attach.stage import STOP
+from leakhunt.attach.target import Target
 from leakhunt.cli.measuring import begin_family, detached_in_the_end, entered, how, say_notes
 from leakhunt.cli.monitored import Monitored
 from leakhunt.cli.options import (
@@ -158,6 +160,7 @@ def snapshot(pid: int, output: Path, method: str | None, quiet: bool, verbose: b
 def detach(pid: int, quiet: bool, verbose: bool) -> None:
     """Take the agent out of a process, for one that `leakhunt attach` or `run` had to leave there."""
     answer = detach_from(pid)
+    _end_watch(pid, Path(answer.detail))
     if quiet:
         return
     if answer.word == "absent":
@@ -166,6 +169,13 @@ def detach(pid: int, quiet: bool, verbose: bool) -> None:
         say(f"the agent in process {pid} stops when its last snapshot is written, into {answer.detail}")
     else:
         say(f"detached from process {pid}; `leakhunt report {answer.detail}` shows what was seen")
+
+
+def _end_watch(pid: int, run: Path) -> None:
+    """Tell whoever still looks after the process for this run (see following.py) that this is over."""
+    for folder in run.glob(f"pid-{Target(pid).inner_pid}.*/"):
+        with contextlib.suppress(OSError):
+            (folder / STOP).touch(mode=0o600)
 
 
 def _wait(

@@ -8,6 +8,7 @@ from typing import NoReturn
 
 import click
 
+from leakhunt.cli.following import Following, went_on
 from leakhunt.cli.monitored import Monitored
 from leakhunt.cli.options import (
     BIRTHS,
@@ -21,7 +22,7 @@ from leakhunt.cli.options import (
     monitoring,
 )
 from leakhunt.cli.output import say, verbosity
-from leakhunt.cli.reporting import Following, check_report, report_run, short
+from leakhunt.cli.reporting import check_report, report_run, short
 from leakhunt.command import AgentOptions, find_program
 from leakhunt.errors import LeakhuntError, UsageError
 from leakhunt.launch import ExitStatus, end_like, launch
@@ -146,10 +147,16 @@ def run(
     if not quiet:
         for line in following.lines():
             say(line)
-    leaks = _after(folder, status, html, quiet or service, verbose, fail_on_leak, monitored)
-    if service and not quiet:
+    daemons = following.daemons()
+    leaks = _after(folder, status, html, quiet or service or bool(daemons), verbose, fail_on_leak, monitored)
+    if daemons and not quiet:
+        say(went_on(daemons, short(folder)))
+    elif service and not quiet:
         say(f"ended; `leakhunt report {short(folder)}` shows what was seen")
-    monitored.end(in_haste=status.was_asked_to_end)
+    if daemons:
+        monitored.leave()
+    else:
+        monitored.end(in_haste=status.was_asked_to_end)
     end_like(ExitStatus(code=1) if leaks and fail_on_leak and status.number == 0 else status)
 
 
