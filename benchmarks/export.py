@@ -80,8 +80,8 @@ def memlab(folder: Path, file: Path) -> str:
     """How long memlab takes for the heap, and how many of its retained sizes are ours."""
     import numpy as np
 
-    from leakhunt.analysis.dominators import kept_dominators
-    from leakhunt.analysis.graph import HeapGraph
+    from leakhunt.analysis.heap.dominators import kept_dominators
+    from leakhunt.analysis.heap.graph import HeapGraph
     from leakhunt.export import heapsnapshot
     from leakhunt.pipeline import newest_graph
 
@@ -117,7 +117,7 @@ def main() -> None:
     sizes = [int(size) for size in options.objects.split(",")]
     if options.program:
         program(sizes[0])
-    from leakhunt.analysis.graph import HeapGraph
+    from leakhunt.analysis.heap.graph import HeapGraph
     from leakhunt.pipeline import newest_graph
 
     with tempfile.TemporaryDirectory() as temporary:

@@ -109,8 +109,8 @@ def paths(folder: Path) -> dict[str, float]:
     """Seconds until the graph is loaded, and milliseconds for the path of one object, the median and the worst."""
     import numpy as np
 
-    from leakhunt.analysis.graph import HeapGraph
-    from leakhunt.analysis.naming import Names
+    from leakhunt.analysis.heap.graph import HeapGraph
+    from leakhunt.analysis.heap.naming import Names
     from leakhunt.snapshot import Snapshot
 
     begun = time.perf_counter()

@@ -162,12 +162,12 @@ def _evidence(run: Path) -> list[Any]:
 
 
 def _outcome(seen: list[Any], policy: Any) -> Outcome:
-    from leakhunt.analysis import accuse
-    from leakhunt.analysis.judgement import Judgement, rank
+    from leakhunt.analysis.report import to_findings
+    from leakhunt.analysis.report.judgement import Judgement, rank
 
     judged = [Judgement(evidence.with_policy(policy)) for evidence in seen]
     accused = [
-        (rank(v.confidence, accuse.retained_bytes(one.evidence, v), policy), v.kind, v.type, v.owner, v.confidence)
+        (rank(v.confidence, to_findings.retained_bytes(one.evidence, v), policy), v.kind, v.type, v.owner, v.confidence)
         for one in judged
         for v in one.accused
     ]

@@ -57,7 +57,9 @@ def searched(case: Path, wanted: dict[str, Any], made: Any, leakhunt: list[str],
 def row(name: str, wanted: dict[str, Any], found: dict[str, Any]) -> str:
     """| case | range | expected | answer | certain | runs |"""
     if "error" in found:
-        return f"| {name} | `{wanted['package']}` | {wanted['change']} | {found['error']} | | | {found['seconds']:.0f} |"
+        return (
+            f"| {name} | `{wanted['package']}` | {wanted['change']} | {found['error']} | | | {found['seconds']:.0f} |"
+        )
     is_right = found["after"] == wanted["change"] and not found["between"]
     mark = "right" if is_right else "WRONG"
     said = "certain" if found["is_certain"] else "probable"

@@ -28,7 +28,7 @@ def arm() -> bool:
         door = _load()
         if not sys.modules[PACKAGE].is_main_interpreter():
             raise ImportError("a sub-interpreter can't have threads of others")
-        return bool(door.open_door())
+        return bool(door.start_listening())
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             return False

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from leakhunt.display import Table
 from leakhunt.errors import LeakhuntError, UsageError
 from leakhunt.notebook import left_behind
-from leakhunt.pins import Pins
-from leakhunt.show import Table
+from leakhunt.recorder import SnapshotRecorder
 
 
 def load_ipython_extension(shell: Any) -> None:
@@ -32,7 +32,7 @@ class CellHunter:
         name = line.strip()
         if name and not name.isidentifier():
             raise UsageError(f"%%leakhunt takes one name for its answer, not {name!r}.", "%%leakhunt left")
-        pins = Pins()
+        pins = SnapshotRecorder()
         try:
             pins.take(note="before the cell")
             answer = self._shell.run_cell(cell, store_history=False)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from leakhunt.command import AgentOptions, armed_environment, become, find_program, refusal
-from leakhunt.witness import Witness
+from leakhunt.group_signal_monitor import GroupSignalMonitor
 
 # A fault of leakhunt's own must not be held back, and two signals cannot be.
 _NOT_WATCHED = {
@@ -200,9 +200,9 @@ class _Supervisor:
         self._program = program
         self._asked_to_stop = False
         self._asked_to_end = False
-        self._witness: Witness | None = None
+        self._witness: GroupSignalMonitor | None = None
         with contextlib.suppress(OSError, AttributeError):  # an old kernel or a strict sandbox has no pidfd
-            self._witness = Witness(program, _WATCHED)
+            self._witness = GroupSignalMonitor(program, _WATCHED)
 
     def forward_early_signals(self) -> None:
         """Pass on what came before the program could have seen it; a double is merged, as it still blocks them."""

@@ -12,21 +12,27 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from leakhunt import pipeline
-from leakhunt.analysis import chains as chains_module
-from leakhunt.analysis import diff as diff_module
-from leakhunt.analysis import picture
-from leakhunt.analysis.age import spectra
-from leakhunt.analysis.dominators import dominators
-from leakhunt.analysis.graph import HeapGraph, Indexes, Ints
-from leakhunt.analysis.lineage import Lineage
-from leakhunt.analysis.naming import Names
-from leakhunt.analysis.representative import telling_class
-from leakhunt.analysis.retained import retained_tree
+from leakhunt.analysis.growth.age import spectra
+from leakhunt.analysis.heap import chains as chains_module
+from leakhunt.analysis.heap.dominators import dominators
+from leakhunt.analysis.heap.graph import HeapGraph, Indexes, Ints
+from leakhunt.analysis.heap.lineage import Lineage
+from leakhunt.analysis.heap.naming import Names
+from leakhunt.analysis.heap.representative import telling_class
+from leakhunt.analysis.heap.retained import retained_tree
+from leakhunt.analysis.report import diff as diff_module
+from leakhunt.analysis.report import reference_graph
+from leakhunt.display import (
+    Chains,
+    Graph,
+    Page,
+    Table,
+    bars,
+)
 from leakhunt.errors import RunError, SnapshotError, UsageError
 from leakhunt.findings import Diff, Finding, Findings, Retained
 from leakhunt.render import series, treemap, units, words
 from leakhunt.runfolder import ProcessFolder, read_run
-from leakhunt.show import Chains, Graph, Page, Table, bars
 from leakhunt.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -105,7 +111,7 @@ class HeapView:
     def backrefs(self, type_name: str, depth: int = 5, width: int = 4) -> Graph:
         """Who refers to objects of a class, as a picture."""
         found = chains_module.instances(self.graph, type_name)
-        return Graph(picture.backrefs(self.graph, self.names, found, depth, width))
+        return Graph(reference_graph.backrefs(self.graph, self.names, found, depth, width))
 
     def treemap(self) -> Page:
         """What keeps the memory, to look around in: boxes of the dominator tree, each inside the one that keeps it."""
@@ -440,7 +446,7 @@ def left_behind(before: Snapshot, after: Snapshot, ignored: Sequence[str] = TOOL
 
 def database(path: str | Path) -> Database:
     """The tables of a run or a snapshot; what is known of harmless places comes from the current directory."""
-    from leakhunt.knownfile import known_places
+    from leakhunt.config import known_places
     from leakhunt.query import Database
 
     return Database(path, known_places(Path.cwd()))

@@ -11,19 +11,20 @@ from pathlib import Path
 
 import numpy as np
 
-from leakhunt import sources
-from leakhunt.analysis import accuse, conduct, ledger, picture, siblings, tracks
-from leakhunt.analysis import chains as chains_module
-from leakhunt.analysis import diff as diff_module
-from leakhunt.analysis.evidence import EXIT, Evidence
-from leakhunt.analysis.graph import HeapGraph
-from leakhunt.analysis.growth import Floats
-from leakhunt.analysis.holders import Place
-from leakhunt.analysis.judgement import Judgement, rank, suspect
-from leakhunt.analysis.known import BUILT_IN, Known
-from leakhunt.analysis.naming import Names
+from leakhunt import source_lines
+from leakhunt.analysis.growth.evidence import EXIT, Evidence
+from leakhunt.analysis.growth.holders import Place
+from leakhunt.analysis.growth.known import BUILT_IN, Known
+from leakhunt.analysis.growth.trends import Floats
+from leakhunt.analysis.heap import chains as chains_module
+from leakhunt.analysis.heap.graph import HeapGraph
+from leakhunt.analysis.heap.naming import Names
 from leakhunt.analysis.policy import POLICY
-from leakhunt.analysis.siblings import Life
+from leakhunt.analysis.report import diff as diff_module
+from leakhunt.analysis.report import reference_graph, sampling_notes, to_findings
+from leakhunt.analysis.report.judgement import Judgement, rank, suspect
+from leakhunt.analysis.rules import ledger, siblings, tracks
+from leakhunt.analysis.rules.siblings import Life
 from leakhunt.errors import RunError, SnapshotError, UsageError
 from leakhunt.findings import (
     Chain,
@@ -148,9 +149,9 @@ def _judge(process: ProcessFolder, tell: Progress, known: Known) -> _Judged:
     tell(f"weighing process {process.pid}", 0.3)
     judgement = Judgement(evidence)
     tell(f"naming what process {process.pid} holds", 0.7)
-    accused = [accuse.finding(evidence, v, process.pid) for v in judgement.accused]
+    accused = [to_findings.finding(evidence, v, process.pid) for v in judgement.accused]
     findings = [placed(process.info, evidence, finding) for finding in accused]
-    notes += conduct.notes(snapshots)
+    notes += sampling_notes.notes(snapshots)
     notes += [f"Worth watching, not sure enough to accuse: {suspect(v)} ({v.reason})." for v in judgement.watched]
     suspects = [suspect(v) for v in judgement.watched[:1]]
     book = ledger.ledger(evidence, [verdict for verdict in judgement.candidates if not verdict.is_ended])
@@ -183,7 +184,7 @@ def _judge_siblings(folder: RunFolder, judged: list[_Judged], known: Known) -> N
             evidence = evidence_of(folder.processes[best], known)
             verdict = siblings.verdict(evidence, place) if evidence is not None else None
             if evidence is not None and verdict is not None and verdict.confidence >= POLICY.accuse_at:
-                finding = placed(folder.processes[best].info, evidence, accuse.finding(evidence, verdict, 0))
+                finding = placed(folder.processes[best].info, evidence, to_findings.finding(evidence, verdict, 0))
                 pids = tuple(judged[n].summary.pid for n, gain in showing.items() if gain > 0)
                 judged[best].findings.append(replace(finding, pids=pids))
         for n in numbers:
@@ -248,19 +249,19 @@ def placed(info: Mapping[str, str], evidence: Evidence, finding: Finding) -> Fin
     """
     search = info.get("path", "").split("\x1f") + [info.get("cwd", "")]
     finalizers = tuple(
-        replace(f, file=sources.short_path(f.file, search) if f.file else None) for f in finding.finalizers
+        replace(f, file=source_lines.short_path(f.file, search) if f.file else None) for f in finding.finalizers
     )
     holder = finding.holder
     if holder is not None:
-        scope, attribute, file, line = accuse.place_of(evidence, holder.owner)
+        scope, attribute, file, line = to_findings.place_of(evidence, holder.owner)
         if file:
             full = file if Path(file).is_absolute() else str(Path(info.get("cwd", "")) / file)
-            line = sources.line_of(full, scope, attribute) or line
-            holder = replace(holder, file=sources.short_path(full, search), line=line)
+            line = source_lines.line_of(full, scope, attribute) or line
+            holder = replace(holder, file=source_lines.short_path(full, search), line=line)
     chain = finding.chain
     if chain is not None:
         links = (
-            replace(link, finalizer=sources.short_path(link.finalizer, search) if link.finalizer else None)
+            replace(link, finalizer=source_lines.short_path(link.finalizer, search) if link.finalizer else None)
             for link in chain.links
         )
         chain = Chain(tuple(links))
@@ -442,7 +443,7 @@ def chains(path: str | Path, type_name: str, limit: int = 3) -> tuple[Chain, ...
 def backrefs(path: str | Path, type_name: str, depth: int = 5, width: int = 4) -> RefGraph:
     """Back-reference graph of a class; `path` as for `chains`."""
     graph = HeapGraph(newest_graph(path, type_name))
-    return picture.backrefs(graph, Names(graph), chains_module.instances(graph, type_name), depth, width)
+    return reference_graph.backrefs(graph, Names(graph), chains_module.instances(graph, type_name), depth, width)
 
 
 def newest_graph(path: str | Path, type_name: str = "") -> Snapshot:

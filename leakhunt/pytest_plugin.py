@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from leakhunt.analysis.naming import Names
+    from leakhunt.analysis.heap.naming import Names
     from leakhunt.findings import Finding
-    from leakhunt.pins import Pins
+    from leakhunt.recorder import SnapshotRecorder
 
 ROUNDS, WARMUP, TOLERANCE = 5, 2, 0
 ROUNDS_MIN = 3
@@ -129,9 +129,9 @@ def _hunt(item: pytest.Function, settings: Settings) -> list[Finding]:
 
     So a suspect body runs for a while before the rounds that count: what grows on every one of them then is a leak.
     """
-    from leakhunt.pins import Pins
+    from leakhunt.recorder import SnapshotRecorder
 
-    pins = Pins()
+    pins = SnapshotRecorder()
     try:
         begun = time.monotonic()
         done = _repeat(item, 0, settings.warmup)
@@ -148,14 +148,14 @@ def _hunt(item: pytest.Function, settings: Settings) -> list[Finding]:
         pins.close()
 
 
-def _is_suspect(pins: Pins, settings: Settings) -> bool:
+def _is_suspect(pins: SnapshotRecorder, settings: Settings) -> bool:
     from leakhunt.rounds import is_suspect
 
     before, after = pins.load()
     return is_suspect(before, after, settings.rounds * (settings.tolerance + 1))
 
 
-def _look(item: pytest.Function, settings: Settings, pins: Pins, done: int) -> list[Finding]:
+def _look(item: pytest.Function, settings: Settings, pins: SnapshotRecorder, done: int) -> list[Finding]:
     """The rounds that count. Nothing is kept of a round but its file, for that would be seen growing."""
     from leakhunt import rounds
 
@@ -196,7 +196,7 @@ class Fixtures:
 
     def name(self, names: Names, index: int) -> str | None:
         """The name of a growing container; None where it is the harness's, or goes with the test."""
-        from leakhunt.analysis.holders import place_name
+        from leakhunt.analysis.growth.holders import place_name
 
         addresses = names.graph.addresses
         way = [(step.source, step.target) for step in names.steps(index)]

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from leakhunt.analysis.known import BUILT_IN, Known
+from leakhunt.analysis.growth.known import BUILT_IN, Known
 from leakhunt.errors import LeakhuntError, UsageError
 from leakhunt.export import columns, parquet
 from leakhunt.export.tables import Tables

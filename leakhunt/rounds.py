@@ -17,15 +17,17 @@ from dataclasses import replace
 import numpy as np
 
 from leakhunt import pipeline
-from leakhunt.analysis import accuse, growth, holders, rules
-from leakhunt.analysis.evidence import Evidence
-from leakhunt.analysis.graph import HeapGraph, Ints
-from leakhunt.analysis.holders import Place
-from leakhunt.analysis.lineage import Lineage
-from leakhunt.analysis.naming import Names
-from leakhunt.analysis.reaching import reach
-from leakhunt.analysis.verdicts import Verdict
-from leakhunt.analysis.watching import only_watches
+from leakhunt.analysis.growth import holders, trends
+from leakhunt.analysis.growth.evidence import Evidence
+from leakhunt.analysis.growth.holders import Place
+from leakhunt.analysis.heap.graph import HeapGraph, Ints
+from leakhunt.analysis.heap.lineage import Lineage
+from leakhunt.analysis.heap.naming import Names
+from leakhunt.analysis.heap.reachability import reach
+from leakhunt.analysis.heap.weakrefs import is_mostly_weakrefs
+from leakhunt.analysis.report import to_findings
+from leakhunt.analysis.rules import detectors
+from leakhunt.analysis.rules.verdicts import Verdict
 from leakhunt.findings import Finding
 from leakhunt.snapshot import Snapshot
 
@@ -90,14 +92,16 @@ class Rounds(Evidence):
         survival = holders.survival(self.lineage, members, 0)
         children = holders.new_children(self.lineage, members, 0)
         reached = reach(self.graph, children, self.is_new)
-        if survival < holders.SURVIVAL_MIN or only_watches(self.graph, children, reached, self.is_new, len(members)):
+        if survival < holders.SURVIVAL_MIN or is_mostly_weakrefs(
+            self.graph, children, reached, self.is_new, len(members)
+        ):
             return None
         return Place(
             owner=owner,
             members=tuple(members),
             seconds=self.lineage.seconds,
             extents=values,
-            trend=growth.trend(self.lineage.seconds, values),
+            trend=trends.trend(self.lineage.seconds, values),
             children=children,
             reached=reached,
             survival=survival,
@@ -127,11 +131,15 @@ def is_suspect(before: Snapshot, after: Snapshot, gain: int) -> bool:
 def findings(snapshots: Sequence[Snapshot], tolerance: int = 0, naming: Naming | None = None) -> list[Finding]:
     """What grew on every round, the heaviest first. The snapshots' `elapsed` must be the number of their round."""
     evidence = Rounds(snapshots, tolerance, naming)
-    candidates = rules.judge(evidence, (rules.growing_holders, rules.held_from_outside, rules.growing_classes))
+    candidates = detectors.judge(
+        evidence, (detectors.growing_holders, detectors.held_from_outside, detectors.growing_classes)
+    )
     verdicts = [v for v in candidates if not v.is_ended and (v.place is not None or _is_steady(v, tolerance))]
     info = {"path": "\x1f".join(sys.path), "cwd": os.getcwd()}
     return [
-        replace(pipeline.placed(info, evidence, accuse.finding(evidence, _in_rounds(verdict), os.getpid())), rank=rank)
+        replace(
+            pipeline.placed(info, evidence, to_findings.finding(evidence, _in_rounds(verdict), os.getpid())), rank=rank
+        )
         for rank, verdict in enumerate(verdicts, 1)
     ]
 

@@ -12,7 +12,7 @@ import pytest
 from heap import Heap, run_folder
 
 import leakhunt
-from leakhunt import live
+from leakhunt import this_process
 from leakhunt.errors import RunError, SnapshotError, UsageError
 from leakhunt.findings import ClassSeries, Findings, ProcessSummary, Retained, RunSummary
 from leakhunt.notebook import HeapView, RunView
@@ -172,7 +172,7 @@ KEPT = [Basket() for _ in range(5)]
 
 @pytest.mark.parametrize("what", [Basket, "Basket", KEPT], ids=["class", "name", "list"])
 def test_an_object_has_the_views_of_objgraph_and_guppy(what: Any) -> None:
-    look = live.look(what)
+    look = this_process.look(what)
     assert "5 objects" in repr(look)
     assert [link.label for link in look.chain().chains[0].links][-2:] == [".KEPT", "[0]"]
     assert look.backrefs().graph.nodes
@@ -183,8 +183,8 @@ def test_an_object_has_the_views_of_objgraph_and_guppy(what: Any) -> None:
 
 def test_a_look_at_nothing_says_so() -> None:
     with pytest.raises(UsageError, match="No object of class"):
-        live.look("NoSuchClassAnywhere").chain()
+        this_process.look("NoSuchClassAnywhere").chain()
 
 
 def test_this_interpreter_has_a_treemap() -> None:
-    assert data(live.treemap().html)["size"] > 1_000_000
+    assert data(this_process.treemap().html)["size"] > 1_000_000

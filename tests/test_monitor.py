@@ -24,7 +24,7 @@ from typing import Any
 import pytest
 from heap import Heap, run_folder
 
-from leakhunt.analysis.known import BUILT_IN
+from leakhunt.analysis.growth.known import BUILT_IN
 from leakhunt.cli.app import invoke
 from leakhunt.errors import UsageError
 from leakhunt.findings import Finding, Findings, Holder, HolderSeries, ProcessSummary, RunSummary

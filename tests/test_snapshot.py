@@ -13,11 +13,11 @@ import pytest
 from heap import Heap, save
 
 from leakhunt.agent import schema
-from leakhunt.analysis.diff import diff
-from leakhunt.analysis.dominators import dominators
-from leakhunt.analysis.finalizers import finalizers
-from leakhunt.analysis.graph import HeapGraph
-from leakhunt.analysis.naming import Names
+from leakhunt.analysis.heap.dominators import dominators
+from leakhunt.analysis.heap.finalizers import finalizers
+from leakhunt.analysis.heap.graph import HeapGraph
+from leakhunt.analysis.heap.naming import Names
+from leakhunt.analysis.report.diff import diff
 from leakhunt.errors import SnapshotError
 from leakhunt.snapshot import TAIL, Snapshot
 

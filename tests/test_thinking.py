@@ -7,7 +7,7 @@ from pathlib import Path
 
 from heap import Heap, run_folder, save
 
-from leakhunt.analysis.known import BUILT_IN
+from leakhunt.analysis.growth.known import BUILT_IN
 from leakhunt.cli.thinking import Thinking, thought
 from leakhunt.pipeline import hunt
 

@@ -12,7 +12,7 @@ SLICE = 4096
 FLOOR_BYTES = 8 * schema.CONTAINER_FLOOR  # at a pointer an item, whatever is smaller holds fewer
 
 
-def census(listed, types, own, breathe, is_by_age=False):
+def census(listed, types, own, yield_gil, is_by_age=False):
     """Columns census.*, container.*, spectrum.* (schema.py) of what is `listed`, the agent's `own` objects taken off.
 
     `is_by_age`: the oldest come first in `listed`; without it there is no spectrum.
@@ -26,9 +26,9 @@ def census(listed, types, own, breathe, is_by_age=False):
         end = len(listed) * (tenth + 1) // schema.TENTHS
         for start in range(len(listed) * tenth // schema.TENTHS, end, SLICE):
             tally.add(listed[start : min(start + SLICE, end)], tenth)
-            breathe()
+            yield_gil()
     tally.add_unfinished(listing.unfinished())
-    breathe()
+    yield_gil()
     return tally.columns(young_counts(), own_counts(own))
 
 

@@ -10,7 +10,7 @@ from .walk import Walk
 HOLD_SECONDS = 0.002
 
 
-class Breath:
+class GilYielder:
     """Called between slices: gives the GIL away when it was held for HOLD_SECONDS, and keeps the longest hold."""
 
     __slots__ = ("_since", "_stopped", "longest")
@@ -129,19 +129,19 @@ class Engine:
         """As `snapshot`; a pause since `begun` that came to nothing is part of this one's."""
         meta.update(time=time(), kind="deep" if deep else "census")
         take = self._by_python if self.native is None else self._by_c
-        strings, columns, breathe = take(deep, meta, begun, stopped)
+        strings, columns, yield_gil = take(deep, meta, begun, stopped)
         if deep and self._with_values:
-            columns.update(values.columns(strings, breathe))
-        meta["hold_ms"] = round(breathe.longest * 1e3, 3)
+            columns.update(values.columns(strings, yield_gil))
+        meta["hold_ms"] = round(yield_gil.longest * 1e3, 3)
         meta["cost_ms"] = round((perf_counter() - begun) * 1e3, 3)
         return meta, strings, columns
 
-    def _ask_system(self, meta, breathe, is_walk):
+    def _ask_system(self, meta, yield_gil, is_walk):
         """The ledger into `meta`; how many bytes a walk may take. While the system is asked, others have the GIL."""
-        breathe()
+        yield_gil()
         meta.update(self.figures())
         limit_bytes = headroom.limit_bytes() if is_walk else 0
-        breathe.resume()
+        yield_gil.resume()
         return limit_bytes
 
     def _hidden(self):
@@ -156,49 +156,49 @@ class Engine:
     def _by_python(self, deep, meta, begun, stopped):
         """The rows in slices: the program runs in between, and what it changes meanwhile is seen before or after."""
         listed, is_by_age = listing.by_age()  # first of all: what is made from here on is not in it
-        breathe = Breath(begun, stopped)
-        limit_bytes = self._ask_system(meta, breathe, deep)
+        yield_gil = GilYielder(begun, stopped)
+        limit_bytes = self._ask_system(meta, yield_gil, deep)
         strings = write.Strings()
         types = Types(strings)
-        columns = census.census(listed, types, self._own, breathe, is_by_age)
+        columns = census.census(listed, types, self._own, yield_gil, is_by_age)
         if deep:
             hidden = self._hidden()
             hidden.add(id(meta))
             found = roots.listed(self._package)
             hidden.update([root.made for root in found])
-            walk = Walk(strings, types, hidden, breathe, limit_bytes)
+            walk = Walk(strings, types, hidden, yield_gil, limit_bytes)
             walk.run(listed, found)
             meta["walk_bytes"] = walk.taken_bytes()
             columns.update(walk.columns())
             if not is_by_age:
                 del columns["object.place"]
         columns.update(types.columns)
-        return strings, columns, breathe
+        return strings, columns, yield_gil
 
     def _by_c(self, deep, meta, begun, stopped):
         """The rows in one call that holds the GIL, then their names in slices."""
-        breathe = Breath(begun, stopped)
-        limit_bytes = self._ask_system(meta, breathe, True)
+        yield_gil = GilYielder(begun, stopped)
+        limit_bytes = self._ask_system(meta, yield_gil, True)
         found = roots.listed(self._package) if deep else []
         hidden = self._hidden()
-        hidden.update((id(meta), id(hidden), id(breathe)))
+        hidden.update((id(meta), id(hidden), id(yield_gil)))
         hidden.update([root.made for root in found])
         rows = native.take(self.native, deep, hidden, found, limit_bytes)
         held_seconds, memory_bytes = rows.figures()
         meta["walk_ms"], meta["walk_bytes"] = round(held_seconds * 1e3, 3), memory_bytes
-        breathe()
+        yield_gil()
         strings = write.Strings()
         types = Types(strings)
         for kind in rows.take_types():
             types.plan_of(kind)
-            breathe()
+            yield_gil()
         kind = None
         columns = native.census(rows, types)
         if deep:
-            columns.update(native.name(rows, types, found, strings, breathe))
+            columns.update(native.name(rows, types, found, strings, yield_gil))
         if not listing.is_in_order_of_birth():
             del columns["spectrum.count"]
         elif deep:
             meta["generation_rows"] = "%d %d" % rows.generations()
         columns.update(types.columns)
-        return strings, columns, breathe
+        return strings, columns, yield_gil

@@ -26,7 +26,7 @@ class Governor:
 
     `pauses_per_deep` is how many times the pause of a census a deep snapshot may take, until one was measured.
     `lived_seconds` is how long the process ran before: one whose imports are long over is looked at at once, twice as
-    deep as may be, for it can be judged by that (analysis/age.py).
+    deep as may be, for it can be judged by that (analysis/growth/age.py).
     `spent_seconds` is processor time of the agent; `waited_seconds` how long the last wait for a snapshot was to be.
     """
 

@@ -119,20 +119,20 @@ def census(rows, types):
     return {**{"census." + name: column for name, column in columns.items()}, **rows.containers()}
 
 
-def name(rows, types, roots, strings, breathe):
+def name(rows, types, roots, strings, yield_gil):
     """Columns of the graph: C's, and the names, given now in slices to what the walk kept for that."""
     given = labels.Labels(strings)
     rows.number()
     table = name_roots(rows, roots, given, strings)
     held = rows.take_held()
     while held:
-        breathe()
+        yield_gil()
         for item in held[-SLICE:]:
             name_object(rows, item, types.plan_of(type(item)), given)
         item = None
         del held[-SLICE:]
     for mapping in list(given.namespaces.values()):
-        breathe()
+        yield_gil()
         found = rows.locate(id(mapping))
         if found is not None:
             given.namespace(mapping, found[2], found[1])

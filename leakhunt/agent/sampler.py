@@ -263,7 +263,7 @@ class Sampler:
         except Exception as problem:
             self._lost += 1
             self._note("%d snapshots lost: %s" % (self._lost, told(problem)))
-        self._own_up(memory)
+        self._account_own_growth(memory)
         self._governor.took(deep, thread_time() - cpu_begun, pause_ms, self._listed)
 
     def _take_here(self, deep, meta, path):
@@ -296,7 +296,7 @@ class Sampler:
         meta.update(self._footprint)
         return meta
 
-    def _own_up(self, before):
+    def _account_own_growth(self, before):
         """Add to `agent_…` what the process grew by while a snapshot was taken: it is not the program's growth."""
         for key, value in self._engine.memory().items():
             name = "agent_" + key

@@ -17,7 +17,7 @@ INT_BITS_MAX = 256  # `repr` of a long one takes its time, and from 3.11 on may 
 SLICE = 256
 
 
-def columns(strings, breathe):
+def columns(strings, yield_gil):
     """Columns value.address and value.text (schema.py) of this moment: the heap may have moved on since the walk."""
     addresses, texts, seen = array("Q"), array("I"), set()
     containers = [item for item in listing.listed() if type(item) in (dict, list, set)]
@@ -30,7 +30,7 @@ def columns(strings, breathe):
                     texts.append(strings.id_of(text_of(value)))
         container = value = None
         del containers[-SLICE:]
-        breathe()
+        yield_gil()
     return {"value.address": addresses, "value.text": texts}
 
 

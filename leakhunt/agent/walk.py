@@ -97,13 +97,13 @@ def lengths_of(items, plan):
 class Walk:
     """One walk of the heap; `columns()` holds its rows afterwards.
 
-    `hidden` are ids of the agent's own objects: never rows, never followed. `breathe` is called between slices.
+    `hidden` are ids of the agent's own objects: never rows, never followed. `yield_gil` is called between slices.
     MemoryError is raised when it takes more than about `limit_bytes`.
     """
 
-    def __init__(self, strings, types, hidden, breathe, limit_bytes):
+    def __init__(self, strings, types, hidden, yield_gil, limit_bytes):
         self._limit_bytes = limit_bytes
-        self._strings, self._types, self._breathe = strings, types, breathe
+        self._strings, self._types, self._yield_gil = strings, types, yield_gil
         self._hidden = set(hidden)
         self._objects = {name: array(code) for name, code in OBJECT_COLUMNS}
         self._count, self._target = array("I"), array("Q")
@@ -143,7 +143,7 @@ class Walk:
         self._own_references = self._calibrate()
         for start in range(0, len(listed), SEEN_SLICE):
             self._seen.update(keys_of(listed[start : start + SEEN_SLICE]))
-            self._breathe()
+            self._yield_gil()
         self._seen.update(keys_of((listed, roots)))
         self._hidden.update([id(root.target) for root in roots if root.locals is not None])
         for root in roots:
@@ -152,7 +152,7 @@ class Walk:
             self._slice(listed[start : start + SLICE], start)
             if len(self._pending) >= SLICE:
                 self._drain()
-            self._breathe()
+            self._yield_gil()
         self._drain()
         while self._listed_mappings or self._mappings:
             batches = (
@@ -210,7 +210,7 @@ class Walk:
         columns = [column and list(compress(column, chosen)) for column in (mappings, *others)]
         for start in range(0, len(columns[0]), SLICE):
             rows(*[column and column[start : start + SLICE] for column in columns])
-            self._breathe()
+            self._yield_gil()
 
     def _drain(self):
         """Rows for what was found by reference, until nothing new is found; mappings are put aside."""
@@ -226,7 +226,7 @@ class Walk:
             others = list(compress(items, are_others))
             self._other_rows(others, list(compress(kinds, are_others)))
             items = atoms = others = None
-            self._breathe()
+            self._yield_gil()
 
     def _kinds(self, items):
         """id() of the class of each; makes the plans of new ones."""

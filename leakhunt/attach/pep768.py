@@ -19,12 +19,12 @@ from functools import cached_property
 from leakhunt.errors import AttachError
 
 from . import procfs, refusals
-from .borrow import borrow
 from .refusals import LeftBehind, Reason, TargetGone
 from .request import Answer, Request
 from .safe_ptrace import undisturbed
 from .stage import Stage
 from .target import Target
+from .thread_hijack import borrow
 
 FIRST = (3, 14)
 COOKIE = b"xdebugpy"

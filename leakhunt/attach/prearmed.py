@@ -1,4 +1,4 @@
-"""Into a program that called `leakhunt.arm()`: knock at the door that its agent keeps (agent/door.py)."""
+"""Into a program that called `leakhunt.arm()`: knock at the door that its agent keeps (agent/listener.py)."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Prearmed:
 
 
 def door_name(target: Target) -> str:
-    """As in agent/door.py."""
+    """As in agent/listener.py."""
     return f"\0leakhunt-{target.inner_pid}-{target.started}"
 
 

@@ -17,13 +17,13 @@ from dataclasses import dataclass
 from leakhunt.errors import AttachError
 
 from . import machine_code, procfs, refusals
-from .borrow import Borrowed, borrow
 from .machine_code import CODE_OFFSET, PAGE_BYTES, SYSCALL
-from .places import Places, candidates
 from .refusals import LeftBehind, Reason, TargetGone
 from .request import Answer, Request
+from .safe_places import Places, candidates
 from .stage import Stage
 from .target import Target
+from .thread_hijack import HijackedThread, borrow
 
 CHECKS = (
     *refusals.LIVING_PYTHON,
@@ -149,7 +149,7 @@ def _try(target: Target, plan: Plan, tid: int, script: str) -> float | None:
     return time.perf_counter() - begun
 
 
-def _call_pthread_create(borrowed: Borrowed, plan: Plan, script: str) -> None:
+def _call_pthread_create(borrowed: HijackedThread, plan: Plan, script: str) -> None:
     """Lay out [first page | second page | stack], start the thread, and take away the last two."""
     thread, instruction, size = borrowed.thread, plan.instruction, 2 * PAGE_BYTES + _STACK_BYTES
     try:

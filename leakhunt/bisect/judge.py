@@ -87,9 +87,7 @@ class Judge:
 
     def fails(self, outcome: Outcome) -> bool:
         """Whether the program ended otherwise than it does in a run that counts."""
-        return bool(outcome.problem) or (
-            not outcome.was_ended and outcome.exit_status not in (0, self.exit_status)
-        )
+        return bool(outcome.problem) or (not outcome.was_ended and outcome.exit_status not in (0, self.exit_status))
 
     def _trial(self, outcome: Outcome) -> Trial:
         found = self.opinions.get((outcome.release, outcome.attempt))

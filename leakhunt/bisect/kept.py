@@ -1,9 +1,9 @@
 """The folder of a search: what was asked and what is known so far, so that an interrupted search goes on from it.
 
-    FOLDER/bisect.json   the question, the releases to choose from, what became of each run
-    FOLDER/runs/         the run folders, by release and attempt: `3.12.3-first`
-    FOLDER/reports/      their reports as JSON; FOLDER/logs/ what the program and the installer printed
-    FOLDER/environments/ the environments; removed at the end
+FOLDER/bisect.json   the question, the releases to choose from, what became of each run
+FOLDER/runs/         the run folders, by release and attempt: `3.12.3-first`
+FOLDER/reports/      their reports as JSON; FOLDER/logs/ what the program and the installer printed
+FOLDER/environments/ the environments; removed at the end
 """
 
 from __future__ import annotations

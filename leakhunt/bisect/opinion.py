@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from leakhunt.analysis import growth
-from leakhunt.analysis.facts import says_nothing
-from leakhunt.analysis.fingerprint import plain_name
+from leakhunt.analysis.growth import trends
+from leakhunt.analysis.heap.facts import says_nothing
+from leakhunt.analysis.report.fingerprint import plain_name
 from leakhunt.findings import Finding, Findings
 
 LEAKS, CLEAN, UNCLEAR = "leaks", "clean", "unclear"
@@ -122,5 +122,5 @@ def _place_rate(findings: Findings, names: Collection[str]) -> float:
 
 def _slope(seconds: tuple[float, ...], counts: tuple[int, ...]) -> float:
     moments, values = np.array(seconds), np.array(counts, dtype=float)
-    window = growth.after_warm_up(moments)
-    return growth.theil_sen(moments[window], values[window]) if len(values) >= 2 else 0.0
+    window = trends.after_warm_up(moments)
+    return trends.theil_sen(moments[window], values[window]) if len(values) >= 2 else 0.0

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from leakhunt.analysis.known import BUILT_IN, Known
+from leakhunt.analysis.growth.known import BUILT_IN, Known
 from leakhunt.bisect import answer, trial
 from leakhunt.bisect.environments import CannotInstall, Environments, in_environment
 from leakhunt.bisect.judge import AGAIN, FIRST, LONGER, Judge, choose_target, ends

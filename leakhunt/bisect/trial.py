@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from leakhunt.analysis.known import Known
+from leakhunt.analysis.growth.known import Known
 from leakhunt.errors import LeakhuntError
 from leakhunt.findings import Findings
 from leakhunt.pipeline import hunt

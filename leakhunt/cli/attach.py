@@ -15,7 +15,7 @@ import click
 from leakhunt.attach import procfs
 from leakhunt.attach.attachment import Attachment, begin
 from leakhunt.attach.attachment import detach as detach_from
-from leakhunt.attach.family import Family
+from leakhunt.attach.process_tree import ProcessTree
 from leakhunt.cli.measuring import begin_family, detached_in_the_end, entered, how, say_notes
 from leakhunt.cli.monitored import Monitored
 from leakhunt.cli.options import (
@@ -87,7 +87,7 @@ def attach(
 
     Nothing needs to be installed in it, and it runs on as before when the time is over or Ctrl-C is pressed.
     """
-    from leakhunt.knownfile import known_places
+    from leakhunt.config import known_places
 
     check_report(html)
     monitored = Monitored(metrics, otel, on_leak, quiet)
@@ -154,7 +154,7 @@ def detach(pid: int, quiet: bool, verbose: bool) -> None:
         say(f"detached from process {pid}; `leakhunt report {answer.detail}` shows what was seen")
 
 
-def _wait(family: Family, duration: float | None, retention: Retention, thinking: Thinking | None = None) -> None:
+def _wait(family: ProcessTree, duration: float | None, retention: Retention, thinking: Thinking | None = None) -> None:
     """Until the time is over or the process has ended, fetching snapshots meanwhile and keeping to the disk's limit."""
     deadline = None if duration is None else time.monotonic() + duration
 
@@ -173,7 +173,7 @@ def _first_snapshot(attachment: Attachment, folder: Path) -> Path | None:
     return min(folder.glob("pid-*/*.leak"), default=None)
 
 
-def _poll(measured: Attachment | Family, is_enough: Callable[[], bool]) -> None:
+def _poll(measured: Attachment | ProcessTree, is_enough: Callable[[], bool]) -> None:
     while not is_enough() and not measured.is_over:
         time.sleep(_TICK_SECONDS)
         measured.fetch()

@@ -91,7 +91,7 @@ def bisect(
 def _releases(package, command, goal, finding, python, settings, out, tell, keep) -> Bisection:  # type: ignore[no-untyped-def]
     from leakhunt.bisect.releases import Question
     from leakhunt.bisect.releases import bisect as search
-    from leakhunt.knownfile import known_places
+    from leakhunt.config import known_places
 
     question = Question(package, command, goal, finding, python, settings)
     folder = out or Path(f"leakhunt-bisect-{package.partition('[')[0].strip()}".split("=")[0].rstrip("<>!~ "))

@@ -33,7 +33,7 @@ def compare(
     """
     name = pick_format(format_, output, ["text", "json"], "text")
     earlier, later = (_findings(path, quiet, verbose) for path in (before, after))
-    from leakhunt.analysis.compare import compare as compared
+    from leakhunt.analysis.report.compare import compare as compared
 
     found = compared(earlier, later)
     if name == "json":

@@ -53,9 +53,9 @@ def export(
 
 
 def _parquet(source: Path, output: str, type_name: str, every: bool) -> None:
+    from leakhunt.config import known_places
     from leakhunt.export import parquet
     from leakhunt.export.tables import Tables
-    from leakhunt.knownfile import known_places
 
     if output == "-":
         raise UsageError("Parquet is a folder of files.", "Name it with -o.")
@@ -67,7 +67,7 @@ def _parquet(source: Path, output: str, type_name: str, every: bool) -> None:
 def _of_heap(module: str, source: Path, output: str, type_name: str, every: bool) -> None:
     import importlib
 
-    from leakhunt.analysis.graph import HeapGraph
+    from leakhunt.analysis.heap.graph import HeapGraph
     from leakhunt.export import written_whole
     from leakhunt.pipeline import newest_graph
 

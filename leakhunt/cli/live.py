@@ -14,7 +14,7 @@ import click
 
 from leakhunt.attach import procfs
 from leakhunt.attach.attachment import MeasuredAlready
-from leakhunt.attach.family import Family
+from leakhunt.attach.process_tree import ProcessTree
 from leakhunt.cli.measuring import begin_family, detached_in_the_end, entered, say_notes
 from leakhunt.cli.options import BUDGET, DEEP, ENGINE, METHOD, NO_CHILDREN, PAUSE, SECONDS
 from leakhunt.cli.output import say, verbosity
@@ -104,7 +104,7 @@ def _measure(pid: int, options: AgentOptions, out: Path | None, method: str | No
                 say(f"`leakhunt report {short(folder)}` tells what was seen.")
 
 
-def _fetch(family: Family) -> bool:
+def _fetch(family: ProcessTree) -> bool:
     """Bring what is new; whether the process has ended. After that its pid may be another's."""
     if not family.is_over:
         family.fetch()

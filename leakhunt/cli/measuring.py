@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from leakhunt.attach.attachment import Attachment, begin
-from leakhunt.attach.family import Family, everyone
+from leakhunt.attach.process_tree import ProcessTree, attach_all
 from leakhunt.cli.output import say
 from leakhunt.command import AgentOptions
 from leakhunt.runfolder import discard
 
 
-def begin_family(pid: int, folder: Path, options: AgentOptions, method: str | None = None) -> tuple[Attachment, Family]:
+def begin_family(
+    pid: int, folder: Path, options: AgentOptions, method: str | None = None
+) -> tuple[Attachment, ProcessTree]:
     """Enter a process, to look after it and its descendants from now on; a run folder that stays empty is removed.
 
     Raises:
@@ -26,12 +28,12 @@ def begin_family(pid: int, folder: Path, options: AgentOptions, method: str | No
     except BaseException:
         discard(folder)
         raise
-    family = Family(pid, folder, options.text(), everyone, options.children)
+    family = ProcessTree(pid, folder, options.text(), attach_all, options.children)
     family.adopt(attachment)
     return attachment, family
 
 
-def say_notes(family: Family, quiet: bool) -> None:
+def say_notes(family: ProcessTree, quiet: bool) -> None:
     """Which processes were attached to besides, or could not be."""
     for note in [] if quiet else family.notes:
         say(str(note))
@@ -50,7 +52,7 @@ def how(attachment: Attachment) -> str:
 
 
 @contextlib.contextmanager
-def detached_in_the_end(measured: Attachment | Family, quiet: bool) -> Iterator[None]:
+def detached_in_the_end(measured: Attachment | ProcessTree, quiet: bool) -> Iterator[None]:
     """Whatever ends the block, Ctrl-C and SIGTERM included, the process is left as it was; a second one waits."""
     previous = {number: signal.signal(number, _interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:

@@ -28,7 +28,7 @@ def query(
     questions to begin with.
     """
     name = pick_format(format_, output, ["text", "json", "csv"], "text")
-    from leakhunt.knownfile import known_places
+    from leakhunt.config import known_places
     from leakhunt.query import Database
     from leakhunt.render.rows import rows_as
 

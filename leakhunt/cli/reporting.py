@@ -49,11 +49,11 @@ class Following:
         note_removed(self._folder, self._retention.removed)
 
     def _look_after(self, program: int, over: int) -> None:
-        from leakhunt.attach.family import Family, Unarmed, nobody
+        from leakhunt.attach.process_tree import ProcessTree, Unarmed, nobody
 
         policy = Unarmed(self._folder, self._options.interval) if self._attaches else nobody
         children = self._options.children
-        family = Family(program, self._folder, self._options.text(), policy, children, self._attaches)
+        family = ProcessTree(program, self._folder, self._options.text(), policy, children, self._attaches)
         told = 0
         try:
             while not self._is_over(over, 0.25):
@@ -116,7 +116,7 @@ def report_run(
 
 def analysed(folder: Path, quiet: bool, verbose: bool) -> Findings:
     """The findings of a run folder; a progress bar runs meanwhile where somebody watches."""
-    from leakhunt.knownfile import known_places
+    from leakhunt.config import known_places
     from leakhunt.pipeline import hunt
 
     known = known_places(Path.cwd())
@@ -127,7 +127,7 @@ def analysed(folder: Path, quiet: bool, verbose: bool) -> Findings:
 
 def tracked(folder: Path, asked: str, quiet: bool, verbose: bool) -> Tracks:
     """What became of the candidates of a name in a run folder."""
-    from leakhunt.knownfile import known_places
+    from leakhunt.config import known_places
     from leakhunt.pipeline import why
 
     known = known_places(Path.cwd())
@@ -142,7 +142,7 @@ def check_report(html: str | None) -> None:
     Raises:
         UsageError: the page `html` cannot be written, or the `leakhunt.toml` of this directory can't be used.
     """
-    from leakhunt.knownfile import known_places
+    from leakhunt.config import known_places
 
     known_places(Path.cwd())
     if html is None:

@@ -11,7 +11,7 @@ from leakhunt.cli.output import say
 from leakhunt.errors import LeakhuntError
 
 if TYPE_CHECKING:
-    from leakhunt.analysis.known import Known
+    from leakhunt.analysis.growth.known import Known
     from leakhunt.findings import Findings
 
 SURE = 0.9

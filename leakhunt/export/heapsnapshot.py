@@ -19,10 +19,10 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
 from leakhunt.agent import schema
-from leakhunt.analysis import edges
-from leakhunt.analysis.edges import EdgeNames, edge_names
-from leakhunt.analysis.facts import buffer_names
-from leakhunt.analysis.graph import HeapGraph, Ints
+from leakhunt.analysis.heap import edges
+from leakhunt.analysis.heap.edges import EdgeNames, edge_names
+from leakhunt.analysis.heap.facts import buffer_names
+from leakhunt.analysis.heap.graph import HeapGraph, Ints
 
 NODE_FIELDS = ("type", "name", "id", "self_size", "edge_count", "trace_node_id", "detachedness")
 NODE_TYPES = (

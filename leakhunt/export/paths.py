@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from leakhunt.analysis.dominators import kept_dominators
-from leakhunt.analysis.edges import edge_names
-from leakhunt.analysis.graph import HeapGraph, Indexes, Ints
-from leakhunt.analysis.naming import Names
-from leakhunt.analysis.owners import owners_of
+from leakhunt.analysis.heap.dominators import kept_dominators
+from leakhunt.analysis.heap.edges import edge_names
+from leakhunt.analysis.heap.graph import HeapGraph, Indexes, Ints
+from leakhunt.analysis.heap.naming import Names
+from leakhunt.analysis.heap.owners import owners_of
 
 DEPTH_MAX = 128  # references; what lies deeper counts for the object at this depth
 SHARED = "(held from several roots)"

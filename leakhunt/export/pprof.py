@@ -10,7 +10,7 @@ import gzip
 from collections.abc import Iterable
 from typing import IO
 
-from leakhunt.analysis.graph import HeapGraph
+from leakhunt.analysis.heap.graph import HeapGraph
 
 from .paths import Paths, paths
 

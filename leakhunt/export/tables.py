@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 from leakhunt import pipeline
 from leakhunt.agent import schema
-from leakhunt.analysis.dominators import Dominators, is_affordable, kept_dominators
-from leakhunt.analysis.edges import ATTRIBUTE, KINDS, edge_names
-from leakhunt.analysis.graph import HeapGraph
-from leakhunt.analysis.known import BUILT_IN, Known
-from leakhunt.analysis.naming import Names
-from leakhunt.analysis.owners import Called, owners_of, roots_of
+from leakhunt.analysis.growth.known import BUILT_IN, Known
+from leakhunt.analysis.heap.dominators import Dominators, is_affordable, kept_dominators
+from leakhunt.analysis.heap.edges import ATTRIBUTE, KINDS, edge_names
+from leakhunt.analysis.heap.graph import HeapGraph
+from leakhunt.analysis.heap.naming import Names
+from leakhunt.analysis.heap.owners import Called, owners_of, roots_of
 from leakhunt.errors import LeakhuntError, RunError, SnapshotError
 from leakhunt.findings import Findings
 from leakhunt.runfolder import ProcessFolder, RunFolder, read_run

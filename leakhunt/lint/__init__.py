@@ -18,7 +18,7 @@ from leakhunt.errors import UsageError
 
 from .finalizers import CHECKS as ON_FINALIZERS
 from .holders import CHECKS as ON_HOLDERS
-from .source import Project, Remark, Source
+from .source import Diagnostic, Project, Source
 
 SCHEMA = 1
 IGNORE = "leakhunt: ignore"
@@ -40,7 +40,7 @@ class Report:
     """What was said of `files` files."""
 
     files: int
-    remarks: tuple[Remark, ...]
+    remarks: tuple[Diagnostic, ...]
     unread: tuple[Unread, ...] = ()
 
     def to_text(self) -> str:
@@ -70,7 +70,7 @@ def lint(paths: Sequence[str | Path]) -> Report:
     read = [parsed(file) for file in files]
     project = Project([source for source in read if isinstance(source, Source)])
     unread = [problem for problem in read if isinstance(problem, Unread)]
-    remarks: list[Remark] = []
+    remarks: list[Diagnostic] = []
     for source in project.sources:
         try:
             found = {remark for check in CHECKS for remark in check(source, project)}

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 from .source import (
     FUNCTIONS,
     Class,
+    Diagnostic,
     Function,
     Project,
-    Remark,
     Source,
     assignments,
     attribute_of,
@@ -20,7 +20,7 @@ from .source import (
     reaches,
 )
 
-Check = Callable[[Source, Project], Iterator[Remark]]
+Check = Callable[[Source, Project], Iterator[Diagnostic]]
 IN_THE_OPEN = (
     "Release it in the open, by `with` (contextlib.closing for what only has close()), and keep "
     "weakref.finalize for what a caller forgets."
@@ -76,13 +76,13 @@ def finalizers(source: Source) -> Iterator[tuple[Class, Function, str]]:
             yield owner, method, me
 
 
-def resurrects(source: Source, project: Project) -> Iterator[Remark]:
+def resurrects(source: Source, project: Project) -> Iterator[Diagnostic]:
     """`__del__` stores self, or something that reaches it, where it outlives the call."""
     for owner, method, me in finalizers(source):
         for node in inside(method):
             place = _stored(source, owner, method, me, node)
             if place is not None:
-                yield Remark(
+                yield Diagnostic(
                     source.file,
                     getattr(node, "lineno", method.lineno),
                     "del-resurrects",
@@ -159,7 +159,7 @@ def _is_weak(source: Source, value: ast.expr | None) -> bool:
     return isinstance(value, ast.Call) and source.full_name(value.func).startswith(WEAK)
 
 
-def works(source: Source, project: Project) -> Iterator[Remark]:
+def works(source: Source, project: Project) -> Iterator[Diagnostic]:
     """`__del__` does network, logging, file, subprocess or asyncio work, itself or in a method of its class."""
     for owner, method, me in finalizers(source):
         said = set()
@@ -167,7 +167,7 @@ def works(source: Source, project: Project) -> Iterator[Remark]:
             if kind in said:
                 continue
             said.add(kind)
-            yield Remark(
+            yield Diagnostic(
                 source.file,
                 call.lineno,
                 "del-works",
@@ -206,7 +206,7 @@ def kind_of_work(source: Source, owner: Class, call: ast.Call) -> str:
     return next((kind for kind, names in WORK.items() if name.startswith(names)), "")
 
 
-def is_in_cycle(source: Source, project: Project) -> Iterator[Remark]:
+def is_in_cycle(source: Source, project: Project) -> Iterator[Diagnostic]:
     """An instance and what it makes refer to each other, nobody takes that apart, and one of them has a `__del__`."""
     if not any("__del__" in owner.methods for owner in source.classes.values()):
         return
@@ -215,7 +215,7 @@ def is_in_cycle(source: Source, project: Project) -> Iterator[Remark]:
             concerned = [c for c in (owner, *others) if "__del__" in c.methods]
             if concerned and not _is_taken_apart(owner, attribute):
                 with_del = concerned[0]
-                yield Remark(
+                yield Diagnostic(
                     source.file,
                     line,
                     "del-in-cycle",
@@ -311,13 +311,13 @@ def _is_taken_apart(owner: Class, attribute: str) -> bool:
     return False
 
 
-def raises(source: Source, project: Project) -> Iterator[Remark]:
+def raises(source: Source, project: Project) -> Iterator[Diagnostic]:
     """`__del__` raises out: nobody can catch it. One that is a coroutine or a generator never runs at all."""
     for owner, method, _ in finalizers(source):
         is_generator = any(isinstance(node, ast.Yield | ast.YieldFrom) for node in inside(method))
         if isinstance(method, ast.AsyncFunctionDef) or is_generator:
             what = "a generator" if is_generator else "a coroutine"
-            yield Remark(
+            yield Diagnostic(
                 source.file,
                 method.lineno,
                 "del-never-runs",
@@ -327,7 +327,7 @@ def raises(source: Source, project: Project) -> Iterator[Remark]:
             continue
         for node in inside(method):
             if isinstance(node, ast.Raise) and not _is_caught(source, node):
-                yield Remark(
+                yield Diagnostic(
                     source.file,
                     node.lineno,
                     "del-raises",

@@ -9,9 +9,9 @@ from .source import (
     BUILDERS,
     FUNCTIONS,
     Class,
+    Diagnostic,
     Function,
     Project,
-    Remark,
     Source,
     assignments,
     attribute_of,
@@ -21,7 +21,7 @@ from .source import (
     reaches,
 )
 
-Check = Callable[[Source, Project], Iterator[Remark]]
+Check = Callable[[Source, Project], Iterator[Diagnostic]]
 CACHES = {"functools.lru_cache", "functools.cache", "async_lru.alru_cache"}
 CONTAINERS = {
     "builtins.list", "builtins.dict", "builtins.set", "collections.deque", "collections.defaultdict",
@@ -30,7 +30,7 @@ CONTAINERS = {
 ADDERS = {"append", "appendleft", "add", "insert", "setdefault"}
 
 
-def cached_methods(source: Source, project: Project) -> Iterator[Remark]:
+def cached_methods(source: Source, project: Project) -> Iterator[Diagnostic]:
     """lru_cache or cache on a method (ruff and flake8-bugbear call it B019)."""
     for owner in source.classes.values():
         if owner.is_few:
@@ -45,7 +45,7 @@ def cached_methods(source: Source, project: Project) -> Iterator[Remark]:
                     continue
                 bound = _bound(name, decorator)
                 if bound is None or (bound > 1 and not _is_value(owner)):
-                    yield Remark(
+                    yield Diagnostic(
                         source.file,
                         decorator.lineno,
                         "cached-method",
@@ -75,7 +75,7 @@ def _is_value(owner: Class) -> bool:
     return bool({"__eq__", "__hash__"} & owner.methods.keys()) or bool({"NamedTuple", "tuple", "str"} & owner.bases)
 
 
-def context_variables(source: Source, project: Project) -> Iterator[Remark]:
+def context_variables(source: Source, project: Project) -> Iterator[Diagnostic]:
     """A ContextVar that a function makes."""
     if not source.is_using("contextvars"):
         return
@@ -88,7 +88,7 @@ def context_variables(source: Source, project: Project) -> Iterator[Remark]:
             and not function.decorator_list
             and not _is_kept_once(source, function, node)
         ):
-            yield Remark(
+            yield Diagnostic(
                 source.file,
                 node.lineno,
                 "contextvar-per-call",
@@ -105,7 +105,7 @@ def _is_kept_once(source: Source, function: Function, call: ast.Call) -> bool:
     return is_global or function.name in ("__init_subclass__", "__set_name__", "main")
 
 
-def exit_callbacks(source: Source, project: Project) -> Iterator[Remark]:
+def exit_callbacks(source: Source, project: Project) -> Iterator[Diagnostic]:
     """`atexit.register` of something that reaches self, for each instance anew."""
     if not source.is_using("atexit"):
         return
@@ -117,7 +117,7 @@ def exit_callbacks(source: Source, project: Project) -> Iterator[Remark]:
                 arguments = [*node.args, *(keyword.value for keyword in node.keywords)]
                 is_kept = any(reaches(a, me, owner) or _is_method_of(a, me, owner) for a in arguments)
                 if is_kept and owner.name not in project.made_once:
-                    yield Remark(
+                    yield Diagnostic(
                         source.file,
                         node.lineno,
                         "atexit-method",
@@ -134,7 +134,7 @@ def _is_method_of(node: ast.expr, me: str, owner: Class) -> bool:
     return bool(name) and name not in owner.attributes and name not in owner.values and name not in owner.methods
 
 
-def registries(source: Source, project: Project) -> Iterator[Remark]:
+def registries(source: Source, project: Project) -> Iterator[Diagnostic]:
     """A container of the class or module into which each instance puts itself, and out of which nothing is taken."""
     for owner, method, me in _builders(source, project):
         for node in inside(method):
@@ -143,7 +143,7 @@ def registries(source: Source, project: Project) -> Iterator[Remark]:
                 continue
             if _is_lasting(source, owner, method, me, place) and owner.name not in project.made_once:
                 where = f"{owner.name}.{name}" if isinstance(place, ast.Attribute) else name
-                yield Remark(
+                yield Diagnostic(
                     source.file,
                     getattr(node, "lineno", method.lineno),
                     "growing-registry",
@@ -193,7 +193,7 @@ def _is_container(source: Source, value: ast.expr | None) -> bool:
     return isinstance(value, ast.List | ast.Dict | ast.Set)
 
 
-def endless_threads(source: Source, project: Project) -> Iterator[Remark]:
+def endless_threads(source: Source, project: Project) -> Iterator[Diagnostic]:
     """A thread that is no daemon, whose function has no way out, and which nobody joins."""
     if not source.is_using("threading"):
         return
@@ -209,7 +209,7 @@ def endless_threads(source: Source, project: Project) -> Iterator[Remark]:
                 if loop is None or "daemon" in given or None in given or not _is_endless(source, loop):
                     continue
                 if not _is_looked_after(source, owner):
-                    yield Remark(
+                    yield Diagnostic(
                         source.file,
                         node.lineno,
                         "endless-thread",

@@ -19,7 +19,7 @@ REMOVERS = {
 
 
 @dataclass(frozen=True)
-class Remark:
+class Diagnostic:
     """One thing to say about a line: what it does in one sentence, and what to do instead."""
 
     file: str

@@ -60,7 +60,7 @@ def _let_go_of_stderr() -> None:
 
 
 def _watch(wishes: dict[str, Any], ending: Ending) -> None:
-    from leakhunt.knownfile import known_places
+    from leakhunt.config import known_places
     from leakhunt.runfolder import read_run
 
     from .notify import Notifier

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from leakhunt.analysis.growth import theil_sen
+from leakhunt.analysis.growth.trends import theil_sen
 from leakhunt.findings import Findings
 
 from .follow import ProcessFigures

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from leakhunt.analysis.known import Known
+from leakhunt.analysis.growth.known import Known
 from leakhunt.errors import LeakhuntError
 from leakhunt.findings import Findings
 from leakhunt.pipeline import hunt

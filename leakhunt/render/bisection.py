@@ -8,7 +8,7 @@ from rich.text import Text as Line
 
 from leakhunt.findings import Bisection, Trial
 from leakhunt.render import units, words
-from leakhunt.render.page import Page
+from leakhunt.render.console import Page
 
 _STYLES = {"leaks": "red", "clean": "green", "unclear": "yellow", "fails": "yellow", "not installable": "yellow"}
 _AGAIN = {"longer": ", for longer", "again": ", once more"}
@@ -24,7 +24,9 @@ def bisection(found: Bisection, color: bool = False, width: int = 100, encoding:
     for note in found.notes:
         page.print(Line(f"Note: {words.sentence(note)}"))
     if found.untried:
-        page.print(Line(f"{units.plural(found.untried, 'release')} of the range did not have to be tried.", style="dim"))
+        page.print(
+            Line(f"{units.plural(found.untried, 'release')} of the range did not have to be tried.", style="dim")
+        )
     return page.text()
 
 

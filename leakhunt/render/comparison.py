@@ -11,7 +11,7 @@ from rich.text import Text as Line
 
 from leakhunt.findings import Comparison, Finding, Pace, Rate
 from leakhunt.render import units, words
-from leakhunt.render.page import Page
+from leakhunt.render.console import Page
 
 _SHOWN = 10
 

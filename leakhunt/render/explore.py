@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from leakhunt.findings import Findings, ProcessSummary, Retained
 from leakhunt.render import palette, units, words
-from leakhunt.render.pages import fill
+from leakhunt.render.html_pages import fill
 from leakhunt.render.treemap import told_of
 
 CURVES_MAX = 40

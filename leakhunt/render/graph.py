@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from leakhunt.errors import UsageError
 from leakhunt.findings import RefGraph
+from leakhunt.render.collapse import fold
 from leakhunt.render.dot import dot
-from leakhunt.render.fold import fold
 from leakhunt.render.layout import lay_out
 from leakhunt.render.svg import svg
 
@@ -42,7 +42,7 @@ def _graphml(graph: RefGraph) -> bytes:
 
 
 def _html(graph: RefGraph) -> bytes:
-    from leakhunt.render.pages import graph_page
+    from leakhunt.render.html_pages import graph_page
 
     return graph_page(graph).encode("utf-8")
 

@@ -10,11 +10,11 @@ from markupsafe import Markup
 from leakhunt.findings import Finding, Findings, Link, ProcessSummary
 from leakhunt.render import treemap, units, words
 from leakhunt.render.chart import Chart, Curve
-from leakhunt.render.chosen import top_processes
 from leakhunt.render.classes import class_data, class_rows
-from leakhunt.render.fold import fold
+from leakhunt.render.collapse import fold
+from leakhunt.render.html_pages import fill, inline_svg
 from leakhunt.render.layout import lay_out
-from leakhunt.render.pages import fill, inline_svg
+from leakhunt.render.selection import top_processes
 from leakhunt.render.series import trend
 
 _FINDINGS, _PROCESSES, _ROWS_WITHOUT_SCRIPT, _BOXES = 12, 24, 40, 40

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from leakhunt.findings import Edge, Node, RefGraph
 from leakhunt.render import graphviz, palette, units, words
-from leakhunt.render.fold import OTHERS
+from leakhunt.render.collapse import OTHERS
 
 Point = tuple[float, float]
 

@@ -15,7 +15,7 @@ from leakhunt.errors import UsageError
 from leakhunt.findings import Findings, ProcessSummary
 from leakhunt.render import palette, units, words
 from leakhunt.render.chart import time_unit
-from leakhunt.render.chosen import Curve, class_curves, holder_curves, top_processes
+from leakhunt.render.selection import Curve, class_curves, holder_curves, top_processes
 from leakhunt.render.series import decimate
 
 Choose = Callable[[Findings, ProcessSummary], list[Curve]]

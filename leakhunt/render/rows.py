@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text as Line
 
 from leakhunt.render import units
-from leakhunt.render.page import Page
+from leakhunt.render.console import Page
 from leakhunt.render.words import printable
 
 Rows = Sequence[Sequence[Any]]

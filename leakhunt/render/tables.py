@@ -10,7 +10,7 @@ from rich.text import Text as Line
 
 from leakhunt.findings import Diff, DiffRow, ProcessSummary
 from leakhunt.render import series, units
-from leakhunt.render.page import Page
+from leakhunt.render.console import Page
 from leakhunt.render.words import printable, shorten
 
 

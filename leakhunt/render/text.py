@@ -10,7 +10,7 @@ from rich.text import Text as Line
 
 from leakhunt.findings import Finalizer, Finding, Findings
 from leakhunt.render import series, units, words
-from leakhunt.render.page import Page
+from leakhunt.render.console import Page
 from leakhunt.render.tables import diff_table, process_table
 from leakhunt.render.trees import chain_trees, finding_tree
 

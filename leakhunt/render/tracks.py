@@ -9,7 +9,7 @@ from rich.text import Text as Line
 
 from leakhunt.findings import DoubtTold, Track, Tracks
 from leakhunt.render import series, units, words
-from leakhunt.render.page import Page
+from leakhunt.render.console import Page
 
 SHOWN = 12
 

@@ -8,7 +8,7 @@ from rich.text import Text as Line
 from rich.tree import Tree
 
 from leakhunt.findings import Chain, Finding, Link
-from leakhunt.render.page import Page
+from leakhunt.render.console import Page
 from leakhunt.render.words import name, short_type
 
 LONGEST = 12

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from leakhunt.analysis import chains
-from leakhunt.analysis.graph import HeapGraph
-from leakhunt.analysis.naming import Names
+from leakhunt.analysis.heap import chains
+from leakhunt.analysis.heap.graph import HeapGraph
+from leakhunt.analysis.heap.naming import Names
 from leakhunt.findings import Chain
 from leakhunt.snapshot import Snapshot
 

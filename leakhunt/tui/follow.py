@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from leakhunt.analysis.evidence import EXIT
+from leakhunt.analysis.growth.evidence import EXIT
 from leakhunt.errors import RunError, SnapshotError
 from leakhunt.runfolder import ProcessFolder, RunFolder, read_run
 from leakhunt.snapshot import Snapshot

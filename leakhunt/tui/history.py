@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from leakhunt.analysis.evidence import EXIT
+from leakhunt.analysis.growth.evidence import EXIT
 from leakhunt.snapshot import Snapshot
 
 Ints = NDArray[np.int64]

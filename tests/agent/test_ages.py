@@ -7,8 +7,8 @@ import itertools
 import pytest
 
 from leakhunt.agent import listing, schema
-from leakhunt.analysis.age import places, spectra
-from leakhunt.analysis.graph import HeapGraph
+from leakhunt.analysis.growth.age import places, spectra
+from leakhunt.analysis.heap.graph import HeapGraph
 
 from .target import Heap, Target, said
 

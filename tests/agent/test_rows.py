@@ -288,7 +288,7 @@ def test_locals_of_running_frames_are_named_in_every_thread(target: Target) -> N
     assert frames["@backlog"] == seen["backlog"]
     assert frames["@parts"] == seen["parts"]
     assert heap.type_of(frames["@session"]) in ("builtins.dict", "builtins.cell")
-    assert not [label for label in frames if label in ("@columns", "@listed", "@breathe")], "the agent's own frames"
+    assert not [label for label in frames if label in ("@columns", "@listed", "@yield_gil")], "the agent's own frames"
     snapshot = heap.snapshot
     of = {snapshot.strings[label].split(" (")[0]: snapshot.strings[label] for label in snapshot.column("root.label")}
     assert next(label for name, label in of.items() if name.endswith("inner")).endswith("(MainThread)")

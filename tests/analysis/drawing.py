@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from heap import Heap
 
-from leakhunt.analysis.graph import HeapGraph
+from leakhunt.analysis.heap.graph import HeapGraph
 
 ROOT = "root"
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from leakhunt.analysis.evidence import Evidence
+from leakhunt.analysis.growth.evidence import Evidence
 from leakhunt.analysis.policy import POLICY
-from leakhunt.analysis.rules import judge
-from leakhunt.analysis.verdicts import Verdict
+from leakhunt.analysis.rules.detectors import judge
+from leakhunt.analysis.rules.verdicts import Verdict
 from leakhunt.snapshot import Snapshot
 
 AT_ANY_AGE = replace(POLICY, settled_intervals=0)  # the lives of these tests are short

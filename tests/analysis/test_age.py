@@ -7,9 +7,9 @@ import pytest
 from heap import Heap
 
 from leakhunt.agent import schema
-from leakhunt.analysis.age import Life, is_of_start, places, spectra
-from leakhunt.analysis.graph import HeapGraph
-from leakhunt.analysis.holders import agrees
+from leakhunt.analysis.growth.age import Life, is_of_start, places, spectra
+from leakhunt.analysis.growth.holders import agrees
+from leakhunt.analysis.heap.graph import HeapGraph
 from leakhunt.analysis.policy import POLICY
 from leakhunt.snapshot import Snapshot
 

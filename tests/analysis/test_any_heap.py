@@ -9,11 +9,11 @@ import random
 import pytest
 from heap import Heap, Thing
 
-from leakhunt.analysis import accuse
-from leakhunt.analysis.chains import chains
-from leakhunt.analysis.diff import diff
-from leakhunt.analysis.evidence import Evidence
-from leakhunt.analysis.rules import judge
+from leakhunt.analysis.growth.evidence import Evidence
+from leakhunt.analysis.heap.chains import chains
+from leakhunt.analysis.report import to_findings
+from leakhunt.analysis.report.diff import diff
+from leakhunt.analysis.rules.detectors import judge
 
 KINDS = ("builtins.object", "shop.Order", "shop.Line", "builtins.method", "_contextvars.Context", "shop.Closing")
 
@@ -97,7 +97,7 @@ def test_any_life_can_be_judged_and_told(seed: int) -> None:
     snapshots = life.heap.live(life.step, moments=9, deep=lambda k: life.dice.random() < 0.8)
     evidence = Evidence(snapshots)
     for verdict in judge(evidence):
-        finding = accuse.finding(evidence, verdict, 1)
+        finding = to_findings.finding(evidence, verdict, 1)
         assert 0.0 <= finding.confidence <= 1.0
         assert finding.reason
         assert json.dumps(dataclasses.asdict(finding))

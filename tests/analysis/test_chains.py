@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from heap import Heap
 
-from leakhunt.analysis.chains import chains, instances
-from leakhunt.analysis.graph import HeapGraph
+from leakhunt.analysis.heap.chains import chains, instances
+from leakhunt.analysis.heap.graph import HeapGraph
 from leakhunt.errors import UsageError
 
 

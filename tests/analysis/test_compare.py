@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from leakhunt.analysis import growth
-from leakhunt.analysis.compare import compare
+from leakhunt.analysis.growth import trends
+from leakhunt.analysis.report.compare import compare
 from leakhunt.findings import ClassSeries, Comparison, Finding, Findings, HolderSeries, ProcessSummary, RunSummary
 
 SECONDS = tuple(float(k) for k in range(40))
@@ -63,7 +63,7 @@ def test_a_difference_within_the_uncertainty_or_under_a_tenth_is_none() -> None:
     noise = np.random.default_rng(1).normal(0, 60, len(SECONDS)).cumsum() / 4
     shaky = ClassSeries("shop.Order", tuple((np.array(SECONDS) * 14 + noise).astype(int).tolist()), (0,) * len(SECONDS))
     process = replace(report().processes[0], classes=(shaky,))
-    slope = growth.slope_interval(np.array(SECONDS), np.array(shaky.counts, dtype=float))
+    slope = trends.slope_interval(np.array(SECONDS), np.array(shaky.counts, dtype=float))
     assert slope[1] < slope[0] < slope[2]
     before = report(Order=float(slope[2]) - 0.1)
     assert names(compare(before, replace(before, processes=(process,)))) == ([], [])

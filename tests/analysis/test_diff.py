@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from heap import Heap, Sequence
 
-from leakhunt.analysis.diff import diff
+from leakhunt.analysis.report.diff import diff
 from leakhunt.findings import DiffRow
 from leakhunt.snapshot import Snapshot
 

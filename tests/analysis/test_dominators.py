@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from heap import Heap
 
-from leakhunt.analysis.dominators import dominators
-from leakhunt.analysis.graph import HeapGraph
+from leakhunt.analysis.heap.dominators import dominators
+from leakhunt.analysis.heap.graph import HeapGraph
 
 from .drawing import ROOT, Drawn, drawn
 

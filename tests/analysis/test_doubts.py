@@ -12,12 +12,12 @@ from dataclasses import replace
 import pytest
 from heap import Heap
 
-from leakhunt.analysis import tracks
-from leakhunt.analysis.evidence import Evidence
-from leakhunt.analysis.known import BUILT_IN, Known
+from leakhunt.analysis.growth.evidence import Evidence
+from leakhunt.analysis.growth.known import BUILT_IN, Known
 from leakhunt.analysis.policy import POLICY, reasons, varied
-from leakhunt.analysis.rules import judge
-from leakhunt.analysis.verdicts import Verdict
+from leakhunt.analysis.rules import tracks
+from leakhunt.analysis.rules.detectors import judge
+from leakhunt.analysis.rules.verdicts import Verdict
 from leakhunt.snapshot import Snapshot
 
 from .judging import AT_ANY_AGE

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from heap import Heap, Thing
 
-from leakhunt.analysis.evidence import Evidence
+from leakhunt.analysis.growth.evidence import Evidence
 from leakhunt.snapshot import Snapshot
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from heap import Heap, Thing
 
-from leakhunt.analysis.finalizers import finalizers, in_cycles
-from leakhunt.analysis.graph import HeapGraph
+from leakhunt.analysis.heap.finalizers import finalizers, in_cycles
+from leakhunt.analysis.heap.graph import HeapGraph
 from leakhunt.findings import Finalizer
 
 from .drawing import drawn

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from leakhunt.analysis.fingerprint import RENAMED, fingerprint, plain_name
+from leakhunt.analysis.report.fingerprint import RENAMED, fingerprint, plain_name
 
 MODULES = {"shop", "shop.web", "shop.web.views", "asyncio.runners"}
 

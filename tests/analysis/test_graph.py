@@ -7,7 +7,7 @@ import pytest
 from heap import Heap, Thing
 
 from leakhunt.agent import schema
-from leakhunt.analysis.graph import HeapGraph
+from leakhunt.analysis.heap.graph import HeapGraph
 from leakhunt.errors import SnapshotError
 from leakhunt.snapshot import Snapshot
 

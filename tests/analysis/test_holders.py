@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from heap import Heap, Thing
 
-from leakhunt.analysis import holders
-from leakhunt.analysis.evidence import Evidence
-from leakhunt.analysis.graph import HeapGraph
-from leakhunt.analysis.holders import Place
-from leakhunt.analysis.lineage import Lineage
+from leakhunt.analysis.growth import holders
+from leakhunt.analysis.growth.evidence import Evidence
+from leakhunt.analysis.growth.holders import Place
+from leakhunt.analysis.heap.graph import HeapGraph
+from leakhunt.analysis.heap.lineage import Lineage
 from leakhunt.snapshot import Snapshot
 
 from .drawing import drawn

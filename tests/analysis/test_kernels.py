@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from leakhunt.analysis.dominators import depth_first, semi_nca
+from leakhunt.analysis.heap.dominators import depth_first, semi_nca
 
 kernels = pytest.importorskip("leakhunt.analysis._kernels", reason="the C kernels are not built")
 

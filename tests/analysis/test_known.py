@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from leakhunt.analysis.known import BUILT_IN, Known
+from leakhunt.analysis.growth.known import BUILT_IN, Known
 
 
 @pytest.mark.parametrize("owner", ["re._cache", "sqlalchemy.orm.mapper.Mapper._compiled_cache", "struct._cache"])

@@ -10,10 +10,10 @@ import pytest
 from heap import Heap, Thing, run_folder
 
 from leakhunt import pipeline
-from leakhunt.analysis import ledger
-from leakhunt.analysis.evidence import Evidence
-from leakhunt.analysis.graph import HeapGraph
-from leakhunt.analysis.rules import judge
+from leakhunt.analysis.growth.evidence import Evidence
+from leakhunt.analysis.heap.graph import HeapGraph
+from leakhunt.analysis.rules import ledger
+from leakhunt.analysis.rules.detectors import judge
 
 MB = 1_000_000
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from heap import ITEM_SIZE, Heap, Sequence
 
-from leakhunt.analysis.graph import HeapGraph
-from leakhunt.analysis.lineage import Lineage, same
+from leakhunt.analysis.heap.graph import HeapGraph
+from leakhunt.analysis.heap.lineage import Lineage, same
 from leakhunt.snapshot import Snapshot
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from heap import Heap, Thing
 
-from leakhunt.analysis.graph import HeapGraph
-from leakhunt.analysis.naming import Names
+from leakhunt.analysis.heap.graph import HeapGraph
+from leakhunt.analysis.heap.naming import Names
 
 from .test_graph import index_of
 

@@ -9,7 +9,7 @@ import pytest
 from heap import Heap
 
 from leakhunt.agent import schema
-from leakhunt.analysis.native import fit
+from leakhunt.analysis.rules.native import fit
 
 from .judging import accused
 from .test_memory import MB, STEPS, ledger

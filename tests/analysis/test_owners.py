@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from heap import Heap
 
-from leakhunt.analysis import owners
-from leakhunt.analysis.edges import KINDS, edge_names
-from leakhunt.analysis.graph import HeapGraph
-from leakhunt.analysis.naming import Names
+from leakhunt.analysis.heap import owners
+from leakhunt.analysis.heap.edges import KINDS, edge_names
+from leakhunt.analysis.heap.graph import HeapGraph
+from leakhunt.analysis.heap.naming import Names
 
 from .test_any_heap import Life
 

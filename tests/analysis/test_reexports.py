@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from heap import Heap, Thing
 
-from leakhunt.analysis.graph import HeapGraph
-from leakhunt.analysis.naming import Names
-from leakhunt.analysis.owners import owners_of
+from leakhunt.analysis.heap.graph import HeapGraph
+from leakhunt.analysis.heap.naming import Names
+from leakhunt.analysis.heap.owners import owners_of
 
 from .test_graph import index_of
 from .test_naming import owners, path

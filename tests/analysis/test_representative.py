@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from heap import Heap, Thing
 
-from leakhunt.analysis.graph import HeapGraph
-from leakhunt.analysis.representative import code_name, telling_class
+from leakhunt.analysis.heap.graph import HeapGraph
+from leakhunt.analysis.heap.representative import code_name, telling_class
 
 
 def told(make: Callable[[Heap], Thing], kept: tuple[str, ...] = ()) -> str:

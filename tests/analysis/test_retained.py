@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 from heap import Heap
 
-from leakhunt.analysis import dominators
-from leakhunt.analysis import retained as retained_module
-from leakhunt.analysis.evidence import Evidence
+from leakhunt.analysis.growth.evidence import Evidence
+from leakhunt.analysis.heap import dominators
+from leakhunt.analysis.heap import retained as retained_module
 from leakhunt.findings import Retained
 
 

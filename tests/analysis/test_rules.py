@@ -11,7 +11,7 @@ import pytest
 from heap import Heap, Thing
 
 from leakhunt.agent import schema
-from leakhunt.analysis.verdicts import Verdict
+from leakhunt.analysis.rules.verdicts import Verdict
 from leakhunt.snapshot import Snapshot
 
 from .judging import accused, told

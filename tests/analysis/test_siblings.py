@@ -8,9 +8,15 @@ import numpy as np
 import pytest
 from heap import Heap, Thing
 
-from leakhunt.analysis import siblings
-from leakhunt.analysis.evidence import Evidence
-from leakhunt.analysis.siblings import Life, Pooled, groups, lives, pooled
+from leakhunt.analysis.growth.evidence import Evidence
+from leakhunt.analysis.rules import siblings
+from leakhunt.analysis.rules.siblings import (
+    Life,
+    Pooled,
+    groups,
+    lives,
+    pooled,
+)
 from leakhunt.snapshot import Snapshot
 
 Serve = Callable[[Heap, Thing, int], None]
@@ -56,7 +62,7 @@ def test_a_leak_in_every_short_lived_worker_is_named() -> None:
 
 
 def test_one_of_them_is_too_young_for_a_verdict_of_its_own() -> None:
-    from leakhunt.analysis.rules import judge
+    from leakhunt.analysis.rules.detectors import judge
 
     assert all(found.confidence < 0.75 for found in judge(Evidence(worker(1, leak))))
 

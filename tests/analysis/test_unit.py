@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from heap import Heap, Thing
 
-from leakhunt.analysis.graph import Bools, HeapGraph, Ints
-from leakhunt.analysis.representative import candidates, telling_class
-from leakhunt.analysis.unit import Unit, table, unit
+from leakhunt.analysis.heap.graph import Bools, HeapGraph, Ints
+from leakhunt.analysis.heap.representative import candidates, telling_class
+from leakhunt.analysis.heap.unit import Unit, table, unit
 from leakhunt.findings import UnitRow
 
 Fill = Callable[[Heap, Any], None]

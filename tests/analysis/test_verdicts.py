@@ -9,11 +9,11 @@ import pytest
 from heap import Heap
 
 from leakhunt.analysis.doubt import Doubt, ended
-from leakhunt.analysis.doubts import doubted
-from leakhunt.analysis.evidence import Evidence
-from leakhunt.analysis.growth import Trend
+from leakhunt.analysis.growth.evidence import Evidence
+from leakhunt.analysis.growth.trends import Trend
 from leakhunt.analysis.policy import POLICY
-from leakhunt.analysis.verdicts import Verdict
+from leakhunt.analysis.rules.doubts import doubted
+from leakhunt.analysis.rules.verdicts import Verdict
 
 SURE = Trend(points=12, gain=120.0, slope=2.0, p_value=1e-5, later_share=1.0, drawdown=0.0, steady=1.0)
 NEVER = np.empty(0)

@@ -14,13 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from leakhunt.attach import machine_code, places, stage
+from leakhunt.attach import machine_code, safe_places, stage
 from leakhunt.attach.elf import Elf, NotElf
 from leakhunt.attach.foreign import Owner
-from leakhunt.attach.places import Places, is_waiting, rank
 from leakhunt.attach.procfs import RUNNING, SystemCall
 from leakhunt.attach.ptrace import NAMES, WORD, Registers
 from leakhunt.attach.request import Request
+from leakhunt.attach.safe_places import Places, is_waiting, rank
 from leakhunt.attach.stage import Stage
 from leakhunt.attach.target import Target
 
@@ -97,8 +97,8 @@ def test_a_waiting_system_call_is_safe_and_one_that_malloc_makes_is_not() -> Non
 
 
 def test_a_lock_of_the_c_library_is_told_from_one_of_python() -> None:
-    assert is_waiting(places.FUTEX, 0x189)  # FUTEX_WAIT_BITSET: semaphores and conditions
-    assert not is_waiting(places.FUTEX, 0x80)  # FUTEX_WAIT: malloc's arenas, the dynamic linker
+    assert is_waiting(safe_places.FUTEX, 0x189)  # FUTEX_WAIT_BITSET: semaphores and conditions
+    assert not is_waiting(safe_places.FUTEX, 0x80)  # FUTEX_WAIT: malloc's arenas, the dynamic linker
 
 
 def test_threads_that_wait_come_before_those_that_run() -> None:

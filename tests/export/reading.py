@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from leakhunt.analysis.graph import HeapGraph
+from leakhunt.analysis.heap.graph import HeapGraph
 from leakhunt.export import heapsnapshot
 
 HERE = Path(__file__).parent

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from heap import Heap
 
-from leakhunt.analysis.dominators import kept_dominators
-from leakhunt.analysis.graph import HeapGraph
+from leakhunt.analysis.heap.dominators import kept_dominators
+from leakhunt.analysis.heap.graph import HeapGraph
 from leakhunt.export import heapsnapshot
 from leakhunt.pipeline import newest_graph
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from heap import Heap
 
-from leakhunt.analysis.graph import HeapGraph
+from leakhunt.analysis.heap.graph import HeapGraph
 from leakhunt.export import paths, pprof
 
 from .reading import javascript

@@ -9,9 +9,9 @@ import pyarrow.parquet
 import pytest
 from heap import Heap, Thing, run_folder, save
 
-from leakhunt.analysis.dominators import kept_dominators
-from leakhunt.analysis.graph import HeapGraph
-from leakhunt.analysis.naming import Names
+from leakhunt.analysis.heap.dominators import kept_dominators
+from leakhunt.analysis.heap.graph import HeapGraph
+from leakhunt.analysis.heap.naming import Names
 from leakhunt.errors import RunError, UsageError
 from leakhunt.export import columns, parquet
 from leakhunt.export.tables import Tables, run_identity

@@ -31,12 +31,12 @@ import numpy as np
 from damage import damaged, damaged_bytes, damaged_json, damaged_lines
 from heap import Heap, run_folder
 
-from leakhunt import knownfile, lint, pipeline
-from leakhunt.analysis.diff import diff
-from leakhunt.analysis.dominators import dominators
-from leakhunt.analysis.finalizers import finalizers
-from leakhunt.analysis.graph import HeapGraph
-from leakhunt.analysis.naming import Names
+from leakhunt import config, lint, pipeline
+from leakhunt.analysis.heap.dominators import dominators
+from leakhunt.analysis.heap.finalizers import finalizers
+from leakhunt.analysis.heap.graph import HeapGraph
+from leakhunt.analysis.heap.naming import Names
+from leakhunt.analysis.report.diff import diff
 from leakhunt.attach.elf import Elf, NotElf
 from leakhunt.errors import LeakhuntError
 from leakhunt.render import REGISTRY
@@ -207,8 +207,8 @@ def look(run: Path) -> None:
 
 def known(files: Files, dice: Random) -> None:
     """`leakhunt.toml`."""
-    (files.place / knownfile.NAME).write_bytes(damaged_bytes(dice, TOML))
-    knownfile.known_places(files.place)
+    (files.place / config.NAME).write_bytes(damaged_bytes(dice, TOML))
+    config.known_places(files.place)
 
 
 def source(files: Files, dice: Random) -> None:

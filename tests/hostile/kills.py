@@ -27,7 +27,7 @@ from leakhunt.errors import LeakhuntError
 
 LEAKHUNT = [sys.executable, "-m", "leakhunt"]
 OPTIONS = ["--interval", "0.05", "--deep", "every", "--budget", "0.9", "-q"]
-PATIENCE_SECONDS = 90.0
+TIMEOUT_SECONDS = 90.0
 
 # Works for two seconds with a child, and says in a file that both came to their end.
 PROGRAM = """
@@ -67,7 +67,7 @@ class Round:
         family = [pid for process in self.started for pid, _ in [*procfs.descendants(process.pid), (process.pid, 0)]]
         for process in self.started:
             try:
-                process.wait(PATIENCE_SECONDS)
+                process.wait(TIMEOUT_SECONDS)
             except subprocess.TimeoutExpired:
                 self.harm(f"{process.args[0]} did not end")
                 process.kill()
@@ -124,7 +124,7 @@ def run_and_kill_the_program(one: Round) -> None:
 def run_and_kill_the_child(one: Round) -> None:
     leakhunt, pids = one.under_run()
     kill(*pids[1:])
-    leakhunt.wait(PATIENCE_SECONDS)
+    leakhunt.wait(TIMEOUT_SECONDS)
     one.check("the program did not end", one.fine.exists)
 
 
@@ -148,14 +148,14 @@ def attach_and_kill_the_target(one: Round) -> None:
 def attach_and_kill_the_child(one: Round) -> None:
     _, target = one.under_attach()
     kill(*[pid for pid, _ in procfs.descendants(target.pid)])
-    target.wait(PATIENCE_SECONDS)
+    target.wait(TIMEOUT_SECONDS)
     one.check("the target did not end", one.fine.exists)
 
 
 def attach_and_kill_leakhunt(one: Round) -> None:
     leakhunt, target = one.under_attach()
     leakhunt.kill()
-    if target.wait(PATIENCE_SECONDS) or not one.fine.exists():
+    if target.wait(TIMEOUT_SECONDS) or not one.fine.exists():
         one.harm(f"the target ended with {target.returncode}")
 
 
@@ -198,7 +198,7 @@ def is_stage(path: Path) -> bool:
     return len(name) == 16 and set(name) <= set("0123456789abcdef")
 
 
-def until(holds: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> bool:
+def until(holds: Callable[[], bool], seconds: float = TIMEOUT_SECONDS) -> bool:
     deadline = time.monotonic() + seconds
     while not (held := holds()) and time.monotonic() < deadline:
         time.sleep(0.01)

@@ -19,8 +19,8 @@ from PIL import Image
 from leakhunt.errors import UsageError
 from leakhunt.findings import Edge, Node, RefGraph
 from leakhunt.render import graphviz
+from leakhunt.render.collapse import fold
 from leakhunt.render.dot import quoted
-from leakhunt.render.fold import fold
 from leakhunt.render.graph import FORMATS, draw
 from leakhunt.render.layout import lay_out
 

@@ -18,8 +18,8 @@ from PIL import Image
 from leakhunt.errors import UsageError
 from leakhunt.findings import ClassSeries, Finding, Findings, HolderSeries
 from leakhunt.render import plot
-from leakhunt.render.chosen import CURVES_MAX, holder_curves, top_growing, top_processes
 from leakhunt.render.plot import growth
+from leakhunt.render.selection import CURVES_MAX, holder_curves, top_growing, top_processes
 from leakhunt.render.series import decimate, spark, trend
 
 from . import sample

@@ -1,0 +1,1 @@
+"""What grows between the heaps of one process: trends, holders, ages, and all evidence of it."""

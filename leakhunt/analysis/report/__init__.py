@@ -1,0 +1,1 @@
+"""Verdicts as findings: pictures, fingerprints, comparisons, notes."""

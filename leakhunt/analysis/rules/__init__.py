@@ -1,0 +1,1 @@
+"""Verdicts: detectors that find candidates, doubts that speak against them, and growth accounted for."""
