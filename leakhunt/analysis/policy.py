@@ -107,6 +107,8 @@ class Policy:
     # Processes that run the same code
     siblings: float = _limit(5, "the same place in five of five processes is no chance (1 in 32)")
     siblings_share: float = _limit(0.8, "a leak of the code shows in nearly every process that runs it")
+    siblings_levelled: float = _limit(2, "a place that stopped growing in two processes is a table with a bound")
+    level_slack: float = _limit(1.1, "the last entries of a bounded table come slowly")
     work_share: float = _limit(0.1, "a process that does less of the work tells little of the program")
 
     c_objects: float = _limit(8, "so few objects of C classes do not have the megabytes that are missing")
