@@ -3,8 +3,8 @@
     which_release.py BENCH [-k X] [--out DIR] [--leakhunt CMD]      BENCH: the folder with leakbench.py and cases/
 
 A case has two versions of a package; the range that is searched is from the one to the other, and wider where that has
-fewer than four releases. What to expect comes from `which_release.toml` beside this file: the release that the issue named
-by the case says, or the changelog. Prints one row of a table per case.
+fewer than four releases. What to expect comes from `which_release.toml` beside this file: the release that the
+issue named by the case says, or the changelog. Prints one row of a table per case.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def main() -> int:
                 shutil.rmtree(args.out / name, ignore_errors=True)
             found = searched(args.bench / "cases" / name, wanted, made, args.leakhunt.split(), args.out.absolute())
             print(row(name, wanted, found), flush=True)
-            is_fine = is_fine and "error" not in found and not ("WRONG" in row(name, wanted, found))
+            is_fine = is_fine and "error" not in found and "WRONG" not in row(name, wanted, found)
     return 0 if is_fine else 1
 
 

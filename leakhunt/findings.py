@@ -458,8 +458,8 @@ class Trial:
 class Bisection:
     """Which release of `subject` brought the leak or fixed it (`goal`: "leak" or "fixed").
 
-    `before` is the last release that is known to be as it was, `after` the first that is known to be otherwise. They are
-    neighbours where `between` is empty; those in it could not be judged. `is_certain`: neighbours, and both were run a
+    `before` is the last release known to be as it was, `after` the first one known to be otherwise. They are neighbours
+    where `between` is empty; those in it could not be judged. `is_certain`: neighbours, and both were run a
     second time with the same result. `advice` is what to write into a requirements file, where there is such a thing.
     """
 

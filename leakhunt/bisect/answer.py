@@ -16,7 +16,7 @@ def answer(
     assert judge.target is not None
     old, new = releases[before], releases[after]
     between = tuple(releases[before + 1 : after])
-    leaky, clean = (new, old) if goal == "leak" else (old, new)
+    leaky = new if goal == "leak" else old
     is_certain = not between and judge.is_confirmed(new, LEAKS if goal == "leak" else CLEAN)
     is_certain = is_certain and judge.is_confirmed(old, CLEAN if goal == "leak" else LEAKS)
     notes = list(_notes(judge, leaky, between, is_certain))
@@ -35,7 +35,7 @@ def answer(
         advice=_advice(subject, goal, old, new, bool(between)) if is_package else "",
         trials=trials,
         untried=len([release for release in releases if release not in tried]),
-        notes=tuple([*notes, *_moved(judge, old, new)]),
+        notes=(*notes, *_moved(judge, old, new)),
     )
 
 

@@ -6,7 +6,7 @@ import importlib
 import importlib.metadata
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,14 +48,14 @@ class Environments:
         """
         place = self._folder / version
         python = place / "bin" / "python"
-        if not (place / READY).exists():
+        if not self.is_made(version):
             shutil.rmtree(place, ignore_errors=True)
             self._make(place, version)
             (place / READY).touch()
         return Made(python, self._moved(place))
 
-    def remove(self, version: str) -> None:
-        shutil.rmtree(self._folder / version, ignore_errors=True)
+    def is_made(self, version: str) -> bool:
+        return (self._folder / version / READY).exists()
 
     def _make(self, place: Path, version: str) -> None:
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -211,6 +211,3 @@ def _uv_says(text: str) -> str:
     lines = [line.strip(" ×╰─▶│") for line in text.splitlines()]
     told = " ".join(line for line in lines if line and not line.lower().startswith(("hint", "warning")))
     return told.rstrip(".")[:300]
-
-
-Tell = Callable[[str, float], None]

@@ -8,13 +8,12 @@ from typing import Protocol
 
 from leakhunt.bisect.kept import Kept, Outcome
 from leakhunt.bisect.opinion import CLEAN, LEAKS, UNCLEAR, Opinion, Target, different, opinion
-from leakhunt.bisect.trial import Settings
+from leakhunt.bisect.trial import AGAIN, FIRST, LONGER, Settings
 from leakhunt.errors import LeakhuntError, UsageError
 from leakhunt.findings import Finding, Findings, Trial
 
-FIRST, LONGER, AGAIN = "first", "longer", "again"
 ENDS_TRIED_MAX = 5
-Tell = Callable[[str], None]
+Tell = Callable[[str, float], None]  # what is done now, and the share of the whole that is done
 
 
 class Runs(Protocol):

@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from leakhunt.errors import RunError, UsageError
+from leakhunt.errors import LeakhuntError, RunError, UsageError
 from leakhunt.findings import Findings
 from leakhunt.reports import read_report
 
@@ -64,10 +64,23 @@ class Kept:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
+            self.close()
             raise RunError(f"Another leakhunt searches in {folder}.", "Wait for it, or choose another --out.") from None
-        self._state = self._opened(dict(question))
+        try:
+            self._state = self._opened(dict(question))
+        except LeakhuntError:
+            self.close()
+            raise
         for name in ("runs", "reports", "logs"):
             (self.folder / name).mkdir(exist_ok=True)
+
+    @classmethod
+    def joined(cls, folder: Path) -> Kept:
+        """The same folder in a process that works for the one that has it."""
+        found = cls.__new__(cls)
+        found.folder, found._lock = folder.absolute(), -1
+        found.reopen()
+        return found
 
     @property
     def releases(self) -> list[str]:
@@ -115,6 +128,7 @@ class Kept:
         self._state = json.loads((self.folder / NAME).read_text(encoding="utf-8"))
 
     def close(self) -> None:
+        """Let others have it."""
         with contextlib.suppress(OSError):
             os.close(self._lock)
 

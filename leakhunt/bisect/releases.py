@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from leakhunt.analysis.growth.known import BUILT_IN, Known
 from leakhunt.bisect import answer, trial
 from leakhunt.bisect.environments import CannotInstall, Environments, in_environment
-from leakhunt.bisect.judge import AGAIN, FIRST, LONGER, Judge, choose_target, ends
+from leakhunt.bisect.judge import Judge, Tell, choose_target, ends
 from leakhunt.bisect.kept import Kept, Outcome
 from leakhunt.bisect.opinion import CLEAN, LEAKS
 from leakhunt.bisect.search import NEW, OLD, UNKNOWN, boundary
-from leakhunt.bisect.trial import Settings
+from leakhunt.bisect.trial import WORDS, Settings
 from leakhunt.errors import UsageError
 from leakhunt.findings import Bisection
 from leakhunt.packages import Interpreter, inspect, interpreter_of, needs_packaging, releases
 
-Tell = Callable[[str, float], None]
-WORDS = {FIRST: "running", LONGER: "running longer", AGAIN: "running once more, to be sure,"}
+if TYPE_CHECKING:
+    from packaging.specifiers import SpecifierSet
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Question:
     goal: str | None = None
     finding: str | None = None
     python: str | None = None
-    settings: Settings = Settings()
+    settings: Settings = field(default_factory=Settings)
 
 
 def bisect(
@@ -77,7 +78,7 @@ def bisect(
         kept.close()
 
 
-def _requirement(text: str):  # type: ignore[no-untyped-def]
+def _requirement(text: str) -> tuple[str, SpecifierSet]:
     from packaging.requirements import InvalidRequirement, Requirement
 
     try:
@@ -120,7 +121,8 @@ class _Releases:
         if found is not None:
             return found
         called = f"{self._package} {release}"
-        self._say(f"installing {called}")
+        if not self._environments.is_made(release):
+            self._say(f"installing {called}")
         try:
             made = self._environments.made(release)
         except CannotInstall as problem:

@@ -17,10 +17,12 @@ from leakhunt.errors import LeakhuntError
 from leakhunt.findings import Findings
 from leakhunt.pipeline import hunt
 
+FIRST, LONGER, AGAIN = "first", "longer", "again"
+WORDS = {FIRST: "running", LONGER: "running longer", AGAIN: "running once more, to be sure,"}
 ENDING_SECONDS = 20.0  # that a program has to end when it is asked to
 LOOKS = 60  # in a run that was too short: more than any rule asks for
 INTERVAL_MIN = 0.05
-LONGER = 3.0
+LONGER_BY = 3.0
 
 
 @dataclass(frozen=True)
@@ -33,9 +35,9 @@ class Settings:
     def longer(self, lived: float, was_ended: bool) -> Settings:
         """The same with more to see: longer for a program that goes on, more often for one that ends by itself."""
         if was_ended:
-            return Settings(self.interval, self.duration * LONGER)
-        often = min(self.interval / LONGER, max(lived, 1.0) / LOOKS)
-        return Settings(max(INTERVAL_MIN, often), self.duration * LONGER)
+            return Settings(self.interval, self.duration * LONGER_BY)
+        often = min(self.interval / LONGER_BY, max(lived, 1.0) / LOOKS)
+        return Settings(max(INTERVAL_MIN, often), self.duration * LONGER_BY)
 
 
 @dataclass(frozen=True)
@@ -63,9 +65,11 @@ def run(
             start_new_session=True,
         )  # fmt: skip
         try:
-            return Ran(time.monotonic() - begun, program.wait(settings.duration), False)
+            status = program.wait(settings.duration)
+            return Ran(time.monotonic() - begun, status, False)
         except subprocess.TimeoutExpired:
-            return Ran(time.monotonic() - begun, _end(program), True)
+            seconds = time.monotonic() - begun
+            return Ran(seconds, _end(program), True)
         except BaseException:
             _end(program)
             raise

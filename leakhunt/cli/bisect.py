@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,8 @@ from leakhunt.cli.output import emit, output_option, page_of, pick_format, progr
 from leakhunt.errors import UsageError
 
 if TYPE_CHECKING:
+    from leakhunt.bisect.judge import Tell
+    from leakhunt.bisect.trial import Settings
     from leakhunt.findings import Bisection
 
 
@@ -75,7 +78,7 @@ def bisect(
 
     settings = Settings(interval, duration)
     with progress_bar(quiet) as bar:
-        tell = bar or (lambda what, share: None if quiet else say(what))
+        tell = bar or (lambda what, share: None if quiet else say(what))  # a line for each run where nobody watches
         if package is not None:
             found = _releases(package, command, goal, finding, python, settings, out, tell, keep)
         else:
@@ -88,16 +91,39 @@ def bisect(
         emit(bisection(found, **page_of(output)), output)
 
 
-def _releases(package, command, goal, finding, python, settings, out, tell, keep) -> Bisection:  # type: ignore[no-untyped-def]
+def _releases(
+    package: str,
+    command: tuple[str, ...],
+    goal: str | None,
+    finding: str | None,
+    python: str | None,
+    settings: Settings,
+    out: Path | None,
+    tell: Tell,
+    keep: bool,
+) -> Bisection:
     from leakhunt.bisect.releases import Question
     from leakhunt.bisect.releases import bisect as search
     from leakhunt.config import known_places
 
     question = Question(package, command, goal, finding, python, settings)
-    folder = out or Path(f"leakhunt-bisect-{package.partition('[')[0].strip()}".split("=")[0].rstrip("<>!~ "))
-    found: Bisection = search(question, folder, tell, known_places(Path.cwd()), keeps=keep)
-    return found
+    name = re.split(r"[^A-Za-z0-9._-]", package.strip())[0]
+    folder = out or Path(f"leakhunt-bisect-{name}")
+    return search(question, folder, tell, known_places(Path.cwd()), keeps=keep)
 
 
-def _commits(commits, command, goal, finding, settings, out, tell) -> Bisection:  # type: ignore[no-untyped-def]
-    raise NotImplementedError
+def _commits(
+    commits: str,
+    command: tuple[str, ...],
+    goal: str | None,
+    finding: str | None,
+    settings: Settings,
+    out: Path | None,
+    tell: Tell,
+) -> Bisection:
+    from leakhunt.bisect.commits import Question
+    from leakhunt.bisect.commits import bisect as search
+    from leakhunt.config import known_places
+
+    question = Question(commits, command, goal, finding, settings=settings)
+    return search(question, out or Path("leakhunt-bisect-commits"), tell, known_places(Path.cwd()))
