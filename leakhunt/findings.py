@@ -482,6 +482,50 @@ class Comparison:
         return json.dumps(dataclasses.asdict(self), indent=indent)
 
 
+@dataclass(frozen=True)
+class Trial:
+    """One release (or commit) that was tried: what its run showed, in words, and where the run is.
+
+    `state` is "leaks", "clean", "unclear", "fails" or "not installable"; `attempt` is "first", "longer" (after one that
+    was unclear) or "again" (to be sure of the answer). `moved` are other packages that had to change with it.
+    """
+
+    release: str
+    state: str
+    attempt: str = "first"
+    why: str = ""
+    seconds: float = 0.0
+    run: str = ""
+    moved: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Bisection:
+    """Which release of `subject` brought the leak or fixed it (`goal`: "leak" or "fixed").
+
+    `before` is the last release known to be as it was, `after` the first one known to be otherwise. They are neighbours
+    where `between` is empty; those in it could not be judged. `is_certain`: neighbours, and both were run a
+    second time with the same result. `advice` is what to write into a requirements file, where there is such a thing.
+    """
+
+    subject: str
+    goal: str
+    finding: Finding
+    before: str
+    after: str
+    between: tuple[str, ...] = ()
+    is_certain: bool = False
+    sentence: str = ""
+    advice: str = ""
+    trials: tuple[Trial, ...] = ()
+    untried: int = 0
+    notes: tuple[str, ...] = ()
+    schema: int = SCHEMA
+
+    def to_json(self, indent: int | None = 1) -> str:
+        return json.dumps(dataclasses.asdict(self), indent=indent)
+
+
 def _build(kind: Any, value: Any) -> Any:
     """Rebuild a value of the annotated type `kind` from plain JSON."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
