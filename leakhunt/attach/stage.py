@@ -45,6 +45,8 @@ try:
     main(STAGE, AGENT)
 except BaseException:
     pass
+finally:
+    globals().clear()
 """
 
 
