@@ -284,7 +284,7 @@ def _summary(process: ProcessFolder, snapshots: list[Snapshot], evidence: Eviden
         malloc_free_bytes=_figures(evidence, "malloc_free_bytes"),
         allocated_blocks=tuple(int(s.number("allocated_blocks")) for s in evidence.censuses),
         gc_objects=tuple(sum(count for count, _ in s.census.values()) for s in evidence.censuses),
-        pause_ms=tuple(s.number("hold_ms") for s in evidence.censuses),
+        pause_ms=tuple(s.number("pause_ms") for s in evidence.censuses),
         classes=tuple(_class_series(name, s.counts, s.bytes) for name, s in series[:CLASSES_MAX]),
         quieter=tuple(_class_series(name, s.counts[[0, -1]], s.bytes[[0, -1]]) for name, s in series[CLASSES_MAX:]),
         holders=tuple(_holder_series(place) for place in evidence.places[:HOLDERS_MAX]),

@@ -120,7 +120,7 @@ class Tables:
                         "has_graph": [taken.is_deep],
                         "seconds": [taken.number("elapsed")],
                         "gc_objects": [sum(count for count, _ in taken.census.values())],
-                        "pause_ms": [taken.number("hold_ms")],
+                        "pause_ms": [taken.number("pause_ms")],
                     }
                 )
 
