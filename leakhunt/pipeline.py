@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from leakhunt import source_lines
+from leakhunt import config, source_lines
 from leakhunt.analysis.growth.evidence import EXIT, Evidence
 from leakhunt.analysis.growth.holders import Place
 from leakhunt.analysis.growth.known import BUILT_IN, Known
@@ -56,17 +56,18 @@ def load(path: str | Path) -> Snapshot:
     return Snapshot.load(path)
 
 
-def hunt(run: str | Path, progress: Progress | None = None, known: Known = BUILT_IN) -> Findings:
+def hunt(run: str | Path, progress: Progress | None = None, known: Known | None = None) -> Findings:
     """Analyse a run folder: every process of it, the same leak in several of them named once.
 
     Args:
         progress: called with what is done now and the share of the whole that is done.
-        known: places that are harmless, and what to do about others.
+        known: holders that are harmless, and what to do about others; by default what the project says (`config`).
 
     Raises:
         RunError: the folder is no run.
     """
     folder = read_run(run)
+    known = config.known_places() if known is None else known
     tell = progress or (lambda text, share: None)
     judged = []
     for number, process in enumerate(folder.processes):
@@ -78,7 +79,7 @@ def hunt(run: str | Path, progress: Progress | None = None, known: Known = BUILT
     return _together(folder, judged)
 
 
-def why(run: str | Path, asked: str, progress: Progress | None = None, known: Known = BUILT_IN) -> Tracks:
+def why(run: str | Path, asked: str, progress: Progress | None = None, known: Known | None = None) -> Tracks:
     """The tracks of all candidates of a name in a run: what was seen and measured, what doubted it, named or not.
 
     Args:
@@ -88,6 +89,7 @@ def why(run: str | Path, asked: str, progress: Progress | None = None, known: Kn
         RunError: the folder is no run.
     """
     folder = read_run(run)
+    known = config.known_places() if known is None else known
     tell = progress or (lambda text, share: None)
     found: list[Track] = []
     names: set[str] = set()

@@ -27,7 +27,7 @@ MAY: dict[str, tuple[set[str], set[str]]] = {
     "snapshot": ({"agent", "contract", "errors", "package", "reading"}, NUMPY),
     "analysis": ({"agent", "errors", "findings", "snapshot"}, NUMPY | SCIPY),
     "runfolder": ({"agent", "errors", "package", "reading"}, set()),
-    "pipeline": ({"analysis", "errors", "findings", "runfolder", "snapshot", "source_lines"}, NUMPY),
+    "pipeline": ({"analysis", "config", "errors", "findings", "runfolder", "snapshot", "source_lines"}, NUMPY),
     "export": (
         {"agent", "analysis", "errors", "findings", "pipeline", "runfolder", "snapshot"},
         NUMPY | SCIPY | {"pyarrow"},

@@ -101,7 +101,7 @@ def attach(
     elif not quiet:
         say(f"measuring process {pid}; Ctrl-C ends it and shows the report")
     retention = Retention(folder, max_disk)
-    thinking = None if quiet else Thinking(folder, known_places(Path.cwd()))
+    thinking = None if quiet else Thinking(folder, known_places())
     with detached_in_the_end(family, quiet):
         monitored.start(folder)
         _wait(family, duration, retention, thinking)

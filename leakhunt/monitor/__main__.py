@@ -72,7 +72,7 @@ def _watch(wishes: dict[str, Any], ending: Ending) -> None:
     if notifier is not None:
         ending.in_haste(0.0, notifier.stop)
         ending.in_haste(COMMAND_SECONDS, notifier.break_off)
-    watch = Watch(folder, interval, known_places(Path.cwd()), notifier, _say)
+    watch = Watch(folder, interval, known_places(), notifier, _say)
     otel = None
     if wishes["listening"] is not None:
         from .prometheus import serve
