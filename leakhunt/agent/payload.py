@@ -154,8 +154,8 @@ def disarm(only_from):
         return "absent"
     folder, thread = agent._sampler._run_folder, agent._sampler._tid
     agent.disarm()
-    door = sys.modules.get(PACKAGE + ".door")
-    if door is not None and door.is_open():
+    listener = sys.modules.get(PACKAGE + ".listener")
+    if listener is not None and listener.is_open():
         return "stopped\0" + folder  # armed beforehand: it goes on sleeping
     if thread and not vanishes("/proc/self/task/%d" % thread):
         return "stopping\0" + folder
