@@ -112,6 +112,7 @@ def test_a_key_of_an_earlier_version_has_its_name_of_today() -> None:
 @pytest.mark.parametrize("deep", [False, True])
 def test_every_key_of_a_snapshot_is_in_the_formats_text(engine: str, deep: bool, tmp_path: Path) -> None:
     sampler = Sampler("leakhunt.agent", str(tmp_path), Options(f"engine={engine}"))
+    sampler._stop = False
     sampler._take(deep, "interval")
     (path,) = tmp_path.glob("*/*.leak")
     documented = set(re.findall(r"\w+", schema.__doc__.split("The keys of `meta`")[1]))
