@@ -1,4 +1,4 @@
-"""The listener: a thread that sleeps in accept() until `leakhunt attach` connects; started only where that was asked for.
+"""The listener: a thread that sleeps in accept() until `leakhunt attach` connects; only where that was asked for.
 
 An abstract socket: it has no file that could stay behind, and goes with the process. Only the process's own user and
 root are heard. What is said is what `payload.py` reads: action, run folder and options, separated by zero bytes.
