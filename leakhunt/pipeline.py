@@ -39,7 +39,7 @@ from leakhunt.findings import (
     Track,
     Tracks,
 )
-from leakhunt.runfolder import ProcessFolder, RunFolder, read_run
+from leakhunt.runfolder import ProcessFolder, RunFolder, newest, read_run
 from leakhunt.snapshot import Snapshot
 
 Progress = Callable[[str, float], None]
@@ -70,9 +70,10 @@ def hunt(run: str | Path, progress: Progress | None = None, known: Known | None 
     known = config.known_places() if known is None else known
     tell = progress or (lambda text, share: None)
     judged = []
+    several = {n for same in siblings.groups(map(_kind, folder.processes)).values() if len(same) > 1 for n in same}
     for number, process in enumerate(folder.processes):
         tell(f"reading process {process.pid}", number / len(folder.processes))
-        judged.append(_judge(process, _part(tell, number, len(folder.processes)), known))
+        judged.append(_judge(process, _part(tell, number, len(folder.processes)), known, number in several))
         gc.collect()
     _judge_siblings(folder, judged, known)
     tell("done", 1.0)
@@ -128,6 +129,7 @@ class _Judged:
         intervals: float = 0.0,
         worked_seconds: float = 0.0,
         lives: list[Life] | None = None,
+        levels: Mapping[str, float] | None = None,
     ) -> None:
         self.summary, self.findings, self.enough, self.needed_seconds = summary, findings, enough, needed_seconds
         self.suspect = suspect  # what is worth watching most, where something is
@@ -135,10 +137,11 @@ class _Judged:
         self.intervals = intervals  # for how many it was watched
         self.worked_seconds = worked_seconds  # processor time, without the agent's; 0.0 where it was not told
         self.lives = lives  # what it shows of places that grew; None where it was seen long enough by itself
+        self.levels = levels or {}  # items of places that stopped growing, by owner
         self.left_open = left_open  # why the growth that is not accounted for forbids "healthy"
 
 
-def _judge(process: ProcessFolder, tell: Progress, known: Known) -> _Judged:
+def _judge(process: ProcessFolder, tell: Progress, known: Known, has_siblings: bool = False) -> _Judged:
     snapshots, notes = _readable(process)
     if not snapshots:
         lived = process.info.get("lived")
@@ -163,10 +166,11 @@ def _judge(process: ProcessFolder, tell: Progress, known: Known) -> _Judged:
     suspected = suspects[0] if suspects else ""
     unseen = _unseen(process, snapshots)
     last, enough = snapshots[-1], judgement.is_enough
+    lives = siblings.lives(evidence) if has_siblings and len(evidence.deep) > 1 else None
     return _Judged(
         summary, findings, enough, judgement.needed_seconds, suspected, unseen, left_open, evidence.intervals,
         max(0.0, last.number("process_cpu_seconds") - last.number("spent_seconds")),
-        None if enough or len(evidence.deep) < 2 else siblings.lives(evidence),
+        None if enough else lives, siblings.levels(lives or []),
     )  # fmt: skip
 
 
@@ -176,6 +180,7 @@ def _judge_siblings(folder: RunFolder, judged: list[_Judged], known: Known) -> N
     What they show together becomes a finding of the one that shows most of it, and they count as seen.
     """
     for numbers in siblings.groups(map(_kind, folder.processes)).values():
+        _withdraw_levelled([judged[n] for n in numbers])
         young = [n for n in numbers if judged[n].lives is not None][-SIBLINGS_MAX:]
         watched = sum(judged[n].intervals for n in young)
         if len(young) < POLICY.siblings or watched < POLICY.settled_intervals:
@@ -191,6 +196,21 @@ def _judge_siblings(folder: RunFolder, judged: list[_Judged], known: Known) -> N
                 judged[best].findings.append(replace(finding, pids=pids))
         for n in numbers:
             judged[n].enough = True
+
+
+def _withdraw_levelled(same: Sequence[_Judged]) -> None:
+    """Take back what a young process is accused of where the place stopped growing in others that lived longer."""
+    for one in same:
+        kept = []
+        for finding in one.findings:
+            owner, counts = finding.holder.owner if finding.holder else "", finding.growth.counts
+            others = [other.levels[owner] for other in same if other is not one and owner in other.levels]
+            if counts and siblings.is_below_level(counts[-1], others):
+                told = f"{finding.type} in {owner} grows, but stopped growing in {len(others)} processes of its kind."
+                one.summary = replace(one.summary, notes=(*one.summary.notes, told))
+            else:
+                kept.append(finding)
+        one.findings = kept
 
 
 def _kind(process: ProcessFolder) -> tuple[str, str]:
@@ -456,7 +476,8 @@ def newest_graph(path: str | Path, type_name: str = "") -> Snapshot:
     """
     if not Path(path).is_dir():
         return load(path)
-    folders = sorted({file.parent for file in [*Path(path).glob("pid-*/*.leak"), *Path(path).glob("*.leak")]})
+    path = newest(Path(path))
+    folders = sorted({file.parent for file in [*path.glob("pid-*/*.leak"), *path.glob("*.leak")]})
     offered = [snapshot for folder in folders if (snapshot := _newest_deep(folder)) is not None]
     if not offered:
         raise RunError(f"{path} holds no deep snapshot.", "Run longer, or with --deep every.")

@@ -39,6 +39,7 @@ TIME_FORMAT = "%Y%m%d-%H%M%S"
 _PLACEHOLDER = re.compile(r"%([tp%])")
 _PROCESS_NAME = re.compile(r"pid-(\d{1,10})\.(\d{1,10})", re.ASCII)
 _MARK_NAME = re.compile(r"pid-(\d{1,10})\.mark\.(.+)", re.ASCII)
+_START_NAME = re.compile(r"(\d{8}-\d{6})(?:-(\d{1,6}))?", re.ASCII)  # of TIME_FORMAT
 _SNAPSHOT_NAME = re.compile(r"(\d{1,10})\.leak", re.ASCII)
 _DESCRIPTION_BYTES_MAX, _TEXT_BYTES_MAX = 16 << 20, 4 << 20  # a command line has 2 MB at the most
 
@@ -115,17 +116,25 @@ class RunFolder:
     processes: tuple[ProcessFolder, ...] = ()
 
 
-def create(path: Path | None, command: Sequence[str], options: Mapping[str, Any] | None = None) -> Path:
+def create(
+    path: Path | None, command: Sequence[str], options: Mapping[str, Any] | None = None, is_service: bool = False
+) -> Path:
     """Make a private run folder and describe the run in it; returns its absolute path.
 
     Args:
+        is_service: `path` is a service's folder, and the run folder a new one in it.
         path: None for a fresh `leakhunt-run-…` in the current directory; %t in it stands for the time, %p for this pid.
 
     Raises:
         UsageError: the directory holds another run, or is no directory.
         RunError: it cannot be made or written.
     """
-    folder = _default_folder() if path is None else _claim(Path(os.path.abspath(_filled_in(path))))
+    if path is None:
+        folder = _fresh(Path.cwd() / time.strftime(f"leakhunt-run-{TIME_FORMAT}"))
+    elif is_service:
+        folder = _fresh(Path(os.path.abspath(_filled_in(path))) / time.strftime(TIME_FORMAT))
+    else:
+        folder = _claim(Path(os.path.abspath(_filled_in(path))))
     describe(
         folder,
         {
@@ -183,13 +192,30 @@ def discard(folder: Path) -> None:
         folder.rmdir()
 
 
+def starts(folder: Path) -> list[Path]:
+    """The run folders in a service's folder, in order of time; [] where it is none."""
+    try:
+        names = [found for name in os.listdir(folder) if (found := _START_NAME.fullmatch(name))]
+    except OSError:
+        return []
+    ordered = sorted(names, key=lambda found: (found[1], int(found[2] or 1)))
+    return [folder / found[0] for found in ordered if (folder / found[0] / DESCRIPTION).is_file()]
+
+
+def newest(path: Path) -> Path:
+    """The run folder that is meant: `path` itself, or of a service's folder the newest start."""
+    if (path / DESCRIPTION).exists():
+        return path
+    return next(reversed(starts(path)), path)
+
+
 def read_run(path: Path | str) -> RunFolder:
-    """What is there of a run, also while it goes on or after it was killed.
+    """What is there of a run, also while it goes on or after it was killed; of a service's folder its newest start.
 
     Raises:
         RunError: there is no such folder, it is no run folder, a newer leakhunt wrote it, or it may not be read.
     """
-    folder = Path(path)
+    folder = newest(Path(path))
     names = _names(folder)
     info = _description(folder)
     shows_values = info.get("options", {}).get("values") is True
@@ -210,9 +236,8 @@ def read_run(path: Path | str) -> RunFolder:
     return RunFolder(folder, info, tuple(processes))
 
 
-def _default_folder() -> Path:
-    """A new folder in the current directory, named by the time."""
-    first = Path.cwd() / time.strftime(f"leakhunt-run-{TIME_FORMAT}")
+def _fresh(first: Path) -> Path:
+    """Make a folder of this name, or with the first free number behind it."""
     others = (first.with_name(f"{first.name}-{number}") for number in itertools.count(2))
     return next(folder for folder in itertools.chain([first], others) if _make(folder))
 

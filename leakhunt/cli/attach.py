@@ -29,6 +29,7 @@ from leakhunt.cli.options import (
     OUT,
     PAUSE,
     SECONDS,
+    SERVICE_FOLDER,
     monitoring,
 )
 from leakhunt.cli.output import say, verbosity
@@ -38,6 +39,7 @@ from leakhunt.command import AgentOptions
 from leakhunt.errors import AttachError, UsageError
 from leakhunt.retention import Retention
 from leakhunt.runfolder import create, finish, note_removed
+from leakhunt.starts import forget_oldest, make_room
 
 _TICK_SECONDS = 0.1
 _SNAPSHOT_SECONDS = 300.0
@@ -80,6 +82,8 @@ def attach(
     metrics: str | None,
     otel: bool,
     on_leak: str | None,
+    log: str | None,
+    service: bool,
     quiet: bool,
     verbose: bool,
 ) -> int:
@@ -90,18 +94,21 @@ def attach(
     from leakhunt.config import known_places
 
     check_report(html)
-    monitored = Monitored(metrics, otel, on_leak, quiet)
+    monitored = Monitored(metrics, otel, on_leak, quiet, log, max_disk if service else 0)
     options = AgentOptions(
         interval, deep, "never", budget, not no_children, engine=engine, pause=pause, fork_snapshot=fork_snapshot
     )
-    folder = create(out, procfs.command(pid), dataclasses.asdict(options))
+    where = (out or SERVICE_FOLDER) if service else out
+    folder = create(where, procfs.command(pid), dataclasses.asdict(options), service)
     attachment, family = begin_family(pid, folder, options, method)
     if verbose:
         say(entered(attachment, pid, folder))
     elif not quiet:
         say(f"measuring process {pid}; Ctrl-C ends it and shows the report")
-    retention = Retention(folder, max_disk)
-    thinking = None if quiet else Thinking(folder, known_places())
+    if service:
+        forget_oldest(folder.parent)
+    retention = Retention(folder, make_room(folder, max_disk) if service else max_disk)
+    thinking = None if quiet or service or log else Thinking(folder, known_places())
     with detached_in_the_end(family, quiet):
         monitored.start(folder)
         _wait(family, duration, retention, thinking)
@@ -111,7 +118,7 @@ def attach(
     note_removed(folder, retention.removed)
     finish(folder, None)
     try:
-        leaks = report_run(folder, html, quiet, also=monitored.keep)
+        leaks = report_run(folder, html, quiet or (service and html is None), also=monitored.keep)
     finally:
         monitored.end()
     return 1 if leaks and fail_on_leak else 0

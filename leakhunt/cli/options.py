@@ -26,6 +26,7 @@ OUT = click.option(
     metavar="DIR",
     help="Run folder; %t stands for the time, %p for leakhunt's pid. Default leakhunt-run-%t.",
 )
+SERVICE_FOLDER = Path("leakhunt-service")
 MAX_DISK = click.option(
     "--max-disk",
     callback=_size,
@@ -75,7 +76,7 @@ METHOD = click.option(
 
 
 def monitoring(command: Decorated) -> Decorated:
-    """The options of the monitor, as the parameters `metrics`, `otel` and `on_leak`."""
+    """The options of the monitor, as the parameters `metrics`, `otel`, `on_leak`, `log` and `service`."""
     metrics = click.option(
         "--metrics",
         metavar="[HOST:]PORT",
@@ -87,4 +88,15 @@ def monitoring(command: Decorated) -> Decorated:
     on_leak = click.option(
         "--on-leak", metavar="COMMAND", help="Run by the shell once for each leak found, with its JSON on stdin."
     )
-    return metrics(otel(on_leak(command)))
+    log = click.option(
+        "--log",
+        type=click.Choice(["plain", "json"]),
+        help="Tell of leaks on stderr while the program runs, a line for each, and again when it changes.",
+    )
+    service = click.option(
+        "--service",
+        is_flag=True,
+        help="For what runs for weeks: --out DIR (default leakhunt-service) gets a run folder for each start, "
+        "--max-disk holds for all of them, --log is on, and no analysis delays the end.",
+    )
+    return metrics(otel(on_leak(log(service(command)))))

@@ -15,6 +15,7 @@ from leakhunt.command import AgentOptions
 from leakhunt.errors import UsageError
 from leakhunt.retention import Retention
 from leakhunt.runfolder import note_removed, read_run
+from leakhunt.starts import make_room
 
 if TYPE_CHECKING:
     from leakhunt.findings import Findings, Tracks
@@ -36,15 +37,23 @@ class Following:
     """
 
     def __init__(
-        self, folder: Path, options: AgentOptions, verbose: bool, retention: Retention, attaches: bool = True
+        self,
+        folder: Path,
+        options: AgentOptions,
+        verbose: bool,
+        retention: Retention,
+        attaches: bool = True,
+        is_service: bool = False,
     ) -> None:
         self._folder, self._options, self._verbose = folder, options, verbose
-        self._retention, self._attaches = retention, attaches
+        self._retention, self._attaches, self._is_service = retention, attaches, is_service
         self._notes = os.memfd_create("leakhunt-notes")
 
     def __call__(self, program: int, over: int) -> None:
         if self._is_over(over, 0.25):  # most programs that are short are over before anything is loaded
             return
+        if self._is_service:
+            self._retention.limit_bytes = make_room(self._folder, self._retention.limit_bytes)
         self._look_after(program, over)
         note_removed(self._folder, self._retention.removed)
 

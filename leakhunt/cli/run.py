@@ -9,7 +9,7 @@ from typing import NoReturn
 import click
 
 from leakhunt.cli.monitored import Monitored
-from leakhunt.cli.options import BUDGET, ENGINE, FORK_SNAPSHOT, MAX_DISK, OUT, PAUSE, monitoring
+from leakhunt.cli.options import BUDGET, ENGINE, FORK_SNAPSHOT, MAX_DISK, OUT, PAUSE, SERVICE_FOLDER, monitoring
 from leakhunt.cli.output import say, verbosity
 from leakhunt.cli.reporting import Following, check_report, report_run, short
 from leakhunt.command import AgentOptions, find_program
@@ -17,6 +17,7 @@ from leakhunt.errors import LeakhuntError, UsageError
 from leakhunt.launch import ExitStatus, end_like, launch
 from leakhunt.retention import Retention
 from leakhunt.runfolder import RunRemoved, create, discard, finish
+from leakhunt.starts import forget_oldest
 
 
 def _deep(context: click.Context, parameter: click.Parameter, value: str) -> str:
@@ -92,6 +93,8 @@ def run(
     metrics: str | None,
     otel: bool,
     on_leak: str | None,
+    log: str | None,
+    service: bool,
 ) -> NoReturn:
     """Run a program, and say what it leaks when it ends.
 
@@ -104,14 +107,21 @@ def run(
     check_report(html)
     if html is not None and exec_:
         raise UsageError("--exec leaves no leakhunt behind to write --html.", "Use `leakhunt report --format html`.")
-    monitored = Monitored(metrics, otel, on_leak, quiet)
+    if service and (fail_on_leak or html is not None):
+        raise UsageError(
+            "--service makes no report when the program ends, so --html and --fail-on-leak can't be kept.",
+            "Leave them out; `leakhunt report DIR --html FILE` does it at any time.",
+        )
+    monitored = Monitored(metrics, otel, on_leak, quiet, log, max_disk if service else 0)
     if monitored and exec_:
         raise UsageError("--exec leaves no leakhunt behind to tell of figures or leaks.", "Leave --exec out.")
     options = AgentOptions(interval, deep, collect, budget, not no_children, values, engine, pause, fork_snapshot)
-    folder = create(out, command, dataclasses.asdict(options))
+    folder = create((out or SERVICE_FOLDER) if service else out, command, dataclasses.asdict(options), service)
+    if service:
+        forget_oldest(folder.parent)
     if verbose:
         say(f"the run folder is {folder}")
-    following = Following(folder, options, verbose, Retention(folder, max_disk), attaches=not no_attach)
+    following = Following(folder, options, verbose, Retention(folder, max_disk), not no_attach, service)
     monitored.start(folder)
     try:
         status = launch(command, folder, options, exec_, following)
@@ -122,7 +132,9 @@ def run(
     if not quiet:
         for line in following.lines():
             say(line)
-    leaks = _after(folder, status, html, quiet, verbose, fail_on_leak, monitored)
+    leaks = _after(folder, status, html, quiet or service, verbose, fail_on_leak, monitored)
+    if service and not quiet:
+        say(f"ended; `leakhunt report {short(folder)}` shows what was seen")
     monitored.end(in_haste=status.was_asked_to_end)
     end_like(ExitStatus(code=1) if leaks and fail_on_leak and status.number == 0 else status)
 

@@ -16,18 +16,25 @@ from leakhunt.errors import LeakhuntError, UsageError
 LOOPBACK = "127.0.0.1"
 FLUSH_SECONDS, NOTIFY_SECONDS = 8.0, 90.0  # how long leakhunt waits for the last figures, and for the last alarms
 HASTE, HASTE_SECONDS = b"haste", 0.15  # what the monitor is told, and how long leakhunt waits for it then
+LINGER, LINGER_SECONDS = b"linger", 120  # the same, where it is to make its last analysis when leakhunt is gone
 
 
 @dataclass(frozen=True)
 class Wishes:
-    """What the monitor is to do: `metrics` is "PORT" or "HOST:PORT" to serve at, `on_leak` a command for the shell."""
+    """What the monitor is to do: `metrics` is "PORT" or "HOST:PORT" to serve at, `on_leak` a command for the shell.
+
+    `log` is "plain" or "json" for lines on stderr. `limit_bytes` is how large the folder of a service may become, 0
+    where the run is none of a service.
+    """
 
     metrics: str | None = None
     otel: bool = False
     on_leak: str | None = None
+    log: str | None = None
+    limit_bytes: int = 0
 
     def __bool__(self) -> bool:
-        return bool(self.metrics or self.otel or self.on_leak)
+        return bool(self.metrics or self.otel or self.on_leak or self.log)
 
 
 class Monitor:
@@ -54,6 +61,8 @@ class Monitor:
             "listening": self._listening.fileno() if self._listening else None,
             "otel": self._wishes.otel,
             "on_leak": self._wishes.on_leak,
+            "log": self._wishes.log,
+            "limit_bytes": self._wishes.limit_bytes,
         }
         try:
             self._process = subprocess.Popen(
@@ -67,26 +76,29 @@ class Monitor:
             raise LeakhuntError(f"The monitor cannot be started: {problem.strerror}.") from problem
         self._close_listening()
 
-    def end(self, report: str | None = None, in_haste: bool = False) -> str:
+    def end(self, report: str | None = None, in_haste: bool = False, lingers: bool = False) -> str:
         """Let it tell what is left, for a time that is bounded, and end it; a sentence where that was too short.
 
         Args:
             report: the final report as JSON; without one it makes its own where alarms are wished for.
             in_haste: who ended the run waits for its end: there is no last analysis, and after HASTE_SECONDS the
                 monitor is left to itself; it ends soon, and holds nothing that others wait for.
+            lingers: it is left to itself with its last analysis to make, for LINGER_SECONDS at the most.
         """
         self._close_listening()
         process, self._process = self._process, None
         if process is None or process.stdin is None:
             return ""
         with contextlib.suppress(OSError):
-            process.stdin.write(HASTE if in_haste else (report or "").encode("utf-8", "backslashreplace"))
+            last = HASTE if in_haste else LINGER if lingers else (report or "").encode("utf-8", "backslashreplace")
+            process.stdin.write(last)
         with contextlib.suppress(OSError):
             process.stdin.close()
         try:
-            process.wait(HASTE_SECONDS if in_haste else NOTIFY_SECONDS if self._wishes.on_leak else FLUSH_SECONDS)
+            is_left = in_haste or lingers
+            process.wait(HASTE_SECONDS if is_left else NOTIFY_SECONDS if self._wishes.on_leak else FLUSH_SECONDS)
         except subprocess.TimeoutExpired:
-            if in_haste:
+            if is_left:
                 return ""
             process.kill()
             process.wait()

@@ -82,10 +82,30 @@ class Evidence:
         return Names(self.graph)
 
     @functools.cached_property
+    def started(self) -> int:
+        """Number of the census at which the start-up is over: by then the program has imported its modules.
+
+        0 where modules come all the time: they are no start-up then.
+        """
+        modules = self._class_rows.get("builtins.module", np.zeros((len(self.censuses), 2)))[:, 0]
+        if not len(modules):
+            return 0
+        found = int(np.argmax(modules >= self.policy.started * modules[-1]))
+        later = trends.after_warm_up(self.seconds, self.policy.warm_up)
+        comes_to_an_end = trends.objection(trends.trend(self.seconds[later], modules[later]), self.policy)
+        return found if comes_to_an_end or found <= (later.start or 0) else 0
+
+    @functools.cached_property
     def first(self) -> int:
         """Number of the deep snapshot at which the warm-up is over."""
-        start = trends.after_warm_up(self.lineage.seconds, self.policy.warm_up).start
-        return min(int(start), max(0, len(self.deep) - 2))
+        then = self.seconds[self.started] if len(self.seconds) else 0.0
+        started = int(np.searchsorted(self.lineage.seconds, then))
+        return min(trends.start(self.lineage.seconds, self.policy.warm_up, started), max(0, len(self.deep) - 2))
+
+    @functools.cached_property
+    def since(self) -> int:
+        """Number of the census at which the warm-up is over."""
+        return trends.start(self.seconds, self.policy.warm_up, self.started)
 
     @functools.cached_property
     def is_new(self) -> Bools:
@@ -99,7 +119,7 @@ class Evidence:
     @functools.cached_property
     def grown_places(self) -> list[Place]:
         """All places that have more in them than before, those whose growth means nothing too."""
-        return holders.growing_places(self.survey, self.policy) if len(self.deep) > 1 else []
+        return holders.growing_places(self.survey, self.policy, self.first) if len(self.deep) > 1 else []
 
     @property
     def places(self) -> list[Place]:
@@ -109,8 +129,7 @@ class Evidence:
     @functools.cached_property
     def classes(self) -> dict[str, Series]:
         """Series of every class the collector lists, by name, over all censuses but the one at exit."""
-        start = trends.after_warm_up(self.seconds, self.policy.warm_up).start
-        return self._classes_since(start)
+        return self._classes_since(self.since)
 
     def _classes_since(self, start: int) -> dict[str, Series]:
         found = self._by_start.get(start)
