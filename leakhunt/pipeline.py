@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from leakhunt import births, source_lines
+from leakhunt import births, config, source_lines
 from leakhunt.analysis.growth.evidence import EXIT, Evidence
 from leakhunt.analysis.growth.holders import Place
 from leakhunt.analysis.growth.known import BUILT_IN, Known
@@ -60,17 +60,18 @@ def load(path: str | Path) -> Snapshot:
     return Snapshot.load(path)
 
 
-def hunt(run: str | Path, progress: Progress | None = None, known: Known = BUILT_IN) -> Findings:
+def hunt(run: str | Path, progress: Progress | None = None, known: Known | None = None) -> Findings:
     """Analyse a run folder: every process of it, the same leak in several of them named once.
 
     Args:
         progress: called with what is done now and the share of the whole that is done.
-        known: places that are harmless, and what to do about others.
+        known: holders that are harmless, and what to do about others; by default what the project says (`config`).
 
     Raises:
         RunError: the folder is no run.
     """
     folder = read_run(run)
+    known = config.known_places() if known is None else known
     tell = progress or (lambda text, share: None)
     judged = []
     several = {n for same in siblings.groups(map(_kind, folder.processes)).values() if len(same) > 1 for n in same}
@@ -83,7 +84,7 @@ def hunt(run: str | Path, progress: Progress | None = None, known: Known = BUILT
     return _together(folder, judged)
 
 
-def why(run: str | Path, asked: str, progress: Progress | None = None, known: Known = BUILT_IN) -> Tracks:
+def why(run: str | Path, asked: str, progress: Progress | None = None, known: Known | None = None) -> Tracks:
     """The tracks of all candidates of a name in a run: what was seen and measured, what doubted it, named or not.
 
     Args:
@@ -93,6 +94,7 @@ def why(run: str | Path, asked: str, progress: Progress | None = None, known: Kn
         RunError: the folder is no run.
     """
     folder = read_run(run)
+    known = config.known_places() if known is None else known
     tell = progress or (lambda text, share: None)
     found: list[Track] = []
     names: set[str] = set()
@@ -337,7 +339,7 @@ def _summary(process: ProcessFolder, snapshots: list[Snapshot], evidence: Eviden
         malloc_free_bytes=_figures(evidence, "malloc_free_bytes"),
         allocated_blocks=tuple(int(s.number("allocated_blocks")) for s in evidence.censuses),
         gc_objects=tuple(sum(count for count, _ in s.census.values()) for s in evidence.censuses),
-        pause_ms=tuple(s.number("hold_ms") for s in evidence.censuses),
+        pause_ms=tuple(s.number("pause_ms") for s in evidence.censuses),
         classes=tuple(_class_series(name, s.counts, s.bytes) for name, s in series[:CLASSES_MAX]),
         quieter=tuple(_class_series(name, s.counts[[0, -1]], s.bytes[[0, -1]]) for name, s in series[CLASSES_MAX:]),
         holders=tuple(_holder_series(place) for place in evidence.places[:HOLDERS_MAX]),

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from leakhunt.analysis.growth.known import BUILT_IN, Known
+from leakhunt.analysis.growth.known import Known
 from leakhunt.errors import LeakhuntError, UsageError
 from leakhunt.export import columns, parquet
 from leakhunt.export.tables import Tables
@@ -21,7 +21,7 @@ ONLY_SCHEMA = re.compile(r"\s*(describe|desc|show)\b", re.IGNORECASE)
 class Database:
     """The tables of a run folder, a snapshot or an exported folder, read when a question first names them."""
 
-    def __init__(self, path: str | Path, known: Known = BUILT_IN) -> None:
+    def __init__(self, path: str | Path, known: Known | None = None) -> None:
         self.path = Path(path)
         self._duckdb: Any = columns.needed("duckdb", "query")
         columns.needed("pyarrow", "query")

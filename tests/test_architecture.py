@@ -28,7 +28,10 @@ MAY: dict[str, tuple[set[str], set[str]]] = {
     "births": ({"agent", "contract", "reading"}, set()),
     "analysis": ({"agent", "births", "errors", "findings", "snapshot"}, NUMPY | SCIPY),
     "runfolder": ({"agent", "errors", "package", "reading"}, set()),
-    "pipeline": ({"analysis", "births", "errors", "findings", "runfolder", "snapshot", "source_lines"}, NUMPY),
+    "pipeline": (
+        {"analysis", "births", "config", "errors", "findings", "runfolder", "snapshot", "source_lines"},
+        NUMPY,
+    ),
     "export": (
         {"agent", "analysis", "errors", "findings", "pipeline", "runfolder", "snapshot"},
         NUMPY | SCIPY | {"pyarrow"},
@@ -57,6 +60,11 @@ MAY: dict[str, tuple[set[str], set[str]]] = {
     "starts": ({"errors", "runfolder"}, set()),
     "asking": ({"agent", "analysis", "config", "errors", "pipeline", "runfolder"}, set()),
     "reports": ({"errors", "findings"}, set()),
+    "packages": ({"command", "errors"}, {"packaging"}),
+    "bisect": (
+        {"analysis", "config", "errors", "findings", "packages", "pipeline", "reports"},
+        NUMPY | {"packaging"},
+    ),
     "lint": ({"errors"}, set()),
     "config": ({"analysis", "errors", "reading"}, set()),
     "retention": ({"agent"}, set()),

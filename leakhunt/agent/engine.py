@@ -136,7 +136,7 @@ class Engine:
         strings, columns, yield_gil = take(deep, meta, begun, stopped)
         if deep and self._with_values:
             columns.update(values.columns(strings, yield_gil))
-        meta["hold_ms"] = round(yield_gil.longest * 1e3, 3)
+        meta["pause_ms"] = round(yield_gil.longest * 1e3, 3)
         meta["cost_ms"] = round((perf_counter() - begun) * 1e3, 3)
         return meta, strings, columns
 

@@ -348,7 +348,7 @@ class Sampler:
         if meta["kind"] == "deep":
             self._graphs += 1
             self._graph_seconds = monotonic() - begun
-        return meta["hold_ms"] if deep == (meta["kind"] == "deep") else 0.0
+        return meta["pause_ms"] if deep == (meta["kind"] == "deep") else 0.0
 
     def _may_fork(self, meta):
         """Whether a twin of the process may take this snapshot; `meta` is told why not."""
@@ -398,8 +398,7 @@ class Sampler:
                 continue
             break
         self._folder, self._number = folder, number
-        lines = "".join("%s\t%s\n" % (key, schema.escape(str(value))) for key, value in description.items())
-        write.write_whole(folder + "/process", [lines.encode("utf-8", "backslashreplace")])
+        write.write_whole(folder + "/process", [schema.lines(description)])
 
     def _description(self):
         arguments = texts(getattr(sys, "orig_argv", None)) or texts([sys.executable]) + texts(

@@ -47,6 +47,8 @@ try:
     main(STAGE, AGENT)
 except BaseException:
     pass
+finally:
+    globals().clear()
 """
 
 

@@ -116,7 +116,7 @@ def attach(
     if service:
         forget_oldest(folder.parent)
     retention = Retention(folder, make_room(folder, max_disk) if service else max_disk)
-    thinking = None if quiet or service or log else Thinking(folder, known_places(Path.cwd()))
+    thinking = None if quiet or service or log else Thinking(folder, known_places())
     asking = Asking(folder, births != "never")
     with detached_in_the_end(family, quiet), contextlib.closing(asking):
         monitored.start(folder)
