@@ -33,7 +33,7 @@ class Stack:
 
 @dataclass(frozen=True)
 class Watched:
-    """A class or container that was asked for: `way` is how it was seen ("-": not at all), `why` what was in the way."""
+    """A class or container that was asked for: `way` is how it was seen ("-": not at all), `why` what hindered."""
 
     name: str
     way: str

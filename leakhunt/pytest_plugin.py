@@ -13,7 +13,7 @@ import asyncio
 import inspect
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -163,7 +163,31 @@ def _look(item: pytest.Function, settings: Settings, pins: SnapshotRecorder, don
     for number in range(settings.rounds):
         _repeat(item, done + number, 1)
         pins.take(number + 1.0)
-    return rounds.findings(pins.load(settings.rounds + 1), settings.tolerance, Fixtures(item, settings.is_marked).name)
+    naming = Fixtures(item, settings.is_marked).name
+    found = rounds.findings(pins.load(settings.rounds + 1), settings.tolerance, naming)
+    return _with_origins(item, settings, pins, done + settings.rounds, found)
+
+
+def _with_origins(
+    item: pytest.Function, settings: Settings, pins: SnapshotRecorder, done: int, found: list[Finding]
+) -> list[Finding]:
+    """The findings with who makes and who keeps what they name, as one more round shows it."""
+    from leakhunt import rounds
+
+    if not found:
+        return found
+    naming = Fixtures(item, settings.is_marked).name
+    with pins.watching(rounds.question(pins.load(settings.rounds + 1), settings.tolerance, naming)) as answers:
+        _repeat(item, done, 1)
+    pins.take(settings.rounds + 1.0)
+    more = rounds.findings(pins.load(settings.rounds + 2), settings.tolerance, naming, answers)
+    named = {finding.fingerprint: finding for finding in more}
+    return [
+        replace(finding, allocated_at=seen.allocated_at, added_at=seen.added_at)
+        if (seen := named.get(finding.fingerprint)) is not None
+        else finding
+        for finding in found
+    ]
 
 
 def _repeat(item: pytest.Function, done: int, times: int) -> int:
@@ -245,6 +269,10 @@ def _told_one(finding: Finding) -> Iterator[str]:
         yield f"  held by  {words.name(holder.owner)}{'  ' if where else ''}{where}"
         if holder.path:
             yield f"  path     {' > '.join(words.name(step) for step in holder.path)}"
+    for what, origin in words.origins(finding):
+        yield f"  {what:9}{words.origin(origin)}"
+        if origin.source:
+            yield f"           {words.name(origin.source)}"
     if finding.advice:
         yield f"  mend     {words.sentence(finding.advice)}"
 
