@@ -36,6 +36,7 @@
 #define TYPES_MAX 16
 #define CONTAINERS_MAX 64
 #define AT_ONCE 12        /* records of one class or container between two calls of births_take() */
+#define NAMESPACE_MAX 32  /* entries of a dict that may be the attributes of an object */
 #define EVENTS_MAX 20000  /* of monitoring between two calls of births_take(): 2 to 3 ms */
 
 /* Of PyTypeObject, which has kept its order up to tp_finalize since 3.8; checked against PyType_GetSlot at run time. */
@@ -272,15 +273,30 @@ add_up(PyObject *referent, void *sum)
     return 0;
 }
 
+static void
+add_up_all(PyObject *object, visitproc visit, uintptr_t *sum)
+{
+    traverseproc traverse = (traverseproc)PyType_GetSlot(Py_TYPE(object), Py_tp_traverse);
+
+    if (traverse != NULL)
+        traverse(object, visit, sum);
+}
+
+static int
+add_up_with_namespace(PyObject *referent, void *sum)
+{
+    if (PyDict_CheckExact(referent) && PyDict_Size(referent) <= NAMESPACE_MAX)
+        add_up_all(referent, add_up, sum);
+    return add_up(referent, sum);
+}
+
 /* Of an object that is no container: another number when it refers to others than before. As the collector asks. */
 static Py_ssize_t
 mark_of(PyObject *object)
 {
-    traverseproc traverse = (traverseproc)PyType_GetSlot(Py_TYPE(object), Py_tp_traverse);
     uintptr_t sum = 0;
 
-    if (traverse != NULL)
-        traverse(object, add_up, &sum);
+    add_up_all(object, add_up_with_namespace, &sum);
     return (Py_ssize_t)sum;
 }
 

@@ -80,6 +80,12 @@ class Births:
 
     def _arm(self, request, seconds):
         heap = asked.Heap(self._yield_gil)
+        try:
+            self._arm_for(request, seconds, heap)
+        finally:
+            heap.close()
+
+    def _arm_for(self, request, seconds, heap):
         kinds = asked.classes(request.classes)
         containers = asked.containers(request.places, heap)
         for address, name in request.classes.items():
@@ -215,8 +221,12 @@ class Births:
 
     def _close_window(self):
         window, self._window = self._window, None
-        for of, item, frames in window.close(asked.Heap(self._yield_gil)):
-            self._note(BIRTH, of, item, 0, self._ticked, frames)
+        heap = asked.Heap(self._yield_gil)
+        try:
+            for of, item, frames in window.close(heap):
+                self._note(BIRTH, of, item, 0, self._ticked, frames)
+        finally:
+            heap.close()
         for address, way in self._ways.items():
             if way == "tracemalloc" and not self._seen[address]:
                 self._whys[address] = "nothing of it that was born while it watched was there at the end"
