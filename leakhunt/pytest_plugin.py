@@ -13,12 +13,13 @@ import asyncio
 import inspect
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
+    from leakhunt.analysis.growth.known import Known
     from leakhunt.analysis.heap.naming import Names
     from leakhunt.findings import Finding
     from leakhunt.recorder import SnapshotRecorder
@@ -169,8 +170,31 @@ def _look(item: pytest.Function, settings: Settings, pins: SnapshotRecorder, don
     for number in range(settings.rounds):
         _repeat(item, done + number, 1)
         pins.take(number + 1.0)
-    taken, naming = pins.load(settings.rounds + 1), Fixtures(item, settings.is_marked).name
-    return rounds.findings(taken, settings.tolerance, naming, known)
+    naming = Fixtures(item, settings.is_marked).name
+    found = rounds.findings(pins.load(settings.rounds + 1), settings.tolerance, naming, known)
+    return _with_origins(item, settings, pins, done + settings.rounds, found, known)
+
+
+def _with_origins(
+    item: pytest.Function, settings: Settings, pins: SnapshotRecorder, done: int, found: list[Finding], known: Known
+) -> list[Finding]:
+    """The findings with who makes and who keeps what they name, as one more round shows it."""
+    from leakhunt import rounds
+
+    if not found:
+        return found
+    naming = Fixtures(item, settings.is_marked).name
+    with pins.watching(rounds.question(pins.load(settings.rounds + 1), settings.tolerance, naming, known)) as answers:
+        _repeat(item, done, 1)
+    pins.take(settings.rounds + 1.0)
+    more = rounds.findings(pins.load(settings.rounds + 2), settings.tolerance, naming, known, answers)
+    named = {finding.fingerprint: finding for finding in more}
+    return [
+        replace(finding, allocated_at=seen.allocated_at, added_at=seen.added_at)
+        if (seen := named.get(finding.fingerprint)) is not None
+        else finding
+        for finding in found
+    ]
 
 
 def _repeat(item: pytest.Function, done: int, times: int) -> int:
@@ -252,6 +276,10 @@ def _told_one(finding: Finding) -> Iterator[str]:
         yield f"  held by  {words.name(holder.owner)}{'  ' if where else ''}{where}"
         if holder.path:
             yield f"  path     {' > '.join(words.name(step) for step in holder.path)}"
+    for what, origin in words.origins(finding):
+        yield f"  {what:9}{words.origin(origin)}"
+        if origin.source:
+            yield f"           {words.name(origin.source)}"
     if finding.advice:
         yield f"  mend     {words.sentence(finding.advice)}"
 

@@ -128,6 +128,12 @@ def origin(found: Origin) -> str:
     return f"{spot(found.file, found.line, found.function)} ({found.count} of {found.of})"
 
 
+def origins(finding: Finding) -> list[tuple[str, Origin]]:
+    """Who makes the leaked objects and who puts them in, as far as that was seen."""
+    both = (("made at", finding.allocated_at), ("put in at", finding.added_at))
+    return [(what, found) for what, found in both if found is not None]
+
+
 def callers(found: Origin, limit: int = CALLERS_SHOWN) -> list[tuple[int, str]]:
     """Who called that, and the other places where it happens, as (depth, text): the numerous first."""
     lines: list[tuple[int, str]] = []
