@@ -145,8 +145,16 @@ class UnitRow:
 
 
 @dataclass(frozen=True)
+class Package:
+    """An installed distribution and its version, as the program had it."""
+
+    name: str
+    version: str
+
+
+@dataclass(frozen=True)
 class Finding:
-    """One accusation, best first in `Findings.findings`."""
+    """One accusation, best first in `Findings.findings`; `packages` are those whose classes and modules it names."""
 
     kind: str
     type: str
@@ -165,6 +173,7 @@ class Finding:
     graph: RefGraph | None = None
     pids: tuple[int, ...] = ()
     unit: tuple[UnitRow, ...] = ()
+    packages: tuple[Package, ...] = ()
 
     @property
     def sentence(self) -> str:

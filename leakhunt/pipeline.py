@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from leakhunt import source_lines
+from leakhunt import packages, source_lines
 from leakhunt.analysis.growth.evidence import EXIT, Evidence
 from leakhunt.analysis.growth.holders import Place
 from leakhunt.analysis.growth.known import BUILT_IN, Known
@@ -33,6 +33,7 @@ from leakhunt.findings import (
     Finding,
     Findings,
     HolderSeries,
+    Package,
     ProcessSummary,
     RefGraph,
     RunSummary,
@@ -77,7 +78,7 @@ def hunt(run: str | Path, progress: Progress | None = None, known: Known = BUILT
         gc.collect()
     _judge_siblings(folder, judged, known)
     tell("done", 1.0)
-    return _together(folder, judged)
+    return with_packages(_together(folder, judged), folder)
 
 
 def why(run: str | Path, asked: str, progress: Progress | None = None, known: Known = BUILT_IN) -> Tracks:
@@ -287,6 +288,26 @@ def placed(info: Mapping[str, str], evidence: Evidence, finding: Finding) -> Fin
         )
         chain = Chain(tuple(links))
     return replace(finding, holder=holder, finalizers=finalizers, chain=chain)
+
+
+def with_packages(findings: Findings, folder: RunFolder) -> Findings:
+    """The findings with the versions of the packages that they name, as noted while the run went on, or as of now."""
+    if not findings.findings:
+        return findings
+    if folder.packages is not None:
+        among = [packages.Installed(*one) for one in folder.packages]
+    else:
+        among = packages.installed(path for one in folder.processes for path in one.info.get("path", "").split("\x1f"))
+    return replace(findings, findings=tuple(_with_packages(finding, among) for finding in findings.findings))
+
+
+def _with_packages(finding: Finding, among: Sequence[packages.Installed]) -> Finding:
+    holder = finding.holder
+    names = [finding.type, *((holder.owner, *holder.aliases, holder.type) if holder else ())]
+    names += [link.type for link in finding.chain.links] if finding.chain else []
+    names += [word.removeprefix("module ") for word in holder.path[:1]] if holder else []
+    found = packages.packages_of(names, among)
+    return replace(finding, packages=tuple(Package(one.name, one.version) for one in found))
 
 
 def _summary(process: ProcessFolder, snapshots: list[Snapshot], evidence: Evidence, notes: list[str]) -> ProcessSummary:

@@ -27,7 +27,7 @@ MAY: dict[str, tuple[set[str], set[str]]] = {
     "snapshot": ({"agent", "contract", "errors", "package", "reading"}, NUMPY),
     "analysis": ({"agent", "errors", "findings", "snapshot"}, NUMPY | SCIPY),
     "runfolder": ({"agent", "errors", "package", "reading"}, set()),
-    "pipeline": ({"analysis", "errors", "findings", "runfolder", "snapshot", "source_lines"}, NUMPY),
+    "pipeline": ({"analysis", "errors", "findings", "packages", "runfolder", "snapshot", "source_lines"}, NUMPY),
     "export": (
         {"agent", "analysis", "errors", "findings", "pipeline", "runfolder", "snapshot"},
         NUMPY | SCIPY | {"pyarrow"},
@@ -49,6 +49,8 @@ MAY: dict[str, tuple[set[str], set[str]]] = {
     "retention": ({"agent"}, set()),
     "display": ({"errors", "findings", "render"}, {"rich", "matplotlib", "pandas"}),
     "recorder": ({"agent", "errors", "snapshot"}, set()),
+    "packages": ({"reading"}, set()),
+    "looping": ({"findings", "recorder", "rounds"}, set()),
     "rounds": ({"analysis", "findings", "pipeline", "snapshot"}, NUMPY),
     "tui": ({"analysis", "errors", "findings", "render", "runfolder", "snapshot"}, {"numpy", "rich", "textual"}),
     "attach": ({"agent", "arming", "command", "errors", "package", "runfolder"}, set()),
