@@ -29,7 +29,7 @@ MAY: dict[str, tuple[set[str], set[str]]] = {
     "analysis": ({"agent", "births", "errors", "findings", "snapshot"}, NUMPY | SCIPY),
     "runfolder": ({"agent", "errors", "package", "reading"}, set()),
     "pipeline": (
-        {"analysis", "births", "config", "errors", "findings", "runfolder", "snapshot", "source_lines"},
+        {"analysis", "births", "config", "errors", "findings", "packages", "runfolder", "snapshot", "source_lines"},
         NUMPY,
     ),
     "export": (
@@ -70,6 +70,8 @@ MAY: dict[str, tuple[set[str], set[str]]] = {
     "retention": ({"agent"}, set()),
     "display": ({"errors", "findings", "render"}, {"rich", "matplotlib", "pandas"}),
     "recorder": ({"agent", "births", "errors", "snapshot"}, set()),
+    "packages": ({"reading"}, set()),
+    "looping": ({"analysis", "findings", "recorder", "rounds"}, set()),
     "rounds": ({"analysis", "births", "findings", "pipeline", "snapshot"}, NUMPY),
     "tui": (
         {"analysis", "births", "errors", "findings", "render", "runfolder", "snapshot"},

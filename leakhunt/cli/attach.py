@@ -20,6 +20,7 @@ from leakhunt.attach.attachment import detach as detach_from
 from leakhunt.attach.process_tree import ProcessTree
 from leakhunt.attach.stage import STOP
 from leakhunt.attach.target import Target
+from leakhunt.cli.following import note_packages_of
 from leakhunt.cli.measuring import begin_family, detached_in_the_end, entered, how, say_notes
 from leakhunt.cli.monitored import Monitored
 from leakhunt.cli.options import (
@@ -124,6 +125,7 @@ def attach(
     if thinking is not None:
         thinking.end()
     say_notes(family, quiet)
+    note_packages_of(folder)
     note_removed(folder, retention.removed)
     finish(folder, None)
     try:
