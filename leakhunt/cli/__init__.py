@@ -26,6 +26,7 @@ COMMANDS = {
     "export": "leakhunt.cli.export:export",
     "query": "leakhunt.cli.query:query",
     "fleet": "leakhunt.cli.fleet:fleet",
+    "mcp": "leakhunt.cli.mcp:mcp",
     "lint": "leakhunt.cli.lint:lint",
     "doctor": "leakhunt.cli.doctor:doctor",
 }

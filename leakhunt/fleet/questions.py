@@ -16,7 +16,7 @@ PEERS = ("service", "release")  # workers are compared with those of the same
 WORKER = ("service", "release", "host", "run", "process")
 PEERS_MIN = 5  # of fewer nobody can be said to be unlike the others
 # Of a normal distribution, in standard deviations: its median deviation, and the one that a tenth goes beyond. The
-# scale is the larger of the two: what a tenth of the workers have makes two kinds of workers, not one unlike the others.
+# scale is the larger of the two: what a tenth of the workers have makes two kinds of them, not one unlike the rest.
 MEDIAN_DEVIATION, TENTH_DEVIATION = 0.6745, 1.645
 # A worker is unlike its peers by a robust z-score that one of 2 million healthy ones reaches by chance, and by so much
 # that it matters: 1 MB an hour, 5 % of the bytes of all classes.
