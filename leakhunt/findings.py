@@ -145,8 +145,51 @@ class UnitRow:
 
 
 @dataclass(frozen=True)
+class Caller:
+    """A frame of a tree of stacks: in `count` of them it called the frame that it is `callers` of, or is innermost.
+
+    `source` is the line itself, "" where it can't be read.
+    """
+
+    file: str
+    line: int
+    function: str
+    count: int
+    callers: tuple[Caller, ...] = ()
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where leaked objects are made, or where they are put in: the line in most of the stacks that were seen.
+
+    In `count` of `of` stacks, a `share` of 0.0 to 1.0. `stack` is the commonest of them, innermost first, each as
+    "file:line in function"; `tree` has them all, the innermost frame first, each with who called it. `stayed`: the
+    objects were still among the leaked ones in a later snapshot. `awaited_by` are the frames of who awaits the task
+    that it happens in, as in `stack`.
+    """
+
+    file: str
+    line: int
+    function: str
+    share: float
+    count: int
+    of: int
+    stack: tuple[str, ...] = ()
+    tree: tuple[Caller, ...] = ()
+    stayed: bool = False
+    way: str = ""
+    source: str = ""
+    awaited_by: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Finding:
-    """One accusation, best first in `Findings.findings`."""
+    """One accusation, best first in `Findings.findings`.
+
+    `allocated_at` is who makes the leaked objects, `added_at` who puts them where they stay; `unseen` says why either
+    was not seen, where it was asked for.
+    """
 
     kind: str
     type: str
@@ -158,7 +201,9 @@ class Finding:
     growth: Growth = field(default_factory=Growth)
     retained_size_bytes: int = 0
     finalizers: tuple[Finalizer, ...] = ()
-    allocated_at: str | None = None
+    allocated_at: Origin | None = None
+    added_at: Origin | None = None
+    unseen: tuple[str, ...] = ()
     fingerprint: str = ""
     advice: str = ""
     chain: Chain | None = None

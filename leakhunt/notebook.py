@@ -445,11 +445,10 @@ def left_behind(before: Snapshot, after: Snapshot, ignored: Sequence[str] = TOOL
 
 
 def database(path: str | Path) -> Database:
-    """The tables of a run or a snapshot; what is known of harmless places comes from the current directory."""
-    from leakhunt.config import known_places
+    """The tables of a run or a snapshot."""
     from leakhunt.query import Database
 
-    return Database(path, known_places(Path.cwd()))
+    return Database(path)
 
 
 def _tops(new: Ints, is_new: np.ndarray, parents: Indexes, count: int) -> Ints:

@@ -158,12 +158,19 @@ def _is_suspect(pins: SnapshotRecorder, settings: Settings) -> bool:
 def _look(item: pytest.Function, settings: Settings, pins: SnapshotRecorder, done: int) -> list[Finding]:
     """The rounds that count. Nothing is kept of a round but its file, for that would be seen growing."""
     from leakhunt import rounds
+    from leakhunt.config import known_places
+    from leakhunt.errors import LeakhuntError
 
+    try:
+        known = known_places(item.config.rootpath)
+    except LeakhuntError as problem:
+        raise pytest.UsageError(str(problem)) from None
     pins.take(0.0)
     for number in range(settings.rounds):
         _repeat(item, done + number, 1)
         pins.take(number + 1.0)
-    return rounds.findings(pins.load(settings.rounds + 1), settings.tolerance, Fixtures(item, settings.is_marked).name)
+    taken, naming = pins.load(settings.rounds + 1), Fixtures(item, settings.is_marked).name
+    return rounds.findings(taken, settings.tolerance, naming, known)
 
 
 def _repeat(item: pytest.Function, done: int, times: int) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from leakhunt.analysis.growth.known import BUILT_IN, Known
+from leakhunt.analysis.growth.known import Known
 from leakhunt.errors import LeakhuntError, UsageError
 from leakhunt.export import columns, parquet
 from leakhunt.export.tables import Tables
@@ -44,7 +44,7 @@ class Database:
     `is_locked`: questions reach nothing but these tables, and end after a while.
     """
 
-    def __init__(self, path: str | Path, known: Known = BUILT_IN, is_locked: bool = False) -> None:
+    def __init__(self, path: str | Path, known: Known | None = None, is_locked: bool = False) -> None:
         self.path = Path(path)
         self._is_locked = is_locked
         self._duckdb: Any = columns.needed("duckdb", "query")

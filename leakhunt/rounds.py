@@ -20,6 +20,7 @@ from leakhunt import pipeline
 from leakhunt.analysis.growth import holders, trends
 from leakhunt.analysis.growth.evidence import Evidence
 from leakhunt.analysis.growth.holders import Place
+from leakhunt.analysis.growth.known import BUILT_IN, Known
 from leakhunt.analysis.heap.graph import HeapGraph, Ints
 from leakhunt.analysis.heap.lineage import Lineage
 from leakhunt.analysis.heap.naming import Names
@@ -42,8 +43,14 @@ class Rounds(Evidence):
         tolerance: items by which a place may grow on a round.
     """
 
-    def __init__(self, snapshots: Sequence[Snapshot], tolerance: int = 0, naming: Naming | None = None) -> None:
-        super().__init__(snapshots)
+    def __init__(
+        self,
+        snapshots: Sequence[Snapshot],
+        tolerance: int = 0,
+        naming: Naming | None = None,
+        known: Known = BUILT_IN,
+    ) -> None:
+        super().__init__(snapshots, known)
         self.tolerance, self._naming = tolerance, naming or holders.place_name
 
     @functools.cached_property
@@ -128,9 +135,11 @@ def is_suspect(before: Snapshot, after: Snapshot, gain: int) -> bool:
     return any(count - before.census.get(name, (0, 0))[0] >= gain for name, (count, _) in after.census.items())
 
 
-def findings(snapshots: Sequence[Snapshot], tolerance: int = 0, naming: Naming | None = None) -> list[Finding]:
+def findings(
+    snapshots: Sequence[Snapshot], tolerance: int = 0, naming: Naming | None = None, known: Known = BUILT_IN
+) -> list[Finding]:
     """What grew on every round, the heaviest first. The snapshots' `elapsed` must be the number of their round."""
-    evidence = Rounds(snapshots, tolerance, naming)
+    evidence = Rounds(snapshots, tolerance, naming, known)
     candidates = detectors.judge(
         evidence, (detectors.growing_holders, detectors.held_from_outside, detectors.growing_classes)
     )

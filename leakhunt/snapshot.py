@@ -54,8 +54,7 @@ class Snapshot:
             reason = getattr(problem, "strerror", None) or "it is empty"
             raise SnapshotError(f"{name} can't be read: {reason}.") from None
         columns = _columns(data, name)
-        text = columns.get(schema.META_TEXT, np.empty(0, "u1")).tobytes().decode("utf-8", "replace")
-        meta = {k: schema.unescape(v) for k, _, v in (line.partition("\t") for line in text.split("\n")) if k}
+        meta = schema.values_of(columns.get(schema.META_TEXT, np.empty(0, "u1")).tobytes())
         if rule := contract.broken(meta, columns):
             raise SnapshotError(f"{name} is damaged: {rule}.", "The others of its run can be read without it.")
         columns.pop(schema.META_TEXT, None)

@@ -12,7 +12,7 @@ from leakhunt.errors import LeakhuntError
 
 def main() -> int:
     try:
-        return step(Path(sys.argv[1]), known_places(Path.cwd()), lambda what, share: None)
+        return step(Path(sys.argv[1]), known_places(), lambda what, share: None)
     except LeakhuntError as problem:
         sys.stderr.write(f"{problem}\n")
         return EXIT_STOP

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import shutil
@@ -13,13 +14,17 @@ from typing import TYPE_CHECKING
 
 import click
 
+from leakhunt.asking import Asking
 from leakhunt.attach import procfs
 from leakhunt.attach.attachment import Attachment, begin
 from leakhunt.attach.attachment import detach as detach_from
 from leakhunt.attach.process_tree import ProcessTree
+from leakhunt.attach.stage import STOP
+from leakhunt.attach.target import Target
 from leakhunt.cli.measuring import begin_family, detached_in_the_end, entered, how, say_notes
 from leakhunt.cli.monitored import Monitored
 from leakhunt.cli.options import (
+    BIRTHS,
     BUDGET,
     DEEP,
     ENGINE,
@@ -63,6 +68,7 @@ _PID = click.argument("pid", type=click.IntRange(min=1))
 @BUDGET
 @PAUSE
 @FORK_SNAPSHOT
+@BIRTHS
 @ENGINE
 @NO_CHILDREN
 @METHOD
@@ -81,6 +87,7 @@ def attach(
     budget: float,
     pause: float,
     fork_snapshot: bool,
+    births: str,
     engine: str,
     no_children: bool,
     method: str | None,
@@ -107,8 +114,9 @@ def attach(
     monitored = Monitored(metrics, otel, on_leak, quiet, log, max_disk if service else 0)
     to_fleet = Sending(to, service_name, release, quiet)
     options = AgentOptions(
-        interval, deep, "never", budget, not no_children, engine=engine, pause=pause, fork_snapshot=fork_snapshot
-    )
+        interval, deep, "never", budget, not no_children, engine=engine, pause=pause, fork_snapshot=fork_snapshot,
+        births=births,
+    )  # fmt: skip
     where = (out or SERVICE_FOLDER) if service else out
     folder = create(where, procfs.command(pid), dataclasses.asdict(options), service)
     attachment, family = begin_family(pid, folder, options, method)
@@ -119,10 +127,11 @@ def attach(
     if service:
         forget_oldest(folder.parent)
     retention = Retention(folder, make_room(folder, max_disk) if service else max_disk)
-    thinking = None if quiet or service or log else Thinking(folder, known_places(Path.cwd()))
-    with detached_in_the_end(family, quiet):
+    thinking = None if quiet or service or log else Thinking(folder, known_places())
+    asking = Asking(folder, births != "never")
+    with detached_in_the_end(family, quiet), contextlib.closing(asking):
         monitored.start(folder)
-        _wait(family, duration, retention, thinking)
+        _wait(family, duration, retention, thinking, asking)
     if thinking is not None:
         thinking.end()
     say_notes(family, quiet)
@@ -167,6 +176,7 @@ def snapshot(pid: int, output: Path, method: str | None, quiet: bool, verbose: b
 def detach(pid: int, quiet: bool, verbose: bool) -> None:
     """Take the agent out of a process, for one that `leakhunt attach` or `run` had to leave there."""
     answer = detach_from(pid)
+    _end_watch(pid, Path(answer.detail))
     if quiet:
         return
     if answer.word == "absent":
@@ -177,12 +187,27 @@ def detach(pid: int, quiet: bool, verbose: bool) -> None:
         say(f"detached from process {pid}; `leakhunt report {answer.detail}` shows what was seen")
 
 
-def _wait(family: ProcessTree, duration: float | None, retention: Retention, thinking: Thinking | None = None) -> None:
+def _end_watch(pid: int, run: Path) -> None:
+    """Tell whoever still looks after the process for this run (see following.py) that this is over."""
+    for folder in run.glob(f"pid-{Target(pid).inner_pid}.*/"):
+        with contextlib.suppress(OSError):
+            (folder / STOP).touch(mode=0o600)
+
+
+def _wait(
+    family: ProcessTree,
+    duration: float | None,
+    retention: Retention,
+    thinking: Thinking | None = None,
+    asking: Asking | None = None,
+) -> None:
     """Until the time is over or the process has ended, fetching snapshots meanwhile and keeping to the disk's limit."""
     deadline = None if duration is None else time.monotonic() + duration
 
     def is_over() -> bool:
         retention.look()
+        if asking is not None:
+            asking.look()
         if thinking is not None:
             thinking()
         return deadline is not None and time.monotonic() >= deadline

@@ -109,7 +109,7 @@ def _releases(
     question = Question(package, command, goal, finding, python, settings)
     name = re.split(r"[^A-Za-z0-9._-]", package.strip())[0]
     folder = out or Path(f"leakhunt-bisect-{name}")
-    return search(question, folder, tell, known_places(Path.cwd()), keeps=keep)
+    return search(question, folder, tell, known_places(), keeps=keep)
 
 
 def _commits(
@@ -126,4 +126,4 @@ def _commits(
     from leakhunt.config import known_places
 
     question = Question(commits, command, goal, finding, settings=settings)
-    return search(question, out or Path("leakhunt-bisect-commits"), tell, known_places(Path.cwd()))
+    return search(question, out or Path("leakhunt-bisect-commits"), tell, known_places())

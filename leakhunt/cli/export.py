@@ -53,7 +53,6 @@ def export(
 
 
 def _parquet(source: Path, output: str, type_name: str, every: bool) -> None:
-    from leakhunt.config import known_places
     from leakhunt.export import parquet
     from leakhunt.export.tables import Tables
 
@@ -61,7 +60,7 @@ def _parquet(source: Path, output: str, type_name: str, every: bool) -> None:
         raise UsageError("Parquet is a folder of files.", "Name it with -o.")
     if not Path(output).is_dir():
         check_writable(output.rstrip("/"), "-o")
-    parquet.write(Tables(source, every, known_places(Path.cwd())), Path(output))
+    parquet.write(Tables(source, every), Path(output))
 
 
 def _of_heap(module: str, source: Path, output: str, type_name: str, every: bool) -> None:

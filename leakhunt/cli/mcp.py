@@ -15,8 +15,8 @@ from leakhunt.cli.output import verbosity
 def mcp(folder: Path, quiet: bool, verbose: bool) -> None:
     """Answer questions about the runs in FOLDER (default: here) over stdin and stdout, for an assistant or an editor.
 
-    It reads run folders and snapshots below FOLDER and nothing else, writes nothing, and keeps each answer small. Tools:
-    runs, findings, finding, chain, unit, classes, sql and graph (docs/mcp.md).
+    It reads run folders and snapshots below FOLDER and nothing else, writes nothing, and keeps each answer small. The
+    tools are runs, findings, finding, chain, unit, classes, sql and graph (docs/mcp.md).
     """
     from leakhunt.config import known_places
     from leakhunt.mcp.server import server

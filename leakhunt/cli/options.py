@@ -60,6 +60,28 @@ ENGINE = click.option(
     default="auto",
     help="What walks the heap (default auto: C where it fits, else Python).",
 )
+
+
+def _births(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    if value in ("auto", "never"):
+        return value
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= 86400:
+        raise click.BadParameter(f"{value!r} is not auto, never or a number of seconds.")
+    return f"{seconds:g}"
+
+
+BIRTHS = click.option(
+    "--births",
+    callback=_births,
+    default="auto",
+    metavar="auto|never|SECONDS",
+    help="See who makes and who keeps what is suspected: by what costs nothing (default auto), or with tracemalloc for "
+    "SECONDS where nothing else sees it.",
+)
 SECONDS = click.FloatRange(min=0, min_open=True, max=86400 * 365)
 DEEP = click.option(
     "--deep",

@@ -28,11 +28,10 @@ def query(
     questions to begin with.
     """
     name = pick_format(format_, output, ["text", "json", "csv"], "text")
-    from leakhunt.config import known_places
     from leakhunt.query import Database
     from leakhunt.render.rows import rows_as
 
     with told(f"asked {source}", verbose):
-        answer = Database(source, known=known_places(Path.cwd())).ask(sql)
+        answer = Database(source).ask(sql)
         columns, rows = answer.columns, answer.rows()
     emit(rows_as(name, columns, rows, limit=limit, **page_of(output)), output)

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from leakhunt.cli.following import Following, went_on
 from leakhunt.cli.monitored import Monitored
 from leakhunt.cli.options import (
+    BIRTHS,
     BUDGET,
     ENGINE,
     FORK_SNAPSHOT,
@@ -21,7 +23,7 @@ from leakhunt.cli.options import (
     sending,
 )
 from leakhunt.cli.output import say, verbosity
-from leakhunt.cli.reporting import Following, check_report, report_run, short
+from leakhunt.cli.reporting import check_report, report_run, short
 from leakhunt.cli.sending import Sending
 from leakhunt.command import AgentOptions, find_program
 from leakhunt.errors import LeakhuntError, UsageError
@@ -75,6 +77,7 @@ def _deep(context: click.Context, parameter: click.Parameter, value: str) -> str
 @BUDGET
 @PAUSE
 @FORK_SNAPSHOT
+@BIRTHS
 @ENGINE
 @click.option("--no-children", is_flag=True, help="Measure the first Python process only, not those it starts.")
 @click.option("--no-attach", is_flag=True, help="Leave a Python alone that did not load the agent (-I, -E, -S).")
@@ -103,6 +106,7 @@ def run(
     budget: float,
     pause: float,
     fork_snapshot: bool,
+    births: str,
     engine: str,
     values: bool,
     metrics: str | None,
@@ -136,7 +140,9 @@ def run(
         raise UsageError("--exec leaves no leakhunt behind to send anything.", "Use `leakhunt fleet add RUN PLACE`.")
     if monitored and exec_:
         raise UsageError("--exec leaves no leakhunt behind to tell of figures or leaks.", "Leave --exec out.")
-    options = AgentOptions(interval, deep, collect, budget, not no_children, values, engine, pause, fork_snapshot)
+    options = AgentOptions(
+        interval, deep, collect, budget, not no_children, values, engine, pause, fork_snapshot, births
+    )
     folder = create((out or SERVICE_FOLDER) if service else out, command, dataclasses.asdict(options), service)
     if service:
         forget_oldest(folder.parent)
@@ -153,10 +159,17 @@ def run(
     if not quiet:
         for line in following.lines():
             say(line)
-    leaks = _after(folder, status, html, quiet or service, verbose, fail_on_leak, monitored, to_fleet)
-    if service and not quiet:
+    daemons = following.daemons()
+    is_quiet = quiet or service or bool(daemons)
+    leaks = _after(folder, status, html, is_quiet, verbose, fail_on_leak, monitored, to_fleet)
+    if daemons and not quiet:
+        say(went_on(daemons, short(folder)))
+    elif service and not quiet:
         say(f"ended; `leakhunt report {short(folder)}` shows what was seen")
-    monitored.end(in_haste=status.was_asked_to_end)
+    if daemons:
+        monitored.leave()
+    else:
+        monitored.end(in_haste=status.was_asked_to_end)
     end_like(ExitStatus(code=1) if leaks and fail_on_leak and status.number == 0 else status)
 
 

@@ -52,7 +52,7 @@ def server(path: str | Path, known: Known) -> MCPServer[Any]:
         return answers.finding(run, rank)
 
     def chain(run: str, rank: int | None = None, type: str | None = None) -> dict[str, Any]:
-        """By which references the objects of a finding (rank) or of a class (type) are kept alive, from a GC root on."""
+        """By which references the objects of a finding (rank) or of a class (type) are kept alive, from a GC root."""
         return answers.chain(run, rank, type)
 
     def unit(run: str, rank: int) -> dict[str, Any]:
@@ -69,7 +69,7 @@ def server(path: str | Path, known: Known) -> MCPServer[Any]:
         return answers.sql(run, sql, limit)
 
     def graph(run: str, rank: int | None = None, type: str | None = None, format: str = "png") -> Any:
-        """A picture (png), or text (svg, dot), of what refers to the objects of a finding (rank) or of a class (type)."""
+        """A picture (png), or text (svg, dot), of what refers to the objects of a finding (rank) or a class (type)."""
         data = answers.graph(run, rank, type, format)
         if format == "png":
             return types.ImageContent(type="image", data=base64.b64encode(data).decode(), mime_type="image/png")
