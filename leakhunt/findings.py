@@ -535,6 +535,105 @@ class Bisection:
         return json.dumps(dataclasses.asdict(self), indent=indent)
 
 
+@dataclass(frozen=True)
+class FleetRelease:
+    """A release of a service: who runs it, and how the growth of its workers' memory is spread, in bytes per hour."""
+
+    service: str
+    release: str
+    processes: int
+    hosts: int
+    since: float
+    watched_seconds: float
+    rss_bytes: int
+    lowest: float
+    lower: float
+    median: float
+    upper: float
+    highest: float
+
+
+@dataclass(frozen=True)
+class FleetSpread:
+    """A leak in one release: `processes` of `of` have it, and its growth in these, in bytes per hour."""
+
+    release: str
+    processes: int
+    of: int
+    lower: float
+    median: float
+    upper: float
+
+
+@dataclass(frozen=True)
+class FleetFinding:
+    """A leak of a service, in all processes that have it; moments are seconds since the epoch."""
+
+    service: str
+    fingerprint: str
+    kind: str
+    type: str
+    holder: str | None
+    file: str | None
+    line: int | None
+    confidence: float
+    processes: int
+    watched: int
+    hosts: int
+    since_release: str
+    since: float
+    bytes_per_hour: float
+    lost_bytes: int
+    releases: tuple[FleetSpread, ...] = ()
+
+
+@dataclass(frozen=True)
+class OddWorker:
+    """A process unlike its peers: `what` is "memory" (`value`: bytes per hour) or a class (its share of all bytes)."""
+
+    service: str
+    release: str
+    host: str
+    run: str
+    process: str
+    what: str
+    value: float
+    median: float
+    z: float
+    peers: int
+
+
+@dataclass(frozen=True)
+class FleetMemory:
+    """Memory of all processes of a release together, by time; for a plot."""
+
+    service: str
+    release: str
+    seconds: tuple[int, ...]
+    rss_bytes: tuple[int, ...]
+    processes: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """All that a report on a fleet may show."""
+
+    place: str
+    engine: str
+    processes: int
+    hosts: int
+    runs: int
+    releases: tuple[FleetRelease, ...] = ()
+    findings: tuple[FleetFinding, ...] = ()
+    odd: tuple[OddWorker, ...] = ()
+    memory: tuple[FleetMemory, ...] = ()
+    notes: tuple[str, ...] = ()
+    schema: int = SCHEMA
+
+    def to_json(self, indent: int | None = 1) -> str:
+        return json.dumps(dataclasses.asdict(self), indent=indent)
+
+
 def _build(kind: Any, value: Any) -> Any:
     """Rebuild a value of the annotated type `kind` from plain JSON."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)

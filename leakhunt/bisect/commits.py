@@ -23,7 +23,7 @@ from leakhunt.bisect.opinion import CLEAN, LEAKS
 from leakhunt.bisect.trial import WORDS, Settings
 from leakhunt.errors import LeakhuntError, UsageError
 from leakhunt.findings import Bisection
-from leakhunt.packages import last_line
+from leakhunt.interpreters import last_line
 
 OLD_TERM, NEW_TERM = "before", "after"
 EXIT_OLD, EXIT_NEW, EXIT_SKIP, EXIT_STOP = 0, 1, 125, 128

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from leakhunt.errors import LeakhuntError
-from leakhunt.packages import Interpreter, last_line, normalized, run_quietly
+from leakhunt.interpreters import Interpreter, last_line, normalized, run_quietly
 
 READY = ".leakhunt-ready"
 ROUNDS_MAX = 6  # in which packages that forbid the release are moved too

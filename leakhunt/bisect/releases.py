@@ -19,7 +19,7 @@ from leakhunt.bisect.search import NEW, OLD, UNKNOWN, boundary
 from leakhunt.bisect.trial import WORDS, Settings
 from leakhunt.errors import UsageError
 from leakhunt.findings import Bisection
-from leakhunt.packages import Interpreter, inspect, interpreter_of, needs_packaging, releases
+from leakhunt.interpreters import Interpreter, inspect, interpreter_of, needs_packaging, releases
 
 if TYPE_CHECKING:
     from packaging.specifiers import SpecifierSet

@@ -25,6 +25,8 @@ COMMANDS = {
     "plot": "leakhunt.cli.plot:plot",
     "export": "leakhunt.cli.export:export",
     "query": "leakhunt.cli.query:query",
+    "fleet": "leakhunt.cli.fleet:fleet",
+    "mcp": "leakhunt.cli.mcp:mcp",
     "lint": "leakhunt.cli.lint:lint",
     "doctor": "leakhunt.cli.doctor:doctor",
 }

@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -37,15 +38,20 @@ from leakhunt.cli.options import (
     SECONDS,
     SERVICE_FOLDER,
     monitoring,
+    sending,
 )
 from leakhunt.cli.output import say, verbosity
 from leakhunt.cli.reporting import check_report, report_run
+from leakhunt.cli.sending import Sending
 from leakhunt.cli.thinking import Thinking
 from leakhunt.command import AgentOptions
 from leakhunt.errors import AttachError, UsageError
 from leakhunt.retention import Retention
 from leakhunt.runfolder import create, finish, note_removed
 from leakhunt.starts import forget_oldest, make_room
+
+if TYPE_CHECKING:
+    from leakhunt.findings import Findings
 
 _TICK_SECONDS = 0.1
 _SNAPSHOT_SECONDS = 300.0
@@ -70,6 +76,7 @@ _PID = click.argument("pid", type=click.IntRange(min=1))
 @click.option("--fail-on-leak", is_flag=True, help="Exit 1 if a leak was found.")
 @click.option("--html", metavar="FILE", help="Also write the report as one HTML page.")
 @monitoring
+@sending
 @verbosity
 def attach(
     pid: int,
@@ -92,6 +99,9 @@ def attach(
     on_leak: str | None,
     log: str | None,
     service: bool,
+    to: str | None,
+    service_name: str | None,
+    release: str | None,
     quiet: bool,
     verbose: bool,
 ) -> int:
@@ -103,6 +113,7 @@ def attach(
 
     check_report(html)
     monitored = Monitored(metrics, otel, on_leak, quiet, log, max_disk if service else 0)
+    to_fleet = Sending(to, service_name, release, quiet)
     options = AgentOptions(
         interval, deep, "never", budget, not no_children, engine=engine, pause=pause, fork_snapshot=fork_snapshot,
         births=births,
@@ -128,8 +139,13 @@ def attach(
     note_packages_of(folder)
     note_removed(folder, retention.removed)
     finish(folder, None)
+
+    def also(findings: Findings) -> None:
+        monitored.keep(findings)
+        to_fleet.send(findings, folder)
+
     try:
-        leaks = report_run(folder, html, quiet or (service and html is None), also=monitored.keep)
+        leaks = report_run(folder, html, quiet or (service and html is None), also=also)
     finally:
         monitored.end()
     return 1 if leaks and fail_on_leak else 0

@@ -97,6 +97,20 @@ METHOD = click.option(
 )
 
 
+def sending(command: Decorated) -> Decorated:
+    """The options of a fleet, as the parameters `to`, `service_name` and `release`."""
+    to = click.option(
+        "--to",
+        metavar="PLACE",
+        help="Put what was found there in the end, for `leakhunt fleet`: a path, s3://…, gs://…",
+    )
+    name = click.option(
+        "--service-name", metavar="NAME", help="What to call it there (default: OTEL_SERVICE_NAME, or the program)."
+    )
+    release = click.option("--release", metavar="VERSION", help="Its release there (default: OTEL's service.version).")
+    return to(name(release(command)))
+
+
 def monitoring(command: Decorated) -> Decorated:
     """The options of the monitor, as the parameters `metrics`, `otel`, `on_leak`, `log` and `service`."""
     metrics = click.option(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -20,15 +20,20 @@ from leakhunt.cli.options import (
     PAUSE,
     SERVICE_FOLDER,
     monitoring,
+    sending,
 )
 from leakhunt.cli.output import say, verbosity
 from leakhunt.cli.reporting import check_report, report_run, short
+from leakhunt.cli.sending import Sending
 from leakhunt.command import AgentOptions, find_program
 from leakhunt.errors import LeakhuntError, UsageError
 from leakhunt.launch import ExitStatus, end_like, launch
 from leakhunt.retention import Retention
 from leakhunt.runfolder import RunRemoved, create, discard, finish
 from leakhunt.starts import forget_oldest
+
+if TYPE_CHECKING:
+    from leakhunt.findings import Findings
 
 
 def _deep(context: click.Context, parameter: click.Parameter, value: str) -> str:
@@ -80,6 +85,7 @@ def _deep(context: click.Context, parameter: click.Parameter, value: str) -> str
 @click.option("--fail-on-leak", is_flag=True, help="Exit 1 if a leak was found and the program exited 0.")
 @click.option("--html", metavar="FILE", help="Also write the report as one HTML page.")
 @monitoring
+@sending
 @click.option("--values", is_flag=True, help="Store values of the program's data too, not names and sizes only.")
 @verbosity
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED, metavar="[--] CMD [ARGS]...")
@@ -108,13 +114,16 @@ def run(
     on_leak: str | None,
     log: str | None,
     service: bool,
+    to: str | None,
+    service_name: str | None,
+    release: str | None,
 ) -> NoReturn:
     """Run a program, and say what it leaks when it ends.
 
     Input, output, signals and the exit status are the program's own. The report goes to stderr and everything that was
     seen to the run folder. Killing leakhunt kills the program; a program killed at any moment leaves a run folder that
     `leakhunt report` reads. Told to end from outside (SIGTERM, as by systemd or a container), leakhunt ends with the
-    program and leaves the analysis to `leakhunt report`, unless --html or --fail-on-leak asks for it.
+    program and leaves the analysis to `leakhunt report`, unless --html, --fail-on-leak or --to asks for it.
     """
     find_program(command[0])
     check_report(html)
@@ -126,6 +135,9 @@ def run(
             "Leave them out; `leakhunt report DIR --html FILE` does it at any time.",
         )
     monitored = Monitored(metrics, otel, on_leak, quiet, log, max_disk if service else 0)
+    to_fleet = Sending(to, service_name, release, quiet)
+    if to_fleet and exec_:
+        raise UsageError("--exec leaves no leakhunt behind to send anything.", "Use `leakhunt fleet add RUN PLACE`.")
     if monitored and exec_:
         raise UsageError("--exec leaves no leakhunt behind to tell of figures or leaks.", "Leave --exec out.")
     options = AgentOptions(
@@ -148,7 +160,8 @@ def run(
         for line in following.lines():
             say(line)
     daemons = following.daemons()
-    leaks = _after(folder, status, html, quiet or service or bool(daemons), verbose, fail_on_leak, monitored)
+    is_quiet = quiet or service or bool(daemons)
+    leaks = _after(folder, status, html, is_quiet, verbose, fail_on_leak, monitored, to_fleet)
     if daemons and not quiet:
         say(went_on(daemons, short(folder)))
     elif service and not quiet:
@@ -168,16 +181,22 @@ def _after(
     verbose: bool,
     wants_verdict: bool,
     monitored: Monitored,
+    to_fleet: Sending,
 ) -> bool:
     """Close the run and report on it; True when it leaks. Nothing that fails here reaches the exit status."""
     try:
         _finish(folder, status, quiet)
-        nobody_waits = html is None and not wants_verdict
+        nobody_waits = html is None and not wants_verdict and not to_fleet
         if nobody_waits and status.was_asked_to_end and not quiet:
             say(f"stopped; `leakhunt report {short(folder)}` shows what was seen")
         if nobody_waits and (quiet or status.was_asked_to_end):
             return False
-        return report_run(folder, html, quiet, verbose, also=monitored.keep)
+
+        def also(findings: Findings) -> None:
+            monitored.keep(findings)
+            to_fleet.send(findings, folder)
+
+        return report_run(folder, html, quiet, verbose, also=also)
     except KeyboardInterrupt:
         problem = f"The analysis was interrupted. `leakhunt report {short(folder)}` does it again."
     except LeakhuntError as error:
