@@ -383,7 +383,7 @@ def _finding_html(finding: Finding) -> str:
     if finding.holder is not None:
         place = f"{words.name(finding.holder.owner)}  {words.holder_place(finding.holder)}"
         rows.insert(0, ("held by", place))
-    rows.append(("mend", words.sentence(finding.advice)))
+    rows.append(("fix", words.sentence(finding.advice)))
     cells = "".join(
         f"<tr><th scope='row' style='text-align:left;padding-right:1em'>{name}</th>"
         f"<td style='text-align:left'>{html.escape(text)}</td></tr>"

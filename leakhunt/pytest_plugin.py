@@ -253,7 +253,7 @@ def _told_one(finding: Finding) -> Iterator[str]:
         if holder.path:
             yield f"  path     {' > '.join(words.name(step) for step in holder.path)}"
     if finding.advice:
-        yield f"  mend     {words.sentence(finding.advice)}"
+        yield f"  fix      {words.sentence(finding.advice)}"
 
 
 def _more(found: list[Finding]) -> str:

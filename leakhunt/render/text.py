@@ -94,7 +94,7 @@ def _rows(findings: Findings, finding: Finding, ascii_only: bool) -> Iterator[tu
     yield "born at", words.name(finding.allocated_at or "")
     for finalizer in finding.finalizers[:3]:
         yield "__del__", _finalizer(finalizer)
-    yield "mend", words.sentence(finding.advice)
+    yield "fix", words.sentence(finding.advice)
     yield "next", Line(words.next_command(findings, finding), style="bold")
 
 
