@@ -23,6 +23,7 @@ from leakhunt.cli.options import (
     DEEP,
     ENGINE,
     FORK_SNAPSHOT,
+    HTML,
     MAX_DISK,
     METHOD,
     NO_CHILDREN,
@@ -30,6 +31,7 @@ from leakhunt.cli.options import (
     PAUSE,
     SECONDS,
     SERVICE_FOLDER,
+    interval,
     monitoring,
 )
 from leakhunt.cli.output import say, verbosity
@@ -50,7 +52,7 @@ _PID = click.argument("pid", type=click.IntRange(min=1))
 @click.command(epilog="Example:  leakhunt attach 4711 --duration 600 --interval 10")
 @_PID
 @click.option("--duration", type=SECONDS, metavar="SECONDS", help="Detach after this long (default: at Ctrl-C).")
-@click.option("--interval", type=SECONDS, default=5.0, metavar="SECONDS", help="Take a census this often (default 5).")
+@interval(5.0)
 @OUT
 @MAX_DISK
 @DEEP
@@ -61,7 +63,7 @@ _PID = click.argument("pid", type=click.IntRange(min=1))
 @NO_CHILDREN
 @METHOD
 @click.option("--fail-on-leak", is_flag=True, help="Exit 1 if a leak was found.")
-@click.option("--html", metavar="FILE", help="Also write the report as one HTML page.")
+@HTML
 @monitoring
 @verbosity
 def attach(

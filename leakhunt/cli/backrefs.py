@@ -24,7 +24,6 @@ def backrefs(
     width: int | None,
     format_: str | None,
     output: str | None,
-    quiet: bool,
     verbose: bool,
 ) -> None:
     """Draw the back-reference graph of a class. Needs no `dot` program.

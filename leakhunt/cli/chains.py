@@ -24,7 +24,6 @@ def chains(
     limit: int,
     format_: str | None,
     output: str | None,
-    quiet: bool,
     verbose: bool,
 ) -> None:
     """Show retaining chains of a class: from a GC root, and by every object on the way that defines __del__.

@@ -16,9 +16,7 @@ from leakhunt.errors import UsageError
 @click.option("--format", "format_", metavar="FORMAT", help="text (default) or json; else what -o's suffix says.")
 @output_option
 @verbosity
-def diff(
-    snapshots: tuple[Path, ...], limit: int, format_: str | None, output: str | None, quiet: bool, verbose: bool
-) -> None:
+def diff(snapshots: tuple[Path, ...], limit: int, format_: str | None, output: str | None, verbose: bool) -> None:
     """Compare snapshots of one process: counts and sizes by class, births, deaths, survivors.
 
     With three, also what was born between the first two and still lives in the third: the usual shape of a leak.

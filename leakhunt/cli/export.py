@@ -29,7 +29,6 @@ def export(
     format_: str | None,
     type_name: str | None,
     every: bool,
-    quiet: bool,
     verbose: bool,
 ) -> None:
     """Write a heap or a run for other tools.

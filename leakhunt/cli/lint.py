@@ -15,9 +15,7 @@ from leakhunt.cli.output import emit, output_option, pick_format, told, verbosit
 @click.option("--fail-on-finding", is_flag=True, help="Exit 1 if anything was found.")
 @output_option
 @verbosity
-def lint(
-    paths: tuple[Path, ...], format_: str | None, fail_on_finding: bool, output: str | None, quiet: bool, verbose: bool
-) -> int:
+def lint(paths: tuple[Path, ...], format_: str | None, fail_on_finding: bool, output: str | None, verbose: bool) -> int:
     """Say of source code what its finalizers and registries will do, before it runs.
 
     PATH is a file, or a folder with all Python files below it. The code is parsed and never imported. A line that

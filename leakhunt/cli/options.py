@@ -13,6 +13,18 @@ from leakhunt.retention import DEFAULT_LIMIT_BYTES, parse_size
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 
+def _deep(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    if value in ("auto", "never", "every"):
+        return value
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise click.BadParameter(f"{value!r} is not auto, never, every or a number of seconds.")
+    return f"{seconds:g}"
+
+
 def _size(context: click.Context, parameter: click.Parameter, value: str) -> int:
     try:
         return parse_size(value)
@@ -63,16 +75,29 @@ ENGINE = click.option(
 SECONDS = click.FloatRange(min=0, min_open=True, max=86400 * 365)
 DEEP = click.option(
     "--deep",
-    type=click.Choice(["auto", "never", "every"]),
+    callback=_deep,
     default="auto",
-    help="When to record the whole object graph (default auto).",
+    metavar="auto|SECONDS|never|every",
+    help="When to record the whole object graph (default auto: more and more rarely, as far as --budget allows).",
 )
+HTML = click.option("--html", metavar="FILE", help="Also write the report as one HTML page.")
 NO_CHILDREN = click.option("--no-children", is_flag=True, help="Leave processes alone that it started or will start.")
 METHOD = click.option(
     "--method",
     type=click.Choice(["prearmed", "pep768", "ptrace", "gdb"]),
     help="Use this way in only (default: the first that is open).",
 )
+
+
+def interval(default: float) -> Callable[[Decorated], Decorated]:
+    """The option --interval, with the command's own default."""
+    return click.option(
+        "--interval",
+        type=SECONDS,
+        default=default,
+        metavar="SECONDS",
+        help=f"Count the objects of each class this often (default {default:g}).",
+    )
 
 
 def monitoring(command: Decorated) -> Decorated:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import os
 import sys
 import time
@@ -21,9 +22,14 @@ DEFAULT_WIDTH = 100
 
 
 def verbosity(command: Decorated) -> Decorated:
-    """The options -q and -v, as the parameters `quiet` and `verbose`."""
-    quiet = click.option("-q", "--quiet", is_flag=True, help="Say nothing but the result.")
-    verbose = click.option("-v", "--verbose", is_flag=True, help="Say what is being done.")
+    """The options -q and -v of every command, as the parameters `quiet` and `verbose` of those that have them."""
+    taken = inspect.signature(command).parameters
+    quiet = click.option(
+        "-q", "--quiet", is_flag=True, expose_value="quiet" in taken, help="Print nothing but the result."
+    )
+    verbose = click.option(
+        "-v", "--verbose", is_flag=True, expose_value="verbose" in taken, help="Also print what is being done."
+    )
     return quiet(verbose(command))
 
 

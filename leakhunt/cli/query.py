@@ -18,9 +18,7 @@ from leakhunt.cli.output import emit, output_option, page_of, pick_format, told,
 @click.option("--format", "format_", metavar="FORMAT", help="text (default), json or csv; else what -o's suffix says.")
 @output_option
 @verbosity
-def query(
-    sql: str, source: Path, limit: int, format_: str | None, output: str | None, quiet: bool, verbose: bool
-) -> None:
+def query(sql: str, source: Path, limit: int, format_: str | None, output: str | None, verbose: bool) -> None:
     """Ask a run, a snapshot or an exported folder in SQL, answered by DuckDB.
 
     Tables: processes, snapshots, series, places, findings; types, objects and references are of the newest object graph

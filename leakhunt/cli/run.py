@@ -9,7 +9,19 @@ from typing import NoReturn
 import click
 
 from leakhunt.cli.monitored import Monitored
-from leakhunt.cli.options import BUDGET, ENGINE, FORK_SNAPSHOT, MAX_DISK, OUT, PAUSE, SERVICE_FOLDER, monitoring
+from leakhunt.cli.options import (
+    BUDGET,
+    DEEP,
+    ENGINE,
+    FORK_SNAPSHOT,
+    HTML,
+    MAX_DISK,
+    OUT,
+    PAUSE,
+    SERVICE_FOLDER,
+    interval,
+    monitoring,
+)
 from leakhunt.cli.output import say, verbosity
 from leakhunt.cli.reporting import Following, check_report, report_run, short
 from leakhunt.command import AgentOptions, find_program
@@ -20,38 +32,14 @@ from leakhunt.runfolder import RunRemoved, create, discard, finish
 from leakhunt.starts import forget_oldest
 
 
-def _deep(context: click.Context, parameter: click.Parameter, value: str) -> str:
-    if value in ("auto", "never", "every"):
-        return value
-    try:
-        seconds = float(value)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < float("inf"):
-        raise click.BadParameter(f"{value!r} is not auto, never, every or a number of seconds.")
-    return f"{seconds:g}"
-
-
 @click.command(
     context_settings={"allow_interspersed_args": False},
     epilog="Example:  leakhunt run --interval 2 --out run1 -- python -m http.server",
 )
-@click.option(
-    "--interval",
-    type=click.FloatRange(min=0, min_open=True, max=86400),
-    default=5.0,
-    metavar="SECONDS",
-    help="Take a census this often (default 5).",
-)
+@interval(5.0)
 @OUT
 @MAX_DISK
-@click.option(
-    "--deep",
-    callback=_deep,
-    default="auto",
-    metavar="auto|SECONDS|never|every",
-    help="When to record the whole object graph (default auto).",
-)
+@DEEP
 @click.option(
     "--collect",
     type=click.Choice(["never", "before-deep"]),
@@ -66,7 +54,7 @@ def _deep(context: click.Context, parameter: click.Parameter, value: str) -> str
 @click.option("--no-attach", is_flag=True, help="Leave a Python alone that did not load the agent (-I, -E, -S).")
 @click.option("--exec", "exec_", is_flag=True, help="Become the program; analyse later with `leakhunt report`.")
 @click.option("--fail-on-leak", is_flag=True, help="Exit 1 if a leak was found and the program exited 0.")
-@click.option("--html", metavar="FILE", help="Also write the report as one HTML page.")
+@HTML
 @monitoring
 @click.option("--values", is_flag=True, help="Store values of the program's data too, not names and sizes only.")
 @verbosity
