@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -118,6 +119,14 @@ def test_a_part_imports_what_it_may_and_nothing_else(file: Path) -> None:
     found = set(imported(file))
     assert {name for name, _ in found if name} <= parts | {part}
     assert {name for _, name in found if name} <= packages | sys.stdlib_module_names
+
+
+def test_every_module_is_named_on_the_architecture_page_and_no_other() -> None:
+    page = (HOUSE.parent / "docs" / "architecture.md").read_text()
+    told = re.findall(r"^\| `(\w+)` \|", page.split("## Modules")[1].split("\n## ")[0], re.MULTILINE)
+    assert sorted(told) == sorted(file.stem for file in FILES if file.name not in ("__init__.py", "__main__.py")), (
+        "run python docs/make_architecture.py"
+    )
 
 
 def test_every_part_has_its_place_in_the_house() -> None:

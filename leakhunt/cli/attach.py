@@ -89,9 +89,9 @@ def attach(
     quiet: bool,
     verbose: bool,
 ) -> int:
-    """Measure a process that runs already, and say what it leaks.
+    """Measure a running process and report what it leaks.
 
-    Nothing needs to be installed in it, and it runs on as before when the time is over or Ctrl-C is pressed.
+    Nothing needs to be installed in it. It runs on as before when the time is up or Ctrl-C is pressed.
     """
     from leakhunt.config import known_places
 
@@ -132,7 +132,7 @@ def attach(
 @METHOD
 @verbosity
 def snapshot(pid: int, output: Path, method: str | None, quiet: bool, verbose: bool) -> None:
-    """Take one snapshot of a running process, and leave it as it was."""
+    """Take one snapshot of a running process and leave it as it was."""
     if output.is_dir() or not os.access(output.absolute().parent, os.W_OK):
         raise UsageError(f"-o {output} cannot be written.", "Name a file in a directory that exists.")
     options = AgentOptions(_FIRST_SNAPSHOT_SECONDS, "every", "never", 1.0, False)
@@ -151,7 +151,7 @@ def snapshot(pid: int, output: Path, method: str | None, quiet: bool, verbose: b
 @_PID
 @verbosity
 def detach(pid: int, quiet: bool, verbose: bool) -> None:
-    """Take the agent out of a process, for one that `leakhunt attach` or `run` had to leave there."""
+    """Remove an agent that `leakhunt attach` or `run` had to leave in a process."""
     answer = detach_from(pid)
     if quiet:
         return

@@ -40,7 +40,7 @@ class Check:
 @click.argument("pid", type=click.IntRange(min=1), required=False)
 @verbosity
 def doctor(pid: int | None, quiet: bool) -> int:
-    """Show what works on this machine and, with PID, which ways lead into that process."""
+    """Show what works on this machine and, with PID, how that process can be attached to."""
     checks = [*machine_checks()]
     if pid is not None:
         if not Path(f"/proc/{pid}").exists():

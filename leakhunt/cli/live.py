@@ -52,9 +52,9 @@ def live(
     quiet: bool,
     verbose: bool,
 ) -> None:
-    """Watch on the terminal what grows: classes, the containers that hold them, and memory.
+    """Show on the terminal what grows: classes, the containers that hold them, and memory.
 
-    PID is a process that runs already; nothing needs to be installed in it, and it is left as it was when you quit. RUN
+    PID is a running process; nothing needs to be installed in it, and it is left as it was when you quit. RUN
     is a run folder, finished or still being written by `leakhunt run` elsewhere. A folder whose name is a number is
     ./NUMBER.
 
@@ -128,7 +128,9 @@ def _view(folder: Path, fetch: Callable[[], bool] = lambda: False, pid: int = 0)
     if view.problem is not None:
         raise view.problem
     if view.return_code:
-        raise LeakhuntError("The view broke, which is a bug.", "LEAKHUNT_DEBUG=1 shows where; please report it.")
+        raise LeakhuntError(
+            "The view crashed, which is a bug in leakhunt.", "LEAKHUNT_DEBUG=1 shows where; please report it."
+        )
 
 
 @contextlib.contextmanager

@@ -36,7 +36,7 @@ def verbosity(command: Decorated) -> Decorated:
 def output_option(command: Decorated) -> Decorated:
     """The option -o, as the parameter `output`."""
     option = click.option(
-        "-o", "--output", metavar="FILE", callback=_writable, help="Write to FILE; - or nothing is stdout."
+        "-o", "--output", metavar="FILE", callback=_writable, help="Write to FILE (default, or -: stdout)."
     )
     return option(command)
 
@@ -112,7 +112,7 @@ def pick_format(explicit: str | None, output: str | None, choices: Sequence[str]
         return default
     name = {"txt": "text", "htm": "html"}.get(name, name)
     if name not in choices:
-        raise UsageError(f"There is no format {name!r} here.", f"Choose one of: {', '.join(choices)}.")
+        raise UsageError(f"This command has no format {name!r}.", f"Choose one of: {', '.join(choices)}.")
     return name
 
 
@@ -140,7 +140,7 @@ def _to_stdout(data: str | bytes) -> None:
         text = data if data.endswith("\n") else data + "\n"
         data = text.encode(sys.stdout.encoding, "backslashreplace")
     elif sys.stdout.isatty() and b"\0" in data:
-        raise UsageError("A picture is not for a terminal.", "Name a file with -o, or pipe it somewhere.")
+        raise UsageError("A picture cannot be shown on a terminal.", "Name a file with -o, or pipe it somewhere.")
     with contextlib.suppress(OSError):  # the flush fails again, and knows what to do
         sys.stdout.buffer.write(data)
     flush_stdout()

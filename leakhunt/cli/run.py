@@ -50,13 +50,20 @@ from leakhunt.starts import forget_oldest
 @PAUSE
 @FORK_SNAPSHOT
 @ENGINE
-@click.option("--no-children", is_flag=True, help="Measure the first Python process only, not those it starts.")
-@click.option("--no-attach", is_flag=True, help="Leave a Python alone that did not load the agent (-I, -E, -S).")
-@click.option("--exec", "exec_", is_flag=True, help="Become the program; analyse later with `leakhunt report`.")
+@click.option("--no-children", is_flag=True, help="Measure only the first Python process, not those it starts.")
+@click.option(
+    "--no-attach", is_flag=True, help="Do not attach to interpreters that did not load the agent (-I, -E, -S)."
+)
+@click.option(
+    "--exec",
+    "exec_",
+    is_flag=True,
+    help="Become the program (exec); analyse later with `leakhunt report`.",
+)
 @click.option("--fail-on-leak", is_flag=True, help="Exit 1 if a leak was found and the program exited 0.")
 @HTML
 @monitoring
-@click.option("--values", is_flag=True, help="Store values of the program's data too, not names and sizes only.")
+@click.option("--values", is_flag=True, help="Also store values of the program's data, not only names and sizes.")
 @verbosity
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED, metavar="[--] CMD [ARGS]...")
 def run(
@@ -84,7 +91,7 @@ def run(
     log: str | None,
     service: bool,
 ) -> NoReturn:
-    """Run a program, and say what it leaks when it ends.
+    """Run a program and report what it leaks when it ends.
 
     Input, output, signals and the exit status are the program's own. The report goes to stderr and everything that was
     seen to the run folder. Killing leakhunt kills the program; a program killed at any moment leaves a run folder that
