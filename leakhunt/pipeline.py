@@ -475,7 +475,7 @@ def _unless_left_open(judged: list[_Judged]) -> tuple[str, str, tuple[str, ...]]
     """Healthy, unless the ledger of a process does not close: then what grew and is not accounted for."""
     one = next((one for one in judged if one.left_open), None)
     if one is None:
-        return "healthy", "Nothing grows that does not come to an end by itself.", ()
+        return "healthy", "No unbounded growth.", ()
     hint = f"Run it for {_long(one.needed_seconds)} or more to see whether that goes on."
     return "inconclusive", f"{one.left_open}. {hint}", ()
 
@@ -549,7 +549,7 @@ def newest_graph(path: str | Path, type_name: str = "") -> Snapshot:
     folders = sorted({file.parent for file in [*path.glob("pid-*/*.leak"), *path.glob("*.leak")]})
     offered = [snapshot for folder in folders if (snapshot := _newest_deep(folder)) is not None]
     if not offered:
-        raise RunError(f"{path} holds no deep snapshot.", "Run longer, or with --deep every.")
+        raise RunError(f"{path} has no deep snapshot.", "Run longer, or with --deep every.")
     return max(offered, key=lambda s: (_instances(s, type_name), s.number("time")))
 
 

@@ -283,7 +283,7 @@ def _told_one(finding: Finding) -> Iterator[str]:
         if origin.source:
             yield f"           {words.name(origin.source)}"
     if finding.advice:
-        yield f"  mend     {words.sentence(finding.advice)}"
+        yield f"  fix      {words.sentence(finding.advice)}"
 
 
 def _more(found: list[Finding]) -> str:

@@ -262,7 +262,7 @@ def read_run(path: Path | str) -> RunFolder:
         info["command"] = masked(info["command"])
     if info.get("schema", SCHEMA) != SCHEMA:
         writer = f"leakhunt {info.get('leakhunt')}"
-        raise RunError(f"{folder} was written by {writer}, in another form.", "Read it with that one.")
+        raise RunError(f"{folder} was written by {writer}, in another format.", "Read it with that one.")
     processes.sort(key=lambda process: (process.started, process.path.name))
     return RunFolder(folder, info, tuple(processes), _packages(folder))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -60,9 +61,9 @@ MAY: dict[str, tuple[set[str], set[str]]] = {
     "starts": ({"errors", "runfolder"}, set()),
     "asking": ({"agent", "analysis", "config", "errors", "pipeline", "runfolder"}, set()),
     "reports": ({"errors", "findings"}, set()),
-    "packages": ({"command", "errors"}, {"packaging"}),
+    "interpreters": ({"command", "errors"}, {"packaging"}),
     "bisect": (
-        {"analysis", "config", "errors", "findings", "packages", "pipeline", "reports"},
+        {"analysis", "config", "errors", "findings", "interpreters", "pipeline", "reports"},
         NUMPY | {"packaging"},
     ),
     "lint": ({"errors"}, set()),
@@ -133,6 +134,14 @@ def test_a_part_imports_what_it_may_and_nothing_else(file: Path) -> None:
     found = set(imported(file))
     assert {name for name, _ in found if name} <= parts | {part}
     assert {name for _, name in found if name} <= packages | sys.stdlib_module_names
+
+
+def test_every_module_is_named_on_the_architecture_page_and_no_other() -> None:
+    page = (HOUSE.parent / "docs" / "architecture.md").read_text()
+    told = re.findall(r"^\| `(\w+)` \|", page.split("## Modules")[1].split("\n## ")[0], re.MULTILINE)
+    assert sorted(told) == sorted(file.stem for file in FILES if file.name not in ("__init__.py", "__main__.py")), (
+        "run python docs/make_architecture.py"
+    )
 
 
 def test_every_part_has_its_place_in_the_house() -> None:

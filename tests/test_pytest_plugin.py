@@ -58,7 +58,7 @@ def test_a_registry_that_grows_by_one_on_every_round_fails_with_the_report_s_sen
             "leakhunt: shop.Session held by shop.Registry.sessions: 5 more items in 5 rounds, none ever taken out, *",
             "  held by  shop.Registry.sessions  shop.py:7",
             "  path     module shop > .REGISTRY > *",
-            "  mend     *",
+            "  fix      *",
         ]
     )
 

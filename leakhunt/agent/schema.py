@@ -67,12 +67,13 @@ Graph, in deep snapshots only (N objects, E references):
     value.text       <u4   string: its repr, cut
 
 A graph of a heap of many objects may be a frontier graph; the meta data has `left_out` then, the number of listed
-objects without a row. A line is drawn in the collector's list at an early look at the process. Rows are: what is younger
-than the line; what is older and refers to something younger; of who refers to that, one step more at each further graph;
-what is near the roots: all that can be reached from them without going through a large container that is older than the
-line. What is older has OBJECT_OLD, and SATURATED for its refcount, for not all that refers to it has a row. A large old
-container has references to those of its items only that have rows (the keys of a mapping follow these values, fewer than
-`length` of each); `object.length` is its true length. References to what has no row are GONE. The census has everything.
+objects without a row. A line is drawn in the collector's list at an early look at the process. Rows are: what is
+younger than the line; what is older and refers to something younger; of who refers to that, one step more at each
+further graph; what is near the roots: all that can be reached from them without going through a large container that
+is older than the line. What is older has OBJECT_OLD, and SATURATED for its refcount, for not all that refers to it
+has a row. A large old container has references to those of its items only that have rows (the keys of a mapping
+follow these values, fewer than `length` of each); `object.length` is its true length. References to what has no row
+are GONE. The census has everything.
 
 Without `--values` nothing of the program's data is stored: type names, attribute names, identifiers and sizes only.
 

@@ -99,7 +99,7 @@ def _rows(findings: Findings, finding: Finding, ascii_only: bool) -> Iterator[tu
         yield "__del__", _finalizer(finalizer)
     if finding.packages:
         yield "packages", words.packages(finding)
-    yield "mend", words.sentence(finding.advice)
+    yield "fix", words.sentence(finding.advice)
     yield "next", Line(words.next_command(findings, finding), style="bold")
 
 
