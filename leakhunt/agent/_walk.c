@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "_walk_births.h"
 #include "_walk_names.h"
 #include "_walk_twin.h"
 
@@ -213,6 +214,7 @@ module_free(void *module)
    nothing of what the first one has. Interpreters with a GIL of their own refuse it. */
 static PyModuleDef_Slot module_slots[] = {
     {Py_mod_exec, (void *)rows_make_types},
+    {Py_mod_exec, (void *)births_add},
     {0, NULL},
 };
 

@@ -87,6 +87,10 @@ class Engine:
         self._known = self._strings = None
         self._allocators.trim()
 
+    def forget_own(self):
+        """The agent has made more: it is looked for again at the next snapshot."""
+        self._own = ()
+
     def memory(self):
         """The ledger's figures that the agent itself moves: resident bytes, and what the allocators hold."""
         found = {"rss_anonymous_bytes": ledger.system_figures().get("rss_anonymous_bytes", 0)}
@@ -146,7 +150,7 @@ class Engine:
         strings, columns, yield_gil = take(deep, meta, begun, stopped)
         if deep and self._with_values:
             columns.update(values.columns(strings, yield_gil))
-        meta["hold_ms"] = round(yield_gil.longest * 1e3, 3)
+        meta["pause_ms"] = round(yield_gil.longest * 1e3, 3)
         meta["cost_ms"] = round((perf_counter() - begun) * 1e3, 3)
         return meta, strings, columns
 

@@ -14,6 +14,7 @@ from .roots import local_values
 
 LABELLED_MAX = 1024  # objects of one class, or functions of one code, that get names; others are read by analogy
 SUSPENDED_MAX = 2  # of one code that get names for their locals: the ones that wait for long are few
+OTHERS_MAX = 4  # objects of one class whose attributes are looked for among the names that the program uses
 UNLABELLED = (plans.ATOM, plans.SEQUENCE, plans.WEAK)
 # Whose names stay right as long as they refer to the same things: not of what runs, nor of what threads have.
 LASTING = (plans.FUNCTION, plans.METHOD, plans.MODULE, plans.CLASS, plans.INSTANCE, plans.MAPPING)
@@ -31,6 +32,9 @@ class Labels:
     def __init__(self, strings):
         self._id_of = strings.id_of
         self.namespaces = {}  # id() -> mapping that proved to be a namespace
+        self._names_used = None  # by the program's own code, as a tuple; None until needed
+        self._members = {}  # id() of a class -> names under which it gives out what it has in C
+        self._asked = {}  # id() of a class -> instances whose attributes were looked for among these
         self._named_by_code = {}  # id() of a code object -> functions of it that have a name already
         self.position, self.label = array("Q"), array("I")
         self.name_address, self.name_text, self.name_file, self.name_line = (
@@ -216,6 +220,8 @@ class Labels:
             plan.attributes = plans.attribute_names(plan.kind)
         name_by_id = self._attributes(item, plan, row) if plan.attributes else {}
         adoptable = {id(referent): referent for referent in get_referents(item) if type(referent) is dict}
+        self._given_by_others(item, plan, ids, name_by_id)
+        self._only_member(item, plan, name_by_id)
         if name_by_id or adoptable:
             # An attribute that was given another value after the walk is known by its place among the references.
             now = list(map(id, get_referents(item)))
@@ -259,6 +265,40 @@ class Labels:
             elif id(type(value)) not in plans.TRIVIAL:
                 found[id(value)] = name
         return found
+
+    def _only_member(self, item, plan, name_by_id):
+        """Adds the name of what an object of an extension's class has in C, where it has one thing and one name."""
+        names = self._members.get(id(plan.kind))
+        if names is None:
+            names = self._members[id(plan.kind)] = plans.members_in_c(plan.kind)
+        if len(names) == 1 and not name_by_id:
+            held = [id(other) for other in get_referents(item) if not issubclass(type(other), type)]
+            if len(held) == 1:
+                name_by_id[held[0]] = names[0]
+
+    def _given_by_others(self, item, plan, ids, name_by_id):
+        """Adds the names of attributes that the program gave an object of somebody else's class (`app.cache = {}`).
+
+        The class's own code does not mention them. They are looked for among all names that the program's own code
+        uses, where an object refers to a container of some size that has no name.
+        """
+        asked = self._asked.get(id(plan.kind), 0)
+        if asked >= OTHERS_MAX or not plans.flags_of(plan.kind) & plans.HEAP_FLAG:
+            return
+        unknown = {id(other) for other in get_referents(item) if plans.is_filled(other)}.difference(name_by_id)
+        if not unknown.intersection(ids):
+            return
+        self._asked[id(plan.kind)] = asked + 1
+        if self._names_used is None:
+            self._names_used = plans.names_used()
+        for name in self._names_used:
+            if plans.is_plain(plan.kind, name):
+                try:
+                    address = id(generic_getattr(item, name))
+                except Exception:
+                    continue
+                if address in unknown:
+                    name_by_id[address] = name
 
     def _adopt(self, item, plan, namespace, ids, base, row):
         """Mark `namespace` as the `__dict__` of `item` when its entries prove to be the attributes of `item`."""

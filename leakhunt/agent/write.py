@@ -79,8 +79,7 @@ def pieces(meta, strings, columns):
     `meta` maps str to printable values; `columns` maps a name to an `array` of typecode B, I or Q or to a pair
     (dtype, bytes). Arrays are written from their own memory, without a copy.
     """
-    text = "".join("%s\t%s\n" % (key, schema.escape(str(value))) for key, value in meta.items())
-    sections = {schema.META_TEXT: ("|u1", text.encode("utf-8", "backslashreplace"))}
+    sections = {schema.META_TEXT: ("|u1", schema.lines(meta))}
     for name, column in {**strings.columns(), **columns}.items():
         sections[name] = column if isinstance(column, tuple) else (DTYPE_BY_CODE[column.typecode], column)
     head = schema.MAGIC + little(schema.VERSION, 4) + little(0, 4)
