@@ -430,13 +430,15 @@ def _is_kept_in_c(evidence: Evidence, index: int) -> bool:
 
 
 def in_c_objects(case: Case, candidate: Verdict) -> Doubt | None:
-    """Not all objects of C classes tell the collector what they refer to."""
+    """Not all objects of C classes tell the collector what they refer to: `threading.local` has its callbacks so."""
     evidence = case.evidence
     if candidate.kind != "refcount-leak" or candidate.group is None:
         return None
     policy, values = evidence.policy, candidate.group.counts
-    counts = (native.owner_counts(evidence, place.reached) for place in evidence.places)
-    if not any(each[-1] >= policy.c_objects and native.fit(each, values).fits >= policy.in_step for each in counts):
+    piles = [native.owner_counts(evidence, place.reached) for place in evidence.places]
+    if evidence.graph.facts.is_named(candidate.group.type, SAYS_NOTHING):
+        piles += [group.counts for group in evidence.garbage]
+    if not any(each[-1] >= policy.c_objects and native.fit(each, values).fits >= policy.in_step for each in piles):
         return None
     said = "the C objects that pile up in step with them refer to them"
     return Doubt("in C objects", said, at_most=policy.c_objects_hold_at_most, is_alternative=True)
