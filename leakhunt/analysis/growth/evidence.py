@@ -102,6 +102,11 @@ class Evidence:
         started = int(np.searchsorted(self.lineage.seconds, then))
         return min(trends.start(self.lineage.seconds, self.policy.warm_up, started), max(0, len(self.deep) - 2))
 
+    @property
+    def has_started(self) -> bool:
+        """Whether the start-up was over at the graph from which on growth counts."""
+        return bool(self.seconds[self.started] <= self.lineage.seconds[self.first])
+
     @functools.cached_property
     def since(self) -> int:
         """Number of the census at which the warm-up is over."""

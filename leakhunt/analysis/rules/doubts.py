@@ -467,11 +467,20 @@ def young(case: Case, candidate: Verdict) -> Doubt | None:
     return Doubt("young", said, at_most=policy.unsettled_at_most)
 
 
+def starting(case: Case, candidate: Verdict) -> Doubt | None:
+    """So few looks were left after the start-up that some of it had to be counted in."""
+    evidence = case.evidence
+    if evidence.started <= evidence.since and (not len(evidence.deep) or evidence.has_started):
+        return None
+    said = "the program was importing its modules for most of the looks: what grew then has an end"
+    return Doubt("starting", said, at_most=evidence.policy.starting_at_most)
+
+
 DOUBTS: tuple[Question, ...] = (
     no_growth, few_more, not_at_every_look, held_now_and_then, watched, attributes_of_objects, covered,
     collector_at_work, said_to_end, bounded, class_does_not_follow, index, explained,
     few_looks, unsteady, losing, slowing, settling, falling, few_objects,
-    keys_come_back, few_bursts, unseen_holder, on_a_stack, in_c_objects, of_c_objects, young,
+    keys_come_back, few_bursts, unseen_holder, on_a_stack, in_c_objects, of_c_objects, young, starting,
 )  # fmt: skip
 
 # These are asked when memory of C code has been given out. The first once more: who was left may have got it.

@@ -17,7 +17,7 @@ from leakhunt.analysis.heap.facts import SAYS_NOTHING
 from leakhunt.analysis.heap.graph import Bools, HeapGraph, Ints
 from leakhunt.analysis.heap.naming import Names
 from leakhunt.analysis.heap.reachability import reach
-from leakhunt.analysis.heap.representative import AS_MUCH, telling_class
+from leakhunt.analysis.heap.representative import telling_class
 from leakhunt.analysis.heap.weakrefs import watching
 
 from .growing_holders import TIMELESS
@@ -195,7 +195,7 @@ def _candidates(evidence: Evidence, frontier: Frontier, rows: list[tuple[str, In
     rows.sort(
         key=lambda row: (
             row[0].startswith("builtins."),
-            kept[row[0]] < AS_MUCH * most,
+            kept[row[0]] < evidence.policy.as_much * most,
             -_held_directly(evidence, holder, row[1]),
             -len(row[1]),
         )
@@ -282,7 +282,7 @@ def _content_of(evidence: Evidence, frontier: Frontier) -> str:
     if gained < evidence.policy.gain / 2 or _is_namespace(evidence, holder):
         return ""
     children = new_children(lineage, (holder,), frontier.since)
-    return telling_class(graph, children, evidence.survey.is_new(frontier.since), gained)
+    return telling_class(graph, children, evidence.survey.is_new(frontier.since), gained, evidence.policy)
 
 
 def _is_namespace(evidence: Evidence, index: int) -> bool:

@@ -14,13 +14,12 @@ from leakhunt.analysis.heap import finalizers
 from leakhunt.analysis.heap.facts import SAYS_LITTLE, SAYS_NOTHING
 from leakhunt.analysis.heap.graph import HeapGraph, Indexes
 from leakhunt.analysis.heap.representative import code_name, telling_class
+from leakhunt.analysis.policy import Policy
 
 from .verdicts import Verdict
 
 # What only lives a while grows, too, until the first of it is old enough to go; these conditions are leaks at any age.
 TIMELESS = frozenset(("young", "few bursts"))
-VALUES_MIN = 0.8  # new values for each new entry
-KEYS_OUTWEIGH = 2.0
 ATEXIT_TABLE = "atexit callback table"
 
 
@@ -153,13 +152,13 @@ CONDITIONS: tuple[Callable[[Evidence, Place], Condition | None], ...] = (
 
 def content_type(evidence: Evidence, place: Place) -> str:
     """The class that tells most of what the place gained; its container's where it gained nothing new."""
-    found = telling_class(evidence.graph, place.children, evidence.is_new, place.entries)
+    found = telling_class(evidence.graph, place.children, evidence.is_new, place.entries, evidence.policy)
     if found and evidence.graph.facts.is_named(found, schema.TYPE_ATOM):
-        found = _value_type(evidence.graph, place) or found
+        found = _value_type(evidence.graph, place, evidence.policy) or found
     return found or _member_type(evidence, place)
 
 
-def _value_type(graph: HeapGraph, place: Place) -> str:
+def _value_type(graph: HeapGraph, place: Place, policy: Policy) -> str:
     """Of a mapping from atoms to atoms: the class of its new values, which are what was put in.
 
     "" where these are few, as numbers that are shared, or where the keys are what takes the memory.
@@ -171,7 +170,8 @@ def _value_type(graph: HeapGraph, place: Place) -> str:
     length = int(graph.lengths[index])
     values = np.intersect1d(place.children, referents[:length])
     keys = np.intersect1d(place.children, referents[length : 2 * length])
-    if len(values) < VALUES_MIN * place.entries or KEYS_OUTWEIGH * graph.sizes[values].sum() < graph.sizes[keys].sum():
+    of_values, of_keys = graph.sizes[values].sum(), graph.sizes[keys].sum()
+    if len(values) < policy.values_new * place.entries or policy.keys_outweigh * of_values < of_keys:
         return ""
     return _most_common_type(graph.snapshot.type_names, graph.types[values])
 

@@ -45,7 +45,7 @@ def _registered_at_exit(evidence: Evidence) -> list[Verdict]:
     return [
         Verdict(
             "python-leak",
-            telling_class(graph, held, evidence.is_new, between) or graph.type_name(int(held[0])),
+            telling_class(graph, held, evidence.is_new, between, evidence.policy) or graph.type_name(int(held[0])),
             evidence.policy.certainty,
             f"{trend.gain:,.0f} more in {evidence.seconds[-1] - evidence.seconds[evidence.since]:.0f} s, "
             "each registered with atexit and kept until the end",
