@@ -17,11 +17,6 @@ OTHERS_MAX = 4  # objects of one class whose attributes are looked for among the
 UNLABELLED = (plans.ATOM, plans.SEQUENCE, plans.WEAK)
 
 
-def is_large(item):
-    """Whether this is a builtin container of so many items that a census lists it."""
-    return type(item) in (list, dict, set) and len(item) >= schema.CONTAINER_FLOOR
-
-
 class Labels:
     """Columns label.*, name.* and bound.* of one snapshot (schema.py)."""
 
@@ -142,7 +137,7 @@ class Labels:
         self.name(item, getattr(code, "co_qualname", code.co_name), code.co_filename, code.co_firstlineno)
         named = self._named_by_code.get(id(code), 0)
         self._named_by_code[id(code)] = named + 1
-        if named < SUSPENDED_MAX and any(map(is_large, get_referents(item))):
+        if named < SUSPENDED_MAX and any(map(plans.is_filled, get_referents(item))):
             self._locals(item, plan, ids, base)
 
     def _locals(self, item, plan, ids, base):

@@ -955,6 +955,27 @@ def test_cycles_that_wait_before_the_first_full_collection_are_not_accused() -> 
     assert told(heap.live(serve)) == []
 
 
+@pytest.mark.parametrize("is_kept", [False, True], ids=["waiting for the collector", "kept by the finalizer"])
+def test_finalizers_of_what_waits_for_the_collector_go_with_it(is_kept: bool) -> None:
+    # module weakref -> REGISTRY -> _Info -> weakref (to an Engine in a cycle), Tracer;   or _Info -> the Engine, too
+    heap = Heap()
+    registry = heap.dict()
+    heap.module("weakref", REGISTRY=registry)
+
+    def serve(k: int) -> dict[str, object]:
+        for _ in range(10):
+            engine = heap.instance("shop.Engine")
+            engine.pool = heap.instance("shop.Pool", engine=engine)
+            info = heap.instance("weakref.finalize._Info", weakref=heap.weakref(engine))
+            info.func = heap.instance("shop.Tracer")
+            if is_kept:
+                info.args = heap.tuple([engine])
+            registry.add(info)
+        return {"gc_enabled": 1, "gc_collections": f"{40 * k} {4 * k} 0", "gc_threshold": "700 10 10"}
+
+    assert [owner for _, _, owner in told(heap.live(serve))] == (["weakref.REGISTRY"] if is_kept else [])
+
+
 def test_cycles_that_wait_for_a_collector_at_work_are_not_accused() -> None:
     heap = Heap()
     heap.type("shop.Cursor", del_at="shop.py:40")

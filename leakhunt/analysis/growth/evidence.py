@@ -64,9 +64,10 @@ class Evidence:
 
     @property
     def intervals(self) -> float:
-        """For how many intervals the process was watched, its exit included."""
+        """For how many intervals the process was watched: until its last snapshot was taken, or its exit."""
         last = self.snapshots[-1]
-        return last.number("elapsed") / max(last.number("interval", 5.0), 1e-9)
+        until = last.number("elapsed") + last.number("cost_ms") / 1e3
+        return until / max(last.number("interval", 5.0), 1e-9)
 
     @functools.cached_property
     def lineage(self) -> Lineage:

@@ -175,6 +175,21 @@ def collector_at_work(case: Case, candidate: Verdict) -> Doubt | None:
     return ended("collector at work", "the collector is on and will free them when it comes by")
 
 
+def goes_with_garbage(case: Case, candidate: Verdict) -> Doubt | None:
+    """Finalizers, and entries of weak mappings, of objects that wait for the collector: they go with these."""
+    place, graph = candidate.place, case.evidence.graph
+    if place is None or not len(place.reached):
+        return None
+    references = place.reached[graph.are(schema.TYPE_WEAK)[place.reached]]
+    waiting = int(graph.garbage[weakly_held(graph, references)].sum())
+    if waiting < case.evidence.policy.watching * max(place.entries, 1.0):
+        return None
+    said = (
+        f"{waiting:,} of the objects that its entries watch are garbage, and the entries go when the collector comes by"
+    )
+    return ended("goes with garbage", said)
+
+
 def said_to_end(case: Case, candidate: Verdict) -> Doubt | None:
     why = case.evidence.known.harmless_why(candidate.owner or "") if candidate.owner else ""
     return ended("known", why) if why and candidate.kind == "python-leak" else None
@@ -478,7 +493,7 @@ def starting(case: Case, candidate: Verdict) -> Doubt | None:
 
 DOUBTS: tuple[Question, ...] = (
     no_growth, few_more, not_at_every_look, held_now_and_then, watched, attributes_of_objects, covered,
-    collector_at_work, said_to_end, bounded, class_does_not_follow, index, explained,
+    collector_at_work, goes_with_garbage, said_to_end, bounded, class_does_not_follow, index, explained,
     few_looks, unsteady, losing, slowing, settling, falling, few_objects,
     keys_come_back, few_bursts, unseen_holder, on_a_stack, in_c_objects, of_c_objects, young, starting,
 )  # fmt: skip
