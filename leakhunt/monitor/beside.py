@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import json
+import signal
 import socket
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from leakhunt.errors import LeakhuntError, UsageError
 LOOPBACK = "127.0.0.1"
 FLUSH_SECONDS, NOTIFY_SECONDS = 8.0, 90.0  # how long leakhunt waits for the last figures, and for the last alarms
 HASTE, HASTE_SECONDS = b"haste", 0.15  # what the monitor is told, and how long leakhunt waits for it then
+LEAVE = signal.SIGUSR1  # to the monitor: leakhunt ends, the watch goes on
 LINGER, LINGER_SECONDS = b"linger", 120  # the same, where it is to make its last analysis when leakhunt is gone
 
 
@@ -105,6 +107,14 @@ class Monitor:
             return "The monitor did not come to its end, and was killed: its last figures or alarms may be missing."
         return ""
 
+    def leave(self) -> None:
+        """Let it go on until everybody who holds the pipe to it has ended; no pipe that others read waits for it."""
+        self._close_listening()
+        process, self._process = self._process, None
+        if process is not None and process.stdin is not None:
+            process.send_signal(LEAVE)
+            process.stdin.close()
+
     def abandon(self) -> None:
         """End it at once: nothing ran."""
         self._close_listening()
@@ -133,7 +143,7 @@ def _listen(text: str) -> socket.socket:
     host, _, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]") or LOOPBACK
     if not port.isdecimal() or int(port) > 65535:
-        raise UsageError(f"--metrics {text!r} is no port and no HOST:PORT.", "Type --metrics 9101, for example.")
+        raise UsageError(f"--metrics {text!r} is neither a port nor HOST:PORT.", "Type --metrics 9101, for example.")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)[0]
         listening = socket.socket(family, kind, protocol)
