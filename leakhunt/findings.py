@@ -202,14 +202,14 @@ class Finding:
     retained_size_bytes: int = 0
     finalizers: tuple[Finalizer, ...] = ()
     allocated_at: Origin | None = None
-    added_at: Origin | None = None
-    unseen: tuple[str, ...] = ()
     fingerprint: str = ""
     advice: str = ""
     chain: Chain | None = None
     graph: RefGraph | None = None
     pids: tuple[int, ...] = ()
     unit: tuple[UnitRow, ...] = ()
+    added_at: Origin | None = None
+    unseen: tuple[str, ...] = ()
 
     @property
     def sentence(self) -> str:

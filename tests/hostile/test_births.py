@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from tests.agent.target import VERSIONS, Ran, Target, interpreters, said
 from tests.agent.test_births import ASKING, answers
 
@@ -17,6 +18,12 @@ def target(request: pytest.FixtureRequest, tmp_path: Path) -> Target:
     if python is None:
         pytest.skip(f"no python{request.param} here")
     return Target(request.param, python, "auto", tmp_path)
+
+
+def quiet(ran: Ran) -> Ran:
+    """Where the interpreter may warn of a fork: the helper thread that asked is gone, and the system may not know."""
+    assert ran.status == 0, ran.err
+    return ran
 
 
 def fine(ran: Ran) -> Ran:
@@ -99,7 +106,7 @@ def test_threads_that_make_and_add_all_the_time_lose_nothing(target: Target) -> 
 
 
 def test_a_storm_of_forks_while_armed(target: Target) -> None:
-    ran = fine(
+    ran = quiet(
         target.run(
             ASKING + "class A: pass\nLIST = []\ndef add(): LIST.append(A())\n"
             "ask([A, set], [LIST], ['attribute LIST'])\nbad = 0\n"
@@ -133,7 +140,7 @@ def test_subclasses_made_while_a_class_is_watched_make_objects_ever_after(target
     ran = fine(
         target.run(
             ASKING + "class A:\n    def __init__(self, n=0): self.n = n\n"
-            "class B(A): __slots__ = ('x',)\nask([A])\n"
+            "class B(A): pass\nask([A])\n"
             "class C(A): pass\nclass D(B, dict): pass\nD2 = type('D2', (A, Exception), {})\n"
             "made = [A(), B(), C(), D(), D2()]\nB.__bases__ = (A,)\nmade[0].__class__ = C\nanswer()\n"
             "for n in range(1000): made += [A(), B(), C(), D(), D2()]\n"
@@ -148,7 +155,8 @@ def test_subclasses_made_while_a_class_is_watched_make_objects_ever_after(target
 def test_a_class_that_goes_while_it_is_watched(target: Target) -> None:
     fine(
         target.run(
-            ASKING + "def once(n):\n    class A: pass\n    ask([A])\n    kept = [A() for n in range(5)]\n    return kept\n"
+            ASKING
+            + "def once(n):\n    class A: pass\n    ask([A])\n    kept = [A() for n in range(5)]\n    return kept\n"
             "for n in range(10):\n    once(n)\n    gc.collect()\nanswer()\ngc.collect()\n"
         )
     )
