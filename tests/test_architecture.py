@@ -78,7 +78,7 @@ MAY: dict[str, tuple[set[str], set[str]]] = {
         {"analysis", "births", "errors", "findings", "render", "runfolder", "snapshot"},
         {"numpy", "rich", "textual"},
     ),
-    "attach": ({"agent", "arming", "command", "errors", "package", "runfolder"}, set()),
+    "attach": ({"agent", "arming", "command", "errors", "package", "reading", "runfolder"}, set()),
     "arming": ({"errors"}, set()),
     "command": ({"arming", "errors", "package"}, set()),
     "group_signal_monitor": ({"arming", "errors", "package"}, set()),
