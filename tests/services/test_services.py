@@ -49,7 +49,7 @@ def has_seen_enough(run: Path, service: Service) -> bool:
     if service.is_recycled:
         return sum(len(files) >= 6 for files in taken.values()) >= RECYCLED
     seen = [files for files in taken.values() if len(files) >= SNAPSHOTS]
-    return len(seen) == len(taken) and all(sum(map(is_deep, files)) >= GRAPHS for files in seen)
+    return bool(seen) and len(seen) == len(taken) and all(sum(map(is_deep, files)) >= GRAPHS for files in seen)
 
 
 def served(service: Service, folder: Path, request: pytest.FixtureRequest, **more: str) -> Served:
