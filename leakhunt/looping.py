@@ -7,9 +7,10 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from leakhunt.analysis.growth.known import BUILT_IN, Known
 from leakhunt.recorder import SnapshotRecorder
 
 if TYPE_CHECKING:
@@ -55,9 +56,15 @@ class Loop:
     """
 
     def __init__(
-        self, run: Callable[[int], None], settings: Settings, naming: Naming, looks_closer: Callable[[], None]
+        self,
+        run: Callable[[int], None],
+        settings: Settings,
+        naming: Naming,
+        looks_closer: Callable[[], None],
+        known: Known = BUILT_IN,
     ) -> None:
         self._run, self._settings, self._naming, self._looks_closer = run, settings, naming, looks_closer
+        self._known = known
         self.done = 0
         self._spent_seconds = 0.0
 
@@ -99,9 +106,27 @@ class Loop:
             for number in range(self._settings.rounds):
                 self._repeat(1)
                 recorder.take(number + 1.0)
-            return rounds.findings(recorder.load(), self._settings.tolerance, self._naming)
+            found = rounds.findings(recorder.load(), self._settings.tolerance, self._naming, self._known)
+            return self._with_origins(recorder, found) if found else found
         finally:
             recorder.close()
+
+    def _with_origins(self, recorder: SnapshotRecorder, found: list[Finding]) -> list[Finding]:
+        """The findings with who makes and who keeps what they name, as one more round shows it."""
+        from leakhunt import rounds
+
+        tolerance, naming, known = self._settings.tolerance, self._naming, self._known
+        with recorder.watching(rounds.question(recorder.load(), tolerance, naming, known)) as answers:
+            self._repeat(1)
+        recorder.take(self._settings.rounds + 1.0)
+        more = rounds.findings(recorder.load(), tolerance, naming, known, answers)
+        named = {finding.fingerprint: finding for finding in more}
+        return [
+            replace(finding, allocated_at=seen.allocated_at, added_at=seen.added_at)
+            if (seen := named.get(finding.fingerprint)) is not None
+            else finding
+            for finding in found
+        ]
 
     def _repeat(self, times: int) -> None:
         for _ in range(times):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from leakhunt import packages, source_lines
+from leakhunt import births, config, packages, source_lines
 from leakhunt.analysis.growth.evidence import EXIT, Evidence
 from leakhunt.analysis.growth.holders import Place
 from leakhunt.analysis.growth.known import BUILT_IN, Known
@@ -25,14 +25,17 @@ from leakhunt.analysis.report import reference_graph, sampling_notes, to_finding
 from leakhunt.analysis.report.judgement import Judgement, rank, suspect
 from leakhunt.analysis.rules import ledger, siblings, tracks
 from leakhunt.analysis.rules.siblings import Life
+from leakhunt.births import Births
 from leakhunt.errors import RunError, SnapshotError, UsageError
 from leakhunt.findings import (
+    Caller,
     Chain,
     ClassSeries,
     Diff,
     Finding,
     Findings,
     HolderSeries,
+    Origin,
     Package,
     ProcessSummary,
     RefGraph,
@@ -58,17 +61,18 @@ def load(path: str | Path) -> Snapshot:
     return Snapshot.load(path)
 
 
-def hunt(run: str | Path, progress: Progress | None = None, known: Known = BUILT_IN) -> Findings:
+def hunt(run: str | Path, progress: Progress | None = None, known: Known | None = None) -> Findings:
     """Analyse a run folder: every process of it, the same leak in several of them named once.
 
     Args:
         progress: called with what is done now and the share of the whole that is done.
-        known: places that are harmless, and what to do about others.
+        known: holders that are harmless, and what to do about others; by default what the project says (`config`).
 
     Raises:
         RunError: the folder is no run.
     """
     folder = read_run(run)
+    known = config.known_places() if known is None else known
     tell = progress or (lambda text, share: None)
     judged = []
     several = {n for same in siblings.groups(map(_kind, folder.processes)).values() if len(same) > 1 for n in same}
@@ -81,7 +85,7 @@ def hunt(run: str | Path, progress: Progress | None = None, known: Known = BUILT
     return with_packages(_together(folder, judged), folder)
 
 
-def why(run: str | Path, asked: str, progress: Progress | None = None, known: Known = BUILT_IN) -> Tracks:
+def why(run: str | Path, asked: str, progress: Progress | None = None, known: Known | None = None) -> Tracks:
     """The tracks of all candidates of a name in a run: what was seen and measured, what doubted it, named or not.
 
     Args:
@@ -91,6 +95,7 @@ def why(run: str | Path, asked: str, progress: Progress | None = None, known: Kn
         RunError: the folder is no run.
     """
     folder = read_run(run)
+    known = config.known_places() if known is None else known
     tell = progress or (lambda text, share: None)
     found: list[Track] = []
     names: set[str] = set()
@@ -150,7 +155,7 @@ def _judge(process: ProcessFolder, tell: Progress, known: Known, has_siblings: b
         )
         unseen = process.problems or ("no snapshot of it can be read" if process.snapshots else "")
         return _Judged(ProcessSummary(process.pid, process.command, 0, notes=tuple(notes)), [], unseen=unseen)
-    evidence = Evidence(_thinned(snapshots), known)
+    evidence = Evidence(_thinned(snapshots), known, births=answers(process))
     tell(f"weighing process {process.pid}", 0.3)
     judgement = Judgement(evidence)
     tell(f"naming what process {process.pid} holds", 0.7)
@@ -221,7 +226,12 @@ def _kind(process: ProcessFolder) -> tuple[str, str]:
 def evidence_of(process: ProcessFolder, known: Known = BUILT_IN) -> Evidence | None:
     """What the snapshots of one process show; None where none of them can be read."""
     snapshots, _ = _readable(process)
-    return Evidence(_thinned(snapshots), known) if snapshots else None
+    return Evidence(_thinned(snapshots), known, births=answers(process)) if snapshots else None
+
+
+def answers(process: ProcessFolder) -> list[Births]:
+    """What the agent saw of births in one process, the earliest first; what can't be read is left out."""
+    return [one for path in process.births if (one := births.load(path)) is not None]
 
 
 def _unseen(process: ProcessFolder, snapshots: list[Snapshot]) -> str:
@@ -280,6 +290,7 @@ def placed(info: Mapping[str, str], evidence: Evidence, finding: Finding) -> Fin
             full = file if Path(file).is_absolute() else str(Path(info.get("cwd", "")) / file)
             line = source_lines.line_of(full, scope, attribute) or line
             holder = replace(holder, file=source_lines.short_path(full, search), line=line)
+    made, added = (_placed_origin(origin, search) for origin in (finding.allocated_at, finding.added_at))
     chain = finding.chain
     if chain is not None:
         links = (
@@ -287,7 +298,30 @@ def placed(info: Mapping[str, str], evidence: Evidence, finding: Finding) -> Fin
             for link in chain.links
         )
         chain = Chain(tuple(links))
-    return replace(finding, holder=holder, finalizers=finalizers, chain=chain)
+    return replace(finding, holder=holder, finalizers=finalizers, chain=chain, allocated_at=made, added_at=added)
+
+
+def _placed_origin(origin: Origin | None, search: list[str]) -> Origin | None:
+    """The origin with its lines of source, and its files as they read below the program's sys.path."""
+    if origin is None:
+        return None
+
+    def short(text: str) -> str:
+        return source_lines.short_path(text, search)
+
+    def placed_caller(caller: Caller) -> Caller:
+        source = source_lines.text_of(caller.file, caller.line)
+        callers = tuple(map(placed_caller, caller.callers))
+        return replace(caller, file=short(caller.file), callers=callers, source=source)
+
+    return replace(
+        origin,
+        file=short(origin.file),
+        source=source_lines.text_of(origin.file, origin.line),
+        stack=tuple(map(short, origin.stack)),
+        awaited_by=tuple(map(short, origin.awaited_by)),
+        tree=tuple(map(placed_caller, origin.tree)),
+    )
 
 
 def with_packages(findings: Findings, folder: RunFolder) -> Findings:
@@ -326,7 +360,7 @@ def _summary(process: ProcessFolder, snapshots: list[Snapshot], evidence: Eviden
         malloc_free_bytes=_figures(evidence, "malloc_free_bytes"),
         allocated_blocks=tuple(int(s.number("allocated_blocks")) for s in evidence.censuses),
         gc_objects=tuple(sum(count for count, _ in s.census.values()) for s in evidence.censuses),
-        pause_ms=tuple(s.number("hold_ms") for s in evidence.censuses),
+        pause_ms=tuple(s.number("pause_ms") for s in evidence.censuses),
         classes=tuple(_class_series(name, s.counts, s.bytes) for name, s in series[:CLASSES_MAX]),
         quieter=tuple(_class_series(name, s.counts[[0, -1]], s.bytes[[0, -1]]) for name, s in series[CLASSES_MAX:]),
         holders=tuple(_holder_series(place) for place in evidence.places[:HOLDERS_MAX]),
@@ -441,7 +475,7 @@ def _unless_left_open(judged: list[_Judged]) -> tuple[str, str, tuple[str, ...]]
     """Healthy, unless the ledger of a process does not close: then what grew and is not accounted for."""
     one = next((one for one in judged if one.left_open), None)
     if one is None:
-        return "healthy", "Nothing grows that does not come to an end by itself.", ()
+        return "healthy", "No unbounded growth.", ()
     hint = f"Run it for {_long(one.needed_seconds)} or more to see whether that goes on."
     return "inconclusive", f"{one.left_open}. {hint}", ()
 
@@ -515,7 +549,7 @@ def newest_graph(path: str | Path, type_name: str = "") -> Snapshot:
     folders = sorted({file.parent for file in [*path.glob("pid-*/*.leak"), *path.glob("*.leak")]})
     offered = [snapshot for folder in folders if (snapshot := _newest_deep(folder)) is not None]
     if not offered:
-        raise RunError(f"{path} holds no deep snapshot.", "Run longer, or with --deep every.")
+        raise RunError(f"{path} has no deep snapshot.", "Run longer, or with --deep every.")
     return max(offered, key=lambda s: (_instances(s, type_name), s.number("time")))
 
 

@@ -132,7 +132,14 @@ def summary(told: Mapping[str, int]) -> str:
 
 
 def _loop(item: pytest.Function, settings: Settings, run: Callable[[int], None]) -> Loop:
-    return Loop(run, settings, Fixtures(item, settings.is_marked).name, lambda: _say_looking(item))
+    from leakhunt.config import known_places
+    from leakhunt.errors import LeakhuntError
+
+    try:
+        known = known_places(item.config.rootpath)
+    except LeakhuntError as problem:
+        raise pytest.UsageError(str(problem)) from None
+    return Loop(run, settings, Fixtures(item, settings.is_marked).name, lambda: _say_looking(item), known)
 
 
 def _judge(item: pytest.Function, loop: Loop, settings: Settings) -> None:
@@ -271,8 +278,12 @@ def _told_one(finding: Finding) -> Iterator[str]:
         yield f"  held by  {words.name(holder.owner)}{'  ' if where else ''}{where}"
         if holder.path:
             yield f"  path     {' > '.join(words.name(step) for step in holder.path)}"
+    for what, origin in words.origins(finding):
+        yield f"  {what:9}{words.origin(origin)}"
+        if origin.source:
+            yield f"           {words.name(origin.source)}"
     if finding.advice:
-        yield f"  mend     {words.sentence(finding.advice)}"
+        yield f"  fix      {words.sentence(finding.advice)}"
 
 
 def _more(found: list[Finding]) -> str:

@@ -3,9 +3,11 @@
     RUN/run.json            command, host, versions, times, options
     RUN/packages.json       distributions that the program could import, [name, version, folder] each
     RUN/pid-4711.0/         one process that ran Python; .1 when the same pid came back
-        process             lines "key<TAB>value" about it, by the agent
+        process             lines "key<TAB>value" about it, by the agent (agent/schema.py has the keys)
         000001.leak …       its snapshots in order, each whole or absent
         problems            what the agent lost and why, padded with spaces
+        births.ask          what leakhunt wants to know of births, until the agent takes it (agent/asked.py)
+        000001.births …     what it saw of them (agent/births.py)
     RUN/bytecode/           the agent's, where Python could not keep it beside the agent: no data, in a folder of 0700
     RUN/pid-1.host-4711     an empty file: process 1 of a pid namespace is 4711 to those who look from outside
     RUN/pid-4711.mark.…     an empty file: its name says what could not be told otherwise of a process (agent/marks.py)
@@ -28,6 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from leakhunt import __version__
+from leakhunt.agent import schema
 from leakhunt.agent.masking import masked, masked_line
 from leakhunt.errors import RunError, UsageError
 from leakhunt.reading import read_regular
@@ -42,11 +45,10 @@ _PLACEHOLDER = re.compile(r"%([tp%])")
 _PROCESS_NAME = re.compile(r"pid-(\d{1,10})\.(\d{1,10})", re.ASCII)
 _MARK_NAME = re.compile(r"pid-(\d{1,10})\.mark\.(.+)", re.ASCII)
 _START_NAME = re.compile(r"(\d{8}-\d{6})(?:-(\d{1,6}))?", re.ASCII)  # of TIME_FORMAT
+_BIRTHS_NAME = re.compile(r"(\d{1,9})\.births", re.ASCII)
 _HOST_PID_NAME = re.compile(r"pid-(\d{1,10})\.host-(\d{1,10})", re.ASCII)
 _SNAPSHOT_NAME = re.compile(r"(\d{1,10})\.leak", re.ASCII)
 _DESCRIPTION_BYTES_MAX, _TEXT_BYTES_MAX = 16 << 20, 4 << 20  # a command line has 2 MB at the most
-_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
-_ESCAPED = {"t": "\t", "n": "\n", "\\": "\\"}
 
 
 class RunRemoved(RunError):
@@ -104,6 +106,7 @@ class ProcessFolder:
     info: Mapping[str, str] = field(default_factory=dict)
     snapshots: tuple[Path, ...] = ()
     problems: str = ""
+    births: tuple[Path, ...] = ()
 
     @property
     def command(self) -> str:
@@ -259,7 +262,7 @@ def read_run(path: Path | str) -> RunFolder:
         info["command"] = masked(info["command"])
     if info.get("schema", SCHEMA) != SCHEMA:
         writer = f"leakhunt {info.get('leakhunt')}"
-        raise RunError(f"{folder} was written by {writer}, in another form.", "Read it with that one.")
+        raise RunError(f"{folder} was written by {writer}, in another format.", "Read it with that one.")
     processes.sort(key=lambda process: (process.started, process.path.name))
     return RunFolder(folder, info, tuple(processes), _packages(folder))
 
@@ -355,16 +358,18 @@ def _process(folder: Path, shows_values: bool) -> ProcessFolder:
         names = os.listdir(folder)
     except OSError as error:
         return ProcessFolder(folder, int(match[1]), problems=f"its folder cannot be read: {error.strerror}")
-    info = _process_info(_text(folder / "process"))
+    info = schema.values_of(_bytes(folder / "process"))
     if not shows_values and "command" in info:
         info["command"] = masked_line(info["command"])
     numbered = sorted((int(found[1]), name) for name in names if (found := _SNAPSHOT_NAME.fullmatch(name)))
+    answers = sorted((int(found[1]), name) for name in names if (found := _BIRTHS_NAME.fullmatch(name)))
     return ProcessFolder(
         path=folder,
         pid=int(match[1]),
         info=info,
         snapshots=tuple(folder / name for _, name in numbered),
-        problems=_text(folder / "problems").strip(" \0\n"),
+        problems=_bytes(folder / "problems").decode("utf-8", "replace").strip(" \0\n"),
+        births=tuple(folder / name for _, name in answers),
     )
 
 
@@ -386,14 +391,8 @@ def _marked(processes: list[ProcessFolder], marks: list[tuple[int, str, Path]]) 
     return [*processes, *added.values()]
 
 
-def _process_info(text: str) -> dict[str, str]:
-    """The agent's "key<TAB>value" lines; a line cut by a crash is left out."""
-    pairs = (line.split("\t", 1) for line in text.split("\n")[:-1] if "\t" in line)
-    return {key: _ESCAPE.sub(lambda found: _ESCAPED.get(found[1], found[0]), value) for key, value in pairs}
-
-
-def _text(path: Path) -> str:
+def _bytes(path: Path) -> bytes:
     try:
-        return read_regular(path, _TEXT_BYTES_MAX).decode("utf-8", "replace")
+        return read_regular(path, _TEXT_BYTES_MAX)
     except OSError:
-        return ""
+        return b""

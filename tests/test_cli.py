@@ -59,7 +59,7 @@ def test_help_and_launching_load_nothing_heavy() -> None:
         from leakhunt.cli.app import invoke
         import leakhunt.cli.live, leakhunt.cli.run
         invoke(["--help"])
-        heavy = {"numpy", "scipy", "matplotlib", "rich", "textual", "jinja2", "psutil"}
+        heavy = {"numpy", "scipy", "matplotlib", "rich", "textual", "jinja2"}
         heavy |= {"leakhunt.pipeline", "leakhunt.snapshot"}
         sys.exit(", ".join(heavy & set(sys.modules)))
         """

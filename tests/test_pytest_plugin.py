@@ -58,9 +58,19 @@ def test_a_registry_that_grows_by_one_on_every_round_fails_with_the_report_s_sen
             "leakhunt: shop.Session held by shop.Registry.sessions: 5 more items in 5 rounds, none ever taken out, *",
             "  held by  shop.Registry.sessions  shop.py:7",
             "  path     module shop > .REGISTRY > *",
-            "  mend     *",
+            "  fix      *",
         ]
     )
+
+
+def test_a_holder_that_the_project_calls_harmless_fails_no_test(run, pytester: pytest.Pytester) -> None:
+    harmless = '[[tool.leakhunt.harmless]]\nowner = "Registry.sessions"\nwhy = "one for each user"\n'
+    pytester.makepyprojecttoml("[tool.pytest.ini_options]\n" + harmless)
+    run("@pytest.mark.leakhunt\ndef test_login(): shop.REGISTRY.login()\n").assert_outcomes(passed=1)
+    pytester.makepyprojecttoml("[tool.pytest.ini_options]\n" + harmless.replace("harmless", "harmles"))
+    result = run("@pytest.mark.leakhunt\ndef test_login(): shop.REGISTRY.login()\n")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*harmles*"])
 
 
 def test_the_option_hunts_tests_without_a_mark(run) -> None:

@@ -21,6 +21,9 @@ class Policy:
     warm_up: float = _limit(
         0.2, "a program fills its tables when it starts: growth in this share of a run means nothing"
     )
+    started: float = _limit(
+        0.9, "of its modules are imported when a program's start-up is over: what grew before means nothing"
+    )
     p_value: float = _limit(0.06, "four looks, each with more than the last, are one order of 24: rarer than this")
     deceleration: float = _limit(0.3, "growth whose later half has less than this share of the slope comes to an end")
     drawdown: float = _limit(0.25, "what falls back by this share of its gain is a saw-tooth or a population")
@@ -45,6 +48,9 @@ class Policy:
     class_drawdown: float = _limit(0.35, "a class that falls back by more is a batch that is dropped and begun anew")
     class_at_most: float = _limit(0.6, "worth a note: garbage that waits makes a class fall back, too")
     often_collected: float = _limit(0.5, "full collections in most intervals tell nothing of what falls in them")
+    pruned_in_c: float = _limit(
+        1000, "C code that keeps weak references clears out the dead at some hundreds: sqlite3 at 200, pandas at 500"
+    )
     unseen_holder_at_most: float = _limit(0.7, "worth a note: a bound that C code keeps to can't be seen")
     lock_step: float = _limit(
         1.25, "a registry and its index gain the same; a lost entry or two between looks is noise"
@@ -88,6 +94,9 @@ class Policy:
     certainty: float = _limit(0.99, "no observation of a while proves what happens for ever")
     few_looks: float = _limit(6, "of so few points a rise may be chance")
     few_looks_less: float = _limit(0.12, "one in eight")
+    three_looks_less: float = _limit(
+        0.2, "one order of six; that nothing went and the pace stayed is what makes it more than chance"
+    )
     some_looks: float = _limit(9, "enough for the halves to be compared")
     some_looks_less: float = _limit(0.04, "one in 25")
     steady: float = _limit(0.9, "a leak grows in nearly every interval of a busy program")

@@ -10,9 +10,11 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from leakhunt.asking import Asking
 from leakhunt.attach import procfs
 from leakhunt.attach.attachment import Attachment, begin
 from leakhunt.attach.attachment import detach as detach_from
@@ -23,10 +25,12 @@ from leakhunt.cli.following import note_packages_of
 from leakhunt.cli.measuring import begin_family, detached_in_the_end, entered, how, say_notes
 from leakhunt.cli.monitored import Monitored
 from leakhunt.cli.options import (
+    BIRTHS,
     BUDGET,
     DEEP,
     ENGINE,
     FORK_SNAPSHOT,
+    HTML,
     MAX_DISK,
     METHOD,
     NO_CHILDREN,
@@ -34,16 +38,22 @@ from leakhunt.cli.options import (
     PAUSE,
     SECONDS,
     SERVICE_FOLDER,
+    interval,
     monitoring,
+    sending,
 )
 from leakhunt.cli.output import say, verbosity
 from leakhunt.cli.reporting import check_report, report_run
+from leakhunt.cli.sending import Sending
 from leakhunt.cli.thinking import Thinking
 from leakhunt.command import AgentOptions
 from leakhunt.errors import AttachError, UsageError
 from leakhunt.retention import Retention
 from leakhunt.runfolder import create, finish, note_removed
 from leakhunt.starts import forget_oldest, make_room
+
+if TYPE_CHECKING:
+    from leakhunt.findings import Findings
 
 _TICK_SECONDS = 0.1
 _SNAPSHOT_SECONDS = 300.0
@@ -54,19 +64,21 @@ _PID = click.argument("pid", type=click.IntRange(min=1))
 @click.command(epilog="Example:  leakhunt attach 4711 --duration 600 --interval 10")
 @_PID
 @click.option("--duration", type=SECONDS, metavar="SECONDS", help="Detach after this long (default: at Ctrl-C).")
-@click.option("--interval", type=SECONDS, default=5.0, metavar="SECONDS", help="Take a census this often (default 5).")
+@interval(5.0)
 @OUT
 @MAX_DISK
 @DEEP
 @BUDGET
 @PAUSE
 @FORK_SNAPSHOT
+@BIRTHS
 @ENGINE
 @NO_CHILDREN
 @METHOD
 @click.option("--fail-on-leak", is_flag=True, help="Exit 1 if a leak was found.")
-@click.option("--html", metavar="FILE", help="Also write the report as one HTML page.")
+@HTML
 @monitoring
+@sending
 @verbosity
 def attach(
     pid: int,
@@ -78,6 +90,7 @@ def attach(
     budget: float,
     pause: float,
     fork_snapshot: bool,
+    births: str,
     engine: str,
     no_children: bool,
     method: str | None,
@@ -88,20 +101,25 @@ def attach(
     on_leak: str | None,
     log: str | None,
     service: bool,
+    to: str | None,
+    service_name: str | None,
+    release: str | None,
     quiet: bool,
     verbose: bool,
 ) -> int:
-    """Measure a process that runs already, and say what it leaks.
+    """Measure a running process and report what it leaks.
 
-    Nothing needs to be installed in it, and it runs on as before when the time is over or Ctrl-C is pressed.
+    Nothing needs to be installed in it. It runs on as before when the time is up or Ctrl-C is pressed.
     """
     from leakhunt.config import known_places
 
     check_report(html)
     monitored = Monitored(metrics, otel, on_leak, quiet, log, max_disk if service else 0)
+    to_fleet = Sending(to, service_name, release, quiet)
     options = AgentOptions(
-        interval, deep, "never", budget, not no_children, engine=engine, pause=pause, fork_snapshot=fork_snapshot
-    )
+        interval, deep, "never", budget, not no_children, engine=engine, pause=pause, fork_snapshot=fork_snapshot,
+        births=births,
+    )  # fmt: skip
     where = (out or SERVICE_FOLDER) if service else out
     folder = create(where, procfs.command(pid), dataclasses.asdict(options), service)
     attachment, family = begin_family(pid, folder, options, method)
@@ -112,18 +130,24 @@ def attach(
     if service:
         forget_oldest(folder.parent)
     retention = Retention(folder, make_room(folder, max_disk) if service else max_disk)
-    thinking = None if quiet or service or log else Thinking(folder, known_places(Path.cwd()))
-    with detached_in_the_end(family, quiet):
+    thinking = None if quiet or service or log else Thinking(folder, known_places())
+    asking = Asking(folder, births != "never")
+    with detached_in_the_end(family, quiet), contextlib.closing(asking):
         monitored.start(folder)
-        _wait(family, duration, retention, thinking)
+        _wait(family, duration, retention, thinking, asking)
     if thinking is not None:
         thinking.end()
     say_notes(family, quiet)
     note_packages_of(folder)
     note_removed(folder, retention.removed)
     finish(folder, None)
+
+    def also(findings: Findings) -> None:
+        monitored.keep(findings)
+        to_fleet.send(findings, folder)
+
     try:
-        leaks = report_run(folder, html, quiet or (service and html is None), also=monitored.keep)
+        leaks = report_run(folder, html, quiet or (service and html is None), also=also)
     finally:
         monitored.end()
     return 1 if leaks and fail_on_leak else 0
@@ -135,7 +159,7 @@ def attach(
 @METHOD
 @verbosity
 def snapshot(pid: int, output: Path, method: str | None, quiet: bool, verbose: bool) -> None:
-    """Take one snapshot of a running process, and leave it as it was."""
+    """Take one snapshot of a running process and leave it as it was."""
     if output.is_dir() or not os.access(output.absolute().parent, os.W_OK):
         raise UsageError(f"-o {output} cannot be written.", "Name a file in a directory that exists.")
     options = AgentOptions(_FIRST_SNAPSHOT_SECONDS, "every", "never", 1.0, False)
@@ -154,7 +178,7 @@ def snapshot(pid: int, output: Path, method: str | None, quiet: bool, verbose: b
 @_PID
 @verbosity
 def detach(pid: int, quiet: bool, verbose: bool) -> None:
-    """Take the agent out of a process, for one that `leakhunt attach` or `run` had to leave there."""
+    """Remove an agent that `leakhunt attach` or `run` had to leave in a process."""
     answer = detach_from(pid)
     _end_watch(pid, Path(answer.detail))
     if quiet:
@@ -174,12 +198,20 @@ def _end_watch(pid: int, run: Path) -> None:
             (folder / STOP).touch(mode=0o600)
 
 
-def _wait(family: ProcessTree, duration: float | None, retention: Retention, thinking: Thinking | None = None) -> None:
+def _wait(
+    family: ProcessTree,
+    duration: float | None,
+    retention: Retention,
+    thinking: Thinking | None = None,
+    asking: Asking | None = None,
+) -> None:
     """Until the time is over or the process has ended, fetching snapshots meanwhile and keeping to the disk's limit."""
     deadline = None if duration is None else time.monotonic() + duration
 
     def is_over() -> bool:
         retention.look()
+        if asking is not None:
+            asking.look()
         if thinking is not None:
             thinking()
         return deadline is not None and time.monotonic() >= deadline

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from leakhunt.asking import Asking
 from leakhunt.cli.output import say
 from leakhunt.command import AgentOptions
 from leakhunt.errors import LeakhuntError
@@ -68,14 +69,17 @@ class Following:
         options, children = self._options.text(), self._options.children
         trees = [ProcessTree(pid, self._folder, options, policy, children, self._attaches) for pid in programs]
         told = [0] * len(trees)
+        asking = Asking(self._folder, self._options.births != "never")
         try:
             while not is_over():
                 for number, tree in enumerate(trees):
                     tree.fetch()
                     told[number] = self._tell(tree.notes, told[number])
+                asking.look()
                 self._retention.look()
                 self._note_packages()
         finally:
+            asking.close()
             for tree in trees:
                 tree.end()
 

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from leakhunt.findings import Findings, Tracks
 
 NOBODY_REPORTED_IN = (
-    "Nothing reported in, so there is nothing to analyse: most often the command is not Python, uses a Python before "
-    "3.8, or ended in its first moments (started with -I, -E, -S or without its environment, it must be attached to). "
-    "Start the interpreter itself (`leakhunt run -- python app.py`), or reach the running program with "
-    "`leakhunt attach PID`."
+    "No Python process reported in, so there is nothing to analyse: most often the command is not Python, uses a "
+    "Python before 3.8, or ended in its first moments (one started with -I, -E, -S or without its environment has to "
+    "be attached to). Start the interpreter itself (`leakhunt run -- python app.py`), or reach the running program "
+    "with `leakhunt attach PID`."
 )
 
 
@@ -54,35 +54,29 @@ def report_run(
 
 def analysed(folder: Path, quiet: bool, verbose: bool) -> Findings:
     """The findings of a run folder; a progress bar runs meanwhile where somebody watches."""
-    from leakhunt.config import known_places
     from leakhunt.pipeline import hunt
 
-    known = known_places(Path.cwd())
-
     with told(f"analysed {short(folder)}", verbose), progress_bar(quiet) as progress:
-        return hunt(short(folder), progress=progress, known=known)
+        return hunt(short(folder), progress=progress)
 
 
 def tracked(folder: Path, asked: str, quiet: bool, verbose: bool) -> Tracks:
     """What became of the candidates of a name in a run folder."""
-    from leakhunt.config import known_places
     from leakhunt.pipeline import why
 
-    known = known_places(Path.cwd())
-
     with told(f"judged {short(folder)}", verbose), progress_bar(quiet) as progress:
-        return why(short(folder), asked, progress=progress, known=known)
+        return why(short(folder), asked, progress=progress)
 
 
 def check_report(html: str | None) -> None:
     """Refuse at the start what would fail at the end.
 
     Raises:
-        UsageError: the page `html` cannot be written, or the `leakhunt.toml` of this directory can't be used.
+        UsageError: the page `html` cannot be written, or what the project says in `leakhunt.toml` can't be used.
     """
     from leakhunt.config import known_places
 
-    known_places(Path.cwd())
+    known_places()
     if html is None:
         return
     if html == "-":

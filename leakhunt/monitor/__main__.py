@@ -93,7 +93,7 @@ def _watch(wishes: dict[str, Any], ending: Ending) -> None:
         ending.in_haste(0.0, notifier.stop)
         ending.in_haste(COMMAND_SECONDS, notifier.break_off)
     log = _log(folder, wishes) if wishes["log"] else None
-    watch = Watch(folder, interval, known_places(Path.cwd()), notifier, _say, log, wishes["limit_bytes"])
+    watch = Watch(folder, interval, known_places(), notifier, _say, log, wishes["limit_bytes"])
     otel = None
     if wishes["listening"] is not None:
         from .prometheus import serve

@@ -35,7 +35,7 @@ class ProcessFigures:
 
     def after(self, snapshot: Snapshot, size_bytes: int = 0) -> ProcessFigures:
         """The figures with one more snapshot."""
-        pause = snapshot.number("hold_ms") / 1000
+        pause = snapshot.number("pause_ms") / 1000
         return replace(
             self,
             rss_bytes=int(snapshot.number("rss_bytes")),

@@ -109,7 +109,7 @@ def test_of_a_run_with_few_graphs_the_one_at_exit_counts_where_it_has_more(at_ex
         for _ in range(10):
             sessions.add(heap.instance("shop.Session"))
 
-    seen = heap.live(serve, moments=14, deep=lambda k: k in (3, 7, 13))
+    seen = heap.live(serve, moments=14, deep=lambda k: k in (7, 13))
     for _ in range(at_exit):
         sessions.add(heap.instance("shop.Session"))
     for _ in range(-at_exit):
@@ -613,6 +613,58 @@ def test_a_slow_leak_of_a_class_that_churns_elsewhere_is_seen() -> None:
             queue.pop(0)
 
     assert told(heap.live(serve, moments=40)) == [("python-leak", "shop.Event", "shop.AUDIT")]
+
+
+@pytest.mark.parametrize("is_leak", [True, False], ids=["all stay", "the oldest goes"])
+def test_of_three_looks_after_the_start_up_it_counts_that_every_item_stayed(is_leak: bool) -> None:
+    # module shop -> SESSIONS -> Session, Session, …
+    heap = Heap()
+    sessions = heap.list()
+    heap.module("shop", SESSIONS=sessions)
+
+    def serve(k: int) -> None:
+        sessions.extend(heap.instance("shop.Session") for _ in range(40))
+        if not is_leak and k:
+            sessions.pop_oldest()
+
+    expected = [("python-leak", "shop.Session", "shop.SESSIONS")] if is_leak else []
+    assert told(heap.live(serve, moments=3)) == expected
+
+
+@pytest.mark.parametrize("goes_on", [True, False], ids=["goes on", "ends with the imports"])
+def test_what_grows_while_the_program_imports_its_modules_is_its_start_up(goes_on: bool) -> None:
+    # module shop -> RULES -> Rule, Rule, …;   the modules of the shop come at the first three of seven looks
+    heap = Heap()
+    rules = heap.list()
+    heap.module("shop", RULES=rules)
+
+    def serve(k: int) -> None:
+        if k < 4:
+            for number in range(20):
+                heap.module(f"shop.part{k}_{number}")
+        if k < 4 or goes_on:
+            rules.extend(heap.instance("shop.Rule") for _ in range(30))
+        else:
+            rules.append(heap.instance("shop.Rule"))
+
+    expected = [("python-leak", "shop.Rule", "shop.RULES")] if goes_on else []
+    assert told(heap.live(serve, moments=7)) == expected
+
+
+# module shop -> STACK -> ExitStack -> deque -> partial -> Entry;  the stack is not there yet at the first of 3 graphs
+def test_of_a_container_that_is_not_old_enough_to_be_a_place_the_frontier_tells_the_name() -> None:
+    heap = Heap()
+    shop, stacks = heap.module("shop"), []
+
+    def serve(k: int) -> None:
+        if k == 5:
+            stacks.append(heap.deque())
+            shop.STACK = heap.instance("contextlib.ExitStack", _exit_callbacks=stacks[0])
+        for _ in range(10 if stacks else 0):
+            stacks[0].append(heap.instance("functools.partial", func=heap.instance("shop.Entry", text=heap.string())))
+
+    found = told(heap.live(serve, moments=26, deep=lambda k: k in (3, 7, 25)))
+    assert found == [("python-leak", "shop.Entry", "contextlib.ExitStack._exit_callbacks")]
 
 
 # Without a container

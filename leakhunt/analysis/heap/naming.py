@@ -185,9 +185,9 @@ class Names:
         return self.graph.type_name(index) == "builtins.function"
 
     def _is_instance(self, index: int) -> bool:
-        """Whether the object is of a class made in Python, that is no container: what it refers to are attributes."""
+        """Whether the object is of a class of Python or of an extension, and no container: it refers to attributes."""
         other = schema.TYPE_IS_CLASS | schema.TYPE_INTERPRETER | schema.TYPE_PLUMBING
-        is_heap = self.graph.is_a(index, schema.TYPE_HEAP)
+        is_heap = self.graph.is_a(index, schema.TYPE_HEAP | schema.TYPE_EXTENSION)
         return bool(is_heap and self.graph.lengths[index] < 0 and not self.graph.is_a(index, other))
 
     def _is_bare(self, index: int) -> bool:

@@ -76,8 +76,9 @@ def large_buffers(graph: HeapGraph, least_bytes: float = POLICY.buffer_bytes) ->
     names = Names(graph)
     is_buffer = graph.are(schema.TYPE_BUFFER)
     kept, _ = graph.kept_tree
-    large = np.flatnonzero(is_buffer & kept & (graph.sizes >= least_bytes))
-    large = large[np.argsort(-graph.sizes[large])][:LARGEST]
+    sizes = np.maximum(graph.sizes, np.where(is_buffer, graph.lengths, 0))
+    large = np.flatnonzero(is_buffer & kept & (sizes >= least_bytes))
+    large = large[np.argsort(-sizes[large])][:LARGEST]
     by_place: dict[tuple[str, str], list[int]] = defaultdict(list)
     for index in large.tolist():
         owners = names.owners(index)

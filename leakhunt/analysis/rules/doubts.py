@@ -217,7 +217,7 @@ def _besides_garbage(evidence: Evidence, series: Series) -> tuple[float, float]:
 
     Where full collections come all the time, they tell nothing of what falls then.
     """
-    start = trends.after_warm_up(evidence.seconds, evidence.policy.warm_up).start
+    start = evidence.since
     full = [float(s.meta.get("gc_collections", "0").split()[-1]) for s in evidence.censuses[start:]]
     collected = np.diff(full) > 0
     if not collected.any() or collected.mean() > evidence.policy.often_collected:
@@ -314,6 +314,7 @@ def explained(case: Case, candidate: Verdict) -> Doubt | None:
 def few_looks(case: Case, candidate: Verdict) -> Doubt | None:
     policy, points = case.evidence.policy, candidate.trend.points
     less = policy.few_looks_less if points < policy.few_looks else policy.some_looks_less
+    less = policy.three_looks_less if points <= trends.LOOKS_MIN else less
     if points < policy.some_looks and has_grown_all_along(case.evidence, candidate):
         ratio, life = agreement(case.evidence, candidate), case.evidence.survey.life(case.evidence.first)
         said = f"it was seen at {points} moments, when it held {ratio:.0%} of what its rate would have made in {life}"
@@ -399,19 +400,33 @@ def on_a_stack(case: Case, candidate: Verdict) -> Doubt | None:
 
 
 def unseen_holder(case: Case, candidate: Verdict) -> Doubt | None:
-    """A list of weak references that only C code holds (a connection's cursors): it may be pruned at a limit of C's."""
+    """A list of weak references that an object of C keeps for itself (a connection's cursors): pruned at its own limit.
+
+    One that has passed what such code lets pile up is none of these.
+    """
     evidence, place = case.evidence, candidate.place
     if place is None or not len(place.children) or len(place.members) > 1:
         return None
-    graph = evidence.graph
-    reached, _ = graph.tree
-    if reached[place.members[0]] or graph.in_degrees[place.members[0]]:
+    if place.extents[-1] > evidence.policy.pruned_in_c or not _is_kept_in_c(evidence, place.members[0]):
         return None
-    weak = graph.are(schema.TYPE_WEAK)[place.children]
+    weak = evidence.graph.are(schema.TYPE_WEAK)[place.children]
     if weak.mean() < evidence.policy.watching:
         return None
     said = "it holds weak references only, and C code, whose limits can't be seen, is all that holds it"
     return Doubt("unseen holder", said, at_most=evidence.policy.unseen_holder_at_most)
+
+
+def _is_kept_in_c(evidence: Evidence, index: int) -> bool:
+    """Whether only C code refers to a container: its own, or that of one object of a class made in C."""
+    graph = evidence.graph
+    edges = graph.referrer_edges(index)
+    if not len(edges):
+        return not graph.tree[0][index]
+    source = int(graph.sources[edges[0]])
+    in_c = graph.is_a(source, schema.TYPE_EXTENSION | schema.TYPE_INTERPRETER) or not graph.is_a(
+        source, schema.TYPE_HEAP
+    )
+    return len(edges) == 1 and in_c and graph.lengths[source] < 0 and not graph.is_a(source, schema.TYPE_PLUMBING)
 
 
 def in_c_objects(case: Case, candidate: Verdict) -> Doubt | None:

@@ -29,7 +29,7 @@ def is_explained(evidence: Evidence, verdicts: Sequence[Verdict]) -> bool:
 
 
 def _window(evidence: Evidence) -> slice:
-    return trends.after_warm_up(evidence.seconds)
+    return slice(evidence.since, None)
 
 
 def _gain(values: Floats, evidence: Evidence) -> float:

@@ -24,7 +24,7 @@ def unseen_objects(evidence: Evidence) -> list[Verdict]:
         return []
     values = book.parts[ledger.UNSEEN]
     trend = trends.trend(book.seconds, values)
-    in_use = evidence.ledger("pymalloc_in_use_bytes")[trends.after_warm_up(evidence.seconds)]
+    in_use = evidence.ledger("pymalloc_in_use_bytes")[evidence.since :]
     gained = float(in_use[-1] - in_use[0])
     if not trend.is_growth or trend.gain < max(policy.unseen_bytes, policy.unseen_share * gained):
         return []
