@@ -97,11 +97,14 @@ def main() -> None:
         print(f"{asked.censuses:,} snapshots of {os.path.getsize(process / max(left)):,} bytes and more written")
         print(f"largest size {largest / 1e6:.0f} MB, at the end {size_bytes / 1e6:.0f} MB in {len(left):,} snapshots")
         print(f"pruning took {spent:.0f} s of processor time, {retention.removed:,} snapshots were removed")
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         begun = time.monotonic()
         command = [sys.executable, "-m", "leakhunt", "report", str(run), "-o", os.devnull, "--format", "json"]
         subprocess.run(command, check=True)
         used = resource.getrusage(resource.RUSAGE_CHILDREN)
-        print(f"report: {time.monotonic() - begun:.1f} s, {used.ru_maxrss / 1000:.0f} MB at the most")
+        spent = time.monotonic() - begun
+        processor = used.ru_utime + used.ru_stime - before.ru_utime - before.ru_stime
+        print(f"report: {spent:.1f} s by the clock, {processor:.1f} s of CPU, {used.ru_maxrss / 1000:.0f} MB at most")
 
 
 if __name__ == "__main__":

@@ -227,7 +227,7 @@ def test_an_endless_list_of_nodes_has_an_end_in_its_chain(heap: Heap) -> None:
 
 
 def test_what_functools_wraps_copied_to_a_wrapper_is_named_by_the_object_that_it_wraps(heap: Heap) -> None:
-    # module shop -> app -> handler_wrapper .__dict__ .peers -> list, and .__wrapped__ -> Tracker .peers -> the same list
+    # module shop -> app -> handler_wrapper .__dict__ .peers -> list <- .peers Tracker <- .__wrapped__
     peers = heap.list()
     tracker = heap.instance("shop.Tracker", separate_dict=True, peers=peers)
     wrapper = heap.function("web.Route.__init__.<locals>.handler_wrapper", "web.py", 4)
