@@ -16,6 +16,7 @@ import pytest
 from leakhunt.attach import procfs
 from leakhunt.cli import COMMANDS
 from leakhunt.cli.app import leakhunt
+from leakhunt.pipeline import hunt
 from leakhunt.runfolder import read_run, starts
 
 from .serving import LEAKHUNT, SERVICES, started, until
@@ -81,6 +82,45 @@ def test_a_job_that_runs_again_and_again_gets_a_run_for_each_start(tmp_path: Pat
     found = starts(tmp_path / "jobs")
     assert len(found) == 3
     assert all(read_run(start).info["exit_status"] == 0 for start in found)
+
+
+@pytest.mark.services
+@pytest.mark.skipif(importlib.util.find_spec("daemon") is None, reason="pip install 'leakhunt[services]'")
+@pytest.mark.parametrize("repaired", [False, True])
+def test_python_daemon_is_followed(repaired: bool, tmp_path: Path) -> None:
+    command = [*LEAKHUNT, "run", "--interval", "0.25", "--budget", "0.3", "--out", "run", "--", sys.executable]
+    environment = {**os.environ, **({"KEEP": "60"} if repaired else {})}
+    words = [*command, str(SERVICES / "daemon_app.py"), "pid"]
+    done = subprocess.run(words, cwd=tmp_path, env=environment, check=False, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and "went on in the background" in done.stderr
+    try:
+        until(lambda: any(len(one.snapshots) >= 40 for one in read_run(tmp_path / "run").processes), LONG, "snapshots")
+        found = hunt(tmp_path / "run")
+        named = [(f.type, f.holder.owner) for f in found.findings if f.holder]
+        assert named == ([] if repaired else [("__main__.Mail", "__main__.Mailbox.read")])
+    finally:
+        os.kill(int((tmp_path / "pid").read_text()), signal.SIGTERM)
+
+
+@pytest.mark.services
+@pytest.mark.skipif(shutil.which("airflow") is None, reason="no airflow on PATH: it wants an environment of its own")
+@pytest.mark.parametrize("repaired", [False, True])
+def test_a_task_of_airflow_is_judged_by_its_work(repaired: bool, tmp_path: Path) -> None:
+    (tmp_path / "dags").mkdir()
+    shutil.copy(SERVICES / "airflow_dag.py", tmp_path / "dags")
+    environment = {
+        **os.environ, "AIRFLOW_HOME": str(tmp_path / "home"), "AIRFLOW__CORE__DAGS_FOLDER": str(tmp_path / "dags"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False", "SECONDS_TO_READ": "100", **({"KEEP": "60"} if repaired else {}),
+    }  # fmt: skip
+    for words in (["db", "migrate"], ["dags", "reserialize"]):
+        subprocess.run(["airflow", *words], env=environment, check=True, capture_output=True, timeout=300)
+    command = [*LEAKHUNT, "run", "-q", "--interval", "0.5", "--budget", "0.3", "--out", str(tmp_path / "run"), "--"]
+    words = [*command, "airflow", "tasks", "test", "leaky", "read", "2026-01-01"]
+    done = subprocess.run(words, env=environment, check=False, capture_output=True, text=True, timeout=900)
+    assert done.returncode == 0, done.stdout[-2000:]
+    found = hunt(tmp_path / "run")
+    named = [f.type.rpartition(".")[2] for f in found.findings]
+    assert "Row" not in named if repaired else named[0] == "Row", found.summary
 
 
 def can_unshare() -> bool:
