@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from leakhunt import births, config, source_lines
+from leakhunt import births, config, releases, source_lines
 from leakhunt.analysis.growth.evidence import EXIT, Evidence
 from leakhunt.analysis.growth.holders import Place
 from leakhunt.analysis.growth.known import BUILT_IN, Known
@@ -297,6 +297,7 @@ def placed(info: Mapping[str, str], evidence: Evidence, finding: Finding) -> Fin
             for link in chain.links
         )
         chain = Chain(tuple(links))
+    finding = releases.with_release(finding, search)
     return replace(finding, holder=holder, finalizers=finalizers, chain=chain, allocated_at=made, added_at=added)
 
 
