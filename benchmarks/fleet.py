@@ -96,7 +96,8 @@ def fill(args: argparse.Namespace, place: Place) -> tuple[int, set[tuple[str, st
                 if is_odd:
                     odd.add((f"host{host}", f"pid-{100 + worker}.0"))
                 template = dice.choice(made[release != RELEASES[0], is_odd])
-                people.append((f"pid-{100 + worker}.0", dice.random() * 5, template))
+                late = RELEASES.index(release) * HOUR + dice.random() * 5  # one release an hour after the other
+                people.append((f"pid-{100 + worker}.0", late, template))
             origin = Origin(f"host{host}-{day}", "shop", release, f"host{host}", [])
             for table in columns.TABLES:
                 parts = [

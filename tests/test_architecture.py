@@ -29,12 +29,28 @@ MAY: dict[str, tuple[set[str], set[str]]] = {
     "analysis": ({"agent", "births", "errors", "findings", "snapshot"}, NUMPY | SCIPY),
     "runfolder": ({"agent", "errors", "package", "reading"}, set()),
     "pipeline": (
-        {"analysis", "births", "config", "errors", "findings", "runfolder", "snapshot", "source_lines"},
+        {"analysis", "births", "config", "errors", "findings", "releases", "runfolder", "snapshot", "source_lines"},
         NUMPY,
     ),
     "export": (
         {"agent", "analysis", "errors", "findings", "pipeline", "runfolder", "snapshot"},
         NUMPY | SCIPY | {"pyarrow"},
+    ),
+    "packages": ({"reading"}, set()),
+    "interpreters": ({"command", "errors"}, {"packaging"}),
+    "releases": ({"analysis", "findings", "packages"}, set()),
+    "advice": ({"errors", "findings", "interpreters", "packages", "releases", "runfolder"}, set()),
+    "bisect": (
+        {"analysis", "config", "errors", "findings", "interpreters", "pipeline", "reports"},
+        NUMPY | {"packaging"},
+    ),
+    "fleet": (
+        {"agent", "analysis", "errors", "export", "findings", "runfolder"},
+        NUMPY | {"pyarrow", "ibis"},
+    ),
+    "mcp": (
+        {"analysis", "errors", "export", "findings", "package", "pipeline", "query", "render", "runfolder"},
+        {"mcp"},
     ),
     "query": ({"analysis", "errors", "export"}, {"pandas"}),
     "render": (
@@ -60,11 +76,6 @@ MAY: dict[str, tuple[set[str], set[str]]] = {
     "starts": ({"errors", "runfolder"}, set()),
     "asking": ({"agent", "analysis", "config", "errors", "pipeline", "runfolder"}, set()),
     "reports": ({"errors", "findings"}, set()),
-    "packages": ({"command", "errors"}, {"packaging"}),
-    "bisect": (
-        {"analysis", "config", "errors", "findings", "packages", "pipeline", "reports"},
-        NUMPY | {"packaging"},
-    ),
     "lint": ({"errors"}, set()),
     "config": ({"analysis", "errors", "reading"}, set()),
     "retention": ({"agent"}, set()),
