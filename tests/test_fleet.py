@@ -63,7 +63,7 @@ def test_the_worker_unlike_its_peers_is_named_and_no_other(place: Path) -> None:
     assert {(one.host, one.process, one.release) for one in found.odd} == {("web3", "pid-102.0", "1.1")}
     assert {one.what for one in found.odd} >= {"memory", "builtins.bytearray"}
     memory = next(one for one in found.odd if one.what == "memory")
-    assert memory.value > 30e6 and memory.z > 5 and memory.peers == 24
+    assert memory.value > 29e6 and memory.z > 5 and memory.peers == 24
 
 
 def test_releases_are_in_order_of_their_time_with_their_spread(place: Path) -> None:
