@@ -4,9 +4,9 @@
     python benchmarks/births.py --leakbench DIR --cases MUTANTS --keep RUNS
 
 Every leak of LeakBench whose lines are in `births_truth.toml` (judged by hand from the source: file and function), and
-every generated case, whose lines `births_oracle.py` finds with tracemalloc and sys.settrace (file and line). A case runs
-once under `leakhunt run`; a run that is in RUNS already is only judged again. The first finding counts, and only cases
-where it has a holder.
+every generated case, whose lines `births_oracle.py` finds with tracemalloc and sys.settrace (file and line). A case
+runs once under `leakhunt run`; a run that is in RUNS already is only judged again. The first finding counts, and only
+cases where it has a holder.
 """
 
 from __future__ import annotations
@@ -93,7 +93,9 @@ def judged(case: Path, bench: ModuleType, lines: dict[str, Any], options: argpar
         work = run.parent / "work" / case.name
         bench.build(case, work, python)
         launched(leakhunt, run, python, work, bench, options)
-    shown = subprocess.run([*leakhunt, "report", str(run), "--format", "json"], capture_output=True, text=True)
+    shown = subprocess.run(
+        [*leakhunt, "report", str(run), "--format", "json"], check=False, capture_output=True, text=True
+    )
     findings = json.loads(shown.stdout)["findings"] if shown.returncode == 0 else []
     if not findings:
         print(f"     {case.name:36} no finding", flush=True)
@@ -104,7 +106,9 @@ def judged(case: Path, bench: ModuleType, lines: dict[str, Any], options: argpar
     known = lines.get(case.name) or by_oracle(case, truth, python, run.parent, finding)
     made, added = (is_right(finding.get(key), known.get(what)) for key, what in KEYS)
     marks = {True: "ok", False: "MISS", None: "-"}
-    text = f"made {marks[made]:4} added {marks[added]:4} {case.name:36} {finding['type']} in {finding['holder']['owner']}"
+    text = (
+        f"made {marks[made]:4} added {marks[added]:4} {case.name:36} {finding['type']} in {finding['holder']['owner']}"
+    )
     for (key, what), right in zip(KEYS, (made, added), strict=True):
         if right is False:
             text += f"\n       {what}: {spelled(finding.get(key))}, not {known[what][:2]}; {finding.get('unseen')}"
@@ -116,11 +120,18 @@ def judged(case: Path, bench: ModuleType, lines: dict[str, Any], options: argpar
 KEYS = (("allocated_at", "made_at"), ("added_at", "added_at"))
 
 
-def launched(leakhunt: list[str], run: Path, python: str, work: Path, bench: ModuleType, given: argparse.Namespace) -> None:
-    env = {**os.environ, "LEAK_ROUNDS": given.rounds or bench.ROUNDS, "LEAK_SLEEP": bench.SLEEP, "PYTHONUNBUFFERED": "1"}
+def launched(
+    leakhunt: list[str], run: Path, python: str, work: Path, bench: ModuleType, given: argparse.Namespace
+) -> None:
+    env = {
+        **os.environ,
+        "LEAK_ROUNDS": given.rounds or bench.ROUNDS,
+        "LEAK_SLEEP": bench.SLEEP,
+        "PYTHONUNBUFFERED": "1",
+    }
     options = ["--interval", bench.INTERVAL, "--births", given.births, "--out", str(run)]
     command = [*leakhunt, "run", *options, "--", python, "app.py"]
-    subprocess.run(command, cwd=work, env=env, capture_output=True, text=True, timeout=240)
+    subprocess.run(command, check=False, cwd=work, env=env, capture_output=True, text=True, timeout=240)
 
 
 def by_oracle(case: Path, truth: dict[str, Any], python: str, folder: Path, finding: dict[str, Any]) -> dict[str, Any]:
@@ -132,7 +143,7 @@ def by_oracle(case: Path, truth: dict[str, Any], python: str, folder: Path, find
             out = Path(scratch) / "out"
             env = {**os.environ, "LEAK_ROUNDS": ORACLE_ROUNDS, "LEAK_SLEEP": ORACLE_SLEEP}
             oracle = [python, str(HERE / "births_oracle.py"), str(case / "app.py"), ",".join(classes)]
-            subprocess.run([*oracle, truth["probe"], str(out)], env=env, capture_output=True, timeout=300)
+            subprocess.run([*oracle, truth["probe"], str(out)], check=False, env=env, capture_output=True, timeout=300)
             found = json.loads(out.read_text()) if out.exists() else {"made": {}, "added": []}
         kept.write_text(json.dumps({**found, "asked": sorted(classes)}))
     found = json.loads(kept.read_text())

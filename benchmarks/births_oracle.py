@@ -24,7 +24,7 @@ def main():
     app, classes, probe, out = sys.argv[1:5]
     sys.argv[:] = [app]
     sys.path[0] = os.path.dirname(os.path.abspath(app))
-    adders, names, stdlib = collections.Counter(), {}, os.path.dirname(os.__file__)
+    adders, stdlib = collections.Counter(), os.path.dirname(os.__file__)
     module = type(sys)("__main__")
     module.__file__, sys.modules["__main__"] = app, module
     size = [None]
@@ -64,7 +64,7 @@ def main():
         found = {}
         for item in gc.get_objects():
             kind = type(item)
-            name = "%s.%s" % (kind.__module__, kind.__qualname__)
+            name = kind.__module__ + "." + kind.__qualname__
             if name in wanted:
                 found.setdefault(name, []).append(item)
         for name, items in found.items():
@@ -76,7 +76,7 @@ def main():
                     frames = [(frame.filename, frame.lineno) for frame in reversed(trace_)]
                     outside = [f for f in frames if not f[0].startswith((stdlib, "<frozen")) or "site-packages" in f[0]]
                     outside = [f for f in outside if "births_oracle" not in f[0] and f[0] != "<string>"] or frames
-                    others = [f for f in outside if "/%s/" % package not in f[0]]
+                    others = [f for f in outside if "/" + package + "/" not in f[0]]
                     counts[(others or outside)[0]] += 1
             made[name] = [[file, line, "", count] for (file, line), count in counts.most_common(5)]
         added = [[file, line, name, count] for (file, line, name), count in adders.most_common(5)]

@@ -9,7 +9,7 @@ from leakhunt.errors import LeakhuntError
 from leakhunt.findings import Advice, Advised, Finding, Findings, PackageAdvice
 from leakhunt.interpreters import Interpreter, inspect, needs_packaging, releases
 from leakhunt.packages import Installed, installed
-from leakhunt.releases import bounds_hold, compared, install, known_fix, on_the_chain, version_of
+from leakhunt.releases import bounds_hold, compared, install, known_fix, version_of
 from leakhunt.runfolder import RunFolder
 
 Tell = Callable[[str, float], None]
@@ -24,8 +24,7 @@ class Advisor:
     def __init__(self, run: RunFolder, tell: Tell) -> None:
         needs_packaging()
         self._tell = tell
-        folders = [path for process in run.processes for path in process.info.get("path", "").split("\x1f")]
-        self.among = list(dict.fromkeys(installed(folders)))
+        self.among = [Installed(*one) for one in run.packages] if run.packages is not None else _now(run)
         self._problem = ""
         self._interpreter = self._own(run)
         self._asked: dict[str, PackageAdvice] = {}
@@ -38,8 +37,12 @@ class Advisor:
 
     def _advised(self, finding: Finding, findings: Findings) -> Advised:
         known = known_fix(finding)
-        packages = tuple(self._package(one) for one in on_the_chain(finding, self.among))
         version = version_of(known.package, self.among) if known else ""
+        named = {
+            **({known.package: version} if known and version else {}),
+            **{p.name: p.version for p in finding.packages},
+        }
+        packages = tuple(self._package(name, version) for name, version in named.items())
         is_older = known is not None and bool(version) and (compared(version, known.release) or 0) < 0
         held = f" held by {finding.holder.owner}" if finding.holder else ""
         return Advised(
@@ -48,11 +51,11 @@ class Advisor:
             next=_bisect(packages, findings) if known is None else "", packages=packages,
         )  # fmt: skip
 
-    def _package(self, one: Installed) -> PackageAdvice:
-        if one.name not in self._asked:
-            self._tell(f"asking for releases of {one.name}", min(0.9, len(self._asked) / 10))
-            self._asked[one.name] = self._newer(one)
-        return self._asked[one.name]
+    def _package(self, name: str, version: str) -> PackageAdvice:
+        if name not in self._asked:
+            self._tell(f"asking for releases of {name}", min(0.9, len(self._asked) / 10))
+            self._asked[name] = self._newer(Installed(name, version))
+        return self._asked[name]
 
     def _newer(self, one: Installed) -> PackageAdvice:
         if self._interpreter is None:
@@ -72,6 +75,12 @@ class Advisor:
         except LeakhuntError:
             self._problem = f"the program's interpreter is not here any more ({names[0]})"
             return None
+
+
+def _now(run: RunFolder) -> list[Installed]:
+    """What the program could import, as of now: the run was made before that was noted."""
+    folders = [path for process in run.processes for path in process.info.get("path", "").split("\x1f")]
+    return list(dict.fromkeys(installed(folders)))
 
 
 def _bisect(packages: tuple[PackageAdvice, ...], findings: Findings) -> str:

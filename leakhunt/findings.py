@@ -184,11 +184,19 @@ class Origin:
 
 
 @dataclass(frozen=True)
+class Package:
+    """An installed distribution and its version, as the program had it."""
+
+    name: str
+    version: str
+
+
+@dataclass(frozen=True)
 class Finding:
     """One accusation, best first in `Findings.findings`.
 
     `allocated_at` is who makes the leaked objects, `added_at` who puts them where they stay; `unseen` says why either
-    was not seen, where it was asked for.
+    was not seen, where it was asked for. `packages` are those whose classes and modules it names.
     """
 
     kind: str
@@ -210,6 +218,7 @@ class Finding:
     graph: RefGraph | None = None
     pids: tuple[int, ...] = ()
     unit: tuple[UnitRow, ...] = ()
+    packages: tuple[Package, ...] = ()
 
     @property
     def sentence(self) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from leakhunt import births, config, releases, source_lines
+from leakhunt import births, config, packages, releases, source_lines
 from leakhunt.analysis.growth.evidence import EXIT, Evidence
 from leakhunt.analysis.growth.holders import Place
 from leakhunt.analysis.growth.known import BUILT_IN, Known
@@ -36,6 +36,7 @@ from leakhunt.findings import (
     Findings,
     HolderSeries,
     Origin,
+    Package,
     ProcessSummary,
     RefGraph,
     RunSummary,
@@ -81,7 +82,7 @@ def hunt(run: str | Path, progress: Progress | None = None, known: Known | None 
         gc.collect()
     _judge_siblings(folder, judged, known)
     tell("done", 1.0)
-    return _together(folder, judged)
+    return with_packages(_together(folder, judged), folder)
 
 
 def why(run: str | Path, asked: str, progress: Progress | None = None, known: Known | None = None) -> Tracks:
@@ -297,7 +298,6 @@ def placed(info: Mapping[str, str], evidence: Evidence, finding: Finding) -> Fin
             for link in chain.links
         )
         chain = Chain(tuple(links))
-    finding = releases.with_release(finding, search)
     return replace(finding, holder=holder, finalizers=finalizers, chain=chain, allocated_at=made, added_at=added)
 
 
@@ -322,6 +322,27 @@ def _placed_origin(origin: Origin | None, search: list[str]) -> Origin | None:
         awaited_by=tuple(map(short, origin.awaited_by)),
         tree=tuple(map(placed_caller, origin.tree)),
     )
+
+
+def with_packages(findings: Findings, folder: RunFolder) -> Findings:
+    """The findings with the versions of the packages that they name, as noted while the run went on, or as of now."""
+    if not findings.findings:
+        return findings
+    if folder.packages is not None:
+        among = [packages.Installed(*one) for one in folder.packages]
+    else:
+        among = packages.installed(path for one in folder.processes for path in one.info.get("path", "").split("\x1f"))
+    return replace(findings, findings=tuple(_with_packages(finding, among) for finding in findings.findings))
+
+
+def _with_packages(finding: Finding, among: Sequence[packages.Installed]) -> Finding:
+    holder = finding.holder
+    names = [finding.type, *((holder.owner, *holder.aliases, holder.type) if holder else ())]
+    names += [link.type for link in finding.chain.links] if finding.chain else []
+    names += [word.removeprefix("module ") for word in holder.path[:1]] if holder else []
+    found = packages.packages_of(names, among)
+    told = releases.with_release(finding, among)
+    return replace(told, packages=tuple(Package(one.name, one.version) for one in found))
 
 
 def _summary(process: ProcessFolder, snapshots: list[Snapshot], evidence: Evidence, notes: list[str]) -> ProcessSummary:
@@ -455,7 +476,7 @@ def _unless_left_open(judged: list[_Judged]) -> tuple[str, str, tuple[str, ...]]
     """Healthy, unless the ledger of a process does not close: then what grew and is not accounted for."""
     one = next((one for one in judged if one.left_open), None)
     if one is None:
-        return "healthy", "Nothing grows that does not come to an end by itself.", ()
+        return "healthy", "No unbounded growth.", ()
     hint = f"Run it for {_long(one.needed_seconds)} or more to see whether that goes on."
     return "inconclusive", f"{one.left_open}. {hint}", ()
 
@@ -529,7 +550,7 @@ def newest_graph(path: str | Path, type_name: str = "") -> Snapshot:
     folders = sorted({file.parent for file in [*path.glob("pid-*/*.leak"), *path.glob("*.leak")]})
     offered = [snapshot for folder in folders if (snapshot := _newest_deep(folder)) is not None]
     if not offered:
-        raise RunError(f"{path} holds no deep snapshot.", "Run longer, or with --deep every.")
+        raise RunError(f"{path} has no deep snapshot.", "Run longer, or with --deep every.")
     return max(offered, key=lambda s: (_instances(s, type_name), s.number("time")))
 
 

@@ -10,20 +10,7 @@ from typing import Any
 
 from leakhunt.analysis.growth.known import Fixed, fixed_in
 from leakhunt.findings import Finding
-from leakhunt.packages import Installed, installed, packages_of
-
-
-def on_the_chain(finding: Finding, among: Sequence[Installed]) -> tuple[Installed, ...]:
-    """The distributions whose classes and modules a finding names, the holder's first."""
-    holder = finding.holder
-    names = [holder.owner, *holder.aliases, holder.type] if holder else []
-    names += [word.removeprefix("module ") for word in holder.path[:1]] if holder else []
-    names += [link.type for link in finding.chain.links] if finding.chain else []
-    names += [finding.type]
-    found = list(packages_of(names, among))
-    if (known := known_fix(finding)) is not None:
-        found += [one for one in among if _plain(one.name) == _plain(known.package)][:1]
-    return tuple(dict.fromkeys(found))
+from leakhunt.packages import Installed
 
 
 def known_fix(finding: Finding) -> Fixed | None:
@@ -33,16 +20,12 @@ def known_fix(finding: Finding) -> Fixed | None:
     return next((fixed for owner in owners if (fixed := fixed_in(owner)) is not None), None)
 
 
-def with_release(finding: Finding, folders: Sequence[str]) -> Finding:
-    """The finding with a sentence on the release that fixed it, where one is known and the program has the package.
-
-    Args:
-        folders: the program's `sys.path`.
-    """
+def with_release(finding: Finding, among: Sequence[Installed]) -> Finding:
+    """The finding with a sentence on the release that fixed it, where one is known and the program has the package."""
     known = known_fix(finding)
     if known is None:
         return finding
-    said = bounds_hold(known, version_of(known.package, installed(folders)))
+    said = bounds_hold(known, version_of(known.package, among))
     return replace(finding, advice=" ".join(filter(None, [finding.advice, said])))
 
 

@@ -1,6 +1,7 @@
 """The run folder: what one `leakhunt run` or `attach` leaves on disk, made by one process and read by any.
 
     RUN/run.json            command, host, versions, times, options
+    RUN/packages.json       distributions that the program could import, [name, version, folder] each
     RUN/pid-4711.0/         one process that ran Python; .1 when the same pid came back
         process             lines "key<TAB>value" about it, by the agent (agent/schema.py has the keys)
         000001.leak …       its snapshots in order, each whole or absent
@@ -36,6 +37,7 @@ from leakhunt.reading import read_regular
 
 SCHEMA = 1
 DESCRIPTION = "run.json"
+PACKAGES = "packages.json"
 
 TIME_FORMAT = "%Y%m%d-%H%M%S"
 
@@ -118,11 +120,16 @@ class ProcessFolder:
 
 @dataclass(frozen=True)
 class RunFolder:
-    """A run as found on disk; `info` is what `run.json` says, empty when that was lost."""
+    """A run as found on disk; `info` is what `run.json` says, empty when that was lost.
+
+    `packages` are (name, version, metadata folder) of the distributions that were there as the program ran; None where
+    nobody looked.
+    """
 
     path: Path
     info: Mapping[str, Any] = field(default_factory=dict)
     processes: tuple[ProcessFolder, ...] = ()
+    packages: tuple[tuple[str, str, str], ...] | None = None
 
 
 def create(
@@ -255,9 +262,9 @@ def read_run(path: Path | str) -> RunFolder:
         info["command"] = masked(info["command"])
     if info.get("schema", SCHEMA) != SCHEMA:
         writer = f"leakhunt {info.get('leakhunt')}"
-        raise RunError(f"{folder} was written by {writer}, in another form.", "Read it with that one.")
+        raise RunError(f"{folder} was written by {writer}, in another format.", "Read it with that one.")
     processes.sort(key=lambda process: (process.started, process.path.name))
-    return RunFolder(folder, info, tuple(processes))
+    return RunFolder(folder, info, tuple(processes), _packages(folder))
 
 
 def _fresh(first: Path) -> Path:
@@ -324,6 +331,24 @@ def _description(folder: Path) -> dict[str, Any]:
     if not isinstance(info, dict):
         return {}
     return {key: value for key, value in info.items() if key not in _FORMS or _FORMS[key](value)}
+
+
+def note_packages(folder: Path, packages: Sequence[tuple[str, str, str]]) -> None:
+    """Keep which distributions the program could import as it ran; never raises."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder / PACKAGES, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with open(descriptor, "w", encoding="utf-8") as file:
+            json.dump(list(packages), file)
+
+
+def _packages(folder: Path) -> tuple[tuple[str, str, str], ...] | None:
+    try:
+        found = json.loads(read_regular(folder / PACKAGES, _TEXT_BYTES_MAX))
+    except (OSError, ValueError, RecursionError):
+        return None
+    if not isinstance(found, list):
+        return None
+    return tuple((one[0], one[1], one[2]) for one in found if _is_list_of_texts(one) and len(one) == 3)
 
 
 def _process(folder: Path, shows_values: bool) -> ProcessFolder:

@@ -11,20 +11,13 @@ from heap import Heap, run_folder
 
 from leakhunt.analysis.growth.known import FIXED_IN, Fixed, fixed_in
 from leakhunt.cli.app import invoke
-from leakhunt.findings import Chain, Finding, Holder, Link
-from leakhunt.packages import Installed
-from leakhunt.releases import bounds_hold, compared, known_fix, on_the_chain, with_release
+from leakhunt.findings import Finding, Holder
+from leakhunt.releases import bounds_hold, compared, known_fix, with_release
 
 JAR = Finding(
     "python-leak", "http.cookies.SimpleCookie",
     holder=Holder("aiohttp.cookiejar.CookieJar._cookies", ("shop.client.SESSION._cookie_jar._cookies",)),
-    chain=Chain((Link("root", "module shop", "builtins.module"), Link("attribute", ".x", "yarl.URL"))),
 )  # fmt: skip
-AMONG = [Installed("aiohttp", "3.11.18"), Installed("yarl", "1.20.0"), Installed("attrs", "25.1.0")]
-
-
-def test_the_packages_on_the_chain_are_named_the_holder_s_first() -> None:
-    assert [one.name for one in on_the_chain(JAR, AMONG)] == ["aiohttp", "yarl"]
 
 
 @pytest.mark.parametrize(

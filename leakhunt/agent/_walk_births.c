@@ -36,6 +36,7 @@
 #define TYPES_MAX 16
 #define CONTAINERS_MAX 64
 #define AT_ONCE 12        /* records of one class or container between two calls of births_take() */
+#define NAMESPACE_MAX 32  /* entries of a dict that may be the attributes of an object */
 #define EVENTS_MAX 20000  /* of monitoring between two calls of births_take(): 2 to 3 ms */
 
 /* Of PyTypeObject, which has kept its order up to tp_finalize since 3.8; checked against PyType_GetSlot at run time. */
@@ -86,7 +87,8 @@ static struct {
     Record *ring;
     int used;
     uint64_t events, events_then, lost;
-    unsigned long agent; /* the thread that calls births_take(): what it makes is the agent's */
+    unsigned long agent; /* the thread that calls births_take(): what it makes is the agent's, where it has one */
+    int has_agent;
     PyObject *disable;   /* owned: what tells monitoring to be quiet at a place in the code */
     double spent, allowed; /* seconds in the hooks, and what they may take by now */
     unsigned long last_thread;
@@ -139,7 +141,7 @@ static int
 is_ours(void)
 {
     return state.is_armed && !state.is_busy && PyInterpreterState_Get() == state.interpreter &&
-           PyThread_get_thread_ident() != state.agent;
+           !(state.has_agent && PyThread_get_thread_ident() == state.agent);
 }
 
 /* The stack of the calling thread into `record`; the frames of a coroutine end with the one that a task runs, which is
@@ -271,15 +273,30 @@ add_up(PyObject *referent, void *sum)
     return 0;
 }
 
+static void
+add_up_all(PyObject *object, visitproc visit, uintptr_t *sum)
+{
+    traverseproc traverse = (traverseproc)PyType_GetSlot(Py_TYPE(object), Py_tp_traverse);
+
+    if (traverse != NULL)
+        traverse(object, visit, sum);
+}
+
+static int
+add_up_with_namespace(PyObject *referent, void *sum)
+{
+    if (PyDict_CheckExact(referent) && PyDict_Size(referent) <= NAMESPACE_MAX)
+        add_up_all(referent, add_up, sum);
+    return add_up(referent, sum);
+}
+
 /* Of an object that is no container: another number when it refers to others than before. As the collector asks. */
 static Py_ssize_t
 mark_of(PyObject *object)
 {
-    traverseproc traverse = (traverseproc)PyType_GetSlot(Py_TYPE(object), Py_tp_traverse);
     uintptr_t sum = 0;
 
-    if (traverse != NULL)
-        traverse(object, add_up, &sum);
+    add_up_all(object, add_up_with_namespace, &sum);
     return (Py_ssize_t)sum;
 }
 
@@ -559,9 +576,14 @@ births_disarm(PyObject *module, PyObject *unused)
 }
 
 static PyObject *
-births_arm(PyObject *module, PyObject *disable)
+births_arm(PyObject *module, PyObject *arguments)
 {
+    PyObject *disable;
+    int by_caller;
+
     (void)module;
+    if (!PyArg_ParseTuple(arguments, "Op", &disable, &by_caller))
+        return NULL;
     find_api();
     if (state.is_armed) {
         PyErr_SetString(PyExc_RuntimeError, "it is armed already");
@@ -578,6 +600,7 @@ births_arm(PyObject *module, PyObject *disable)
     }
     state.used = 0;
     state.events = state.events_then = state.lost = 0;
+    state.has_agent = !by_caller;
     state.agent = PyThread_get_thread_ident();
     state.disable = disable != Py_None ? Py_NewRef(disable) : NULL;
     state.spent = 0.0;
@@ -771,9 +794,9 @@ births_figures(PyObject *module, PyObject *unused)
 }
 
 PyMethodDef births_methods[] = {
-    {"births_arm", births_arm, METH_O,
-     "births_arm(disable) -> None: begin, with nothing to look at; RuntimeError where that can't be. `disable` is\n"
-     "sys.monitoring.DISABLE, or None"},
+    {"births_arm", births_arm, METH_VARARGS,
+     "births_arm(disable, by_caller) -> None: begin, with nothing to look at; RuntimeError where that can't be. `disable`\n"
+     "is sys.monitoring.DISABLE or None; unless `by_caller`, what the calling thread does is not looked at"},
     {"births_of", births_of, METH_O, "births_of(class) -> None, or why its births can't be seen"},
     {"additions_to", additions_to, METH_VARARGS,
      "additions_to(container, kind) -> \"watched\", \"lengths\" where on_line must be called, or why not; kind is 0 for a "

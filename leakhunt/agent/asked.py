@@ -87,10 +87,16 @@ def classes(wanted):
 
 
 class Heap:
-    """What the collector lists at this moment; kept no longer than it takes to look through it."""
+    """What the collector lists at this moment; kept no longer than it takes to look through it: until `close`.
+
+    It is in its own list, and would keep all of it alive until the collector comes.
+    """
 
     def __init__(self, yield_gil):
         self._listed, self._yield_gil = listing.listed(), yield_gil
+
+    def close(self):
+        self._listed = ()
 
     def by_address(self, wanted):
         """Listed objects of these addresses."""

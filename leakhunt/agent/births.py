@@ -40,17 +40,18 @@ PROGRAM, LIBRARY, STDLIB = "program", "library", "stdlib"
 class Births:
     """One request, from arming to disarming; `tick` is called every `tick_seconds` meanwhile, by one thread."""
 
-    def __init__(self, request, engine, folder, elapsed, budget, seconds, yield_gil):
+    def __init__(self, request, engine, folder, elapsed, budget, seconds, yield_gil, by_caller=False):
         """`elapsed` is the agent's clock now; `seconds` how long tracemalloc may run, 0 for not at all.
 
-        `yield_gil` is called between slices, as of engine.py, and may raise.
+        `yield_gil` is called between slices, as of engine.py, and may raise. `by_caller`: the thread that asks is one
+        of the program's, and what it makes is looked at, too.
         """
         self.is_over = False
         self.tick_seconds = TICK_SECONDS
         self._native = engine.native
         self._refusal = engine.refusal
         self._package_folder = os.path.dirname(os.path.abspath(__file__))
-        self._path = "%s/%06d%s" % (folder, request.number, SUFFIX)
+        self.path = "%s/%06d%s" % (folder, request.number, SUFFIX)
         self.number, self._pid = request.number, os.getpid()
         self._began = monotonic()
         self._offset = elapsed - self._began
@@ -68,7 +69,7 @@ class Births:
         self._constructors = {}
         self._monitoring = None
         self._window = None
-        self._yield_gil = yield_gil
+        self._yield_gil, self._by_caller = yield_gil, by_caller
         try:
             self._arm(request, seconds)
         except BaseException:
@@ -79,6 +80,12 @@ class Births:
 
     def _arm(self, request, seconds):
         heap = asked.Heap(self._yield_gil)
+        try:
+            self._arm_for(request, seconds, heap)
+        finally:
+            heap.close()
+
+    def _arm_for(self, request, seconds, heap):
         kinds = asked.classes(request.classes)
         containers = asked.containers(request.places, heap)
         for address, name in request.classes.items():
@@ -91,7 +98,7 @@ class Births:
             if self._native is None:
                 raise RuntimeError("the C library is not used here: %s" % self._refusal)
             monitoring = sys.monitoring if sys.version_info >= (3, 12) else None
-            self._native.births_arm(monitoring.DISABLE if monitoring is not None else None)
+            self._native.births_arm(monitoring.DISABLE if monitoring is not None else None, self._by_caller)
         except RuntimeError as problem:
             self._tell_why(str(problem))
         else:
@@ -214,8 +221,12 @@ class Births:
 
     def _close_window(self):
         window, self._window = self._window, None
-        for of, item, frames in window.close(asked.Heap(self._yield_gil)):
-            self._note(BIRTH, of, item, 0, self._ticked, frames)
+        heap = asked.Heap(self._yield_gil)
+        try:
+            for of, item, frames in window.close(heap):
+                self._note(BIRTH, of, item, 0, self._ticked, frames)
+        finally:
+            heap.close()
         for address, way in self._ways.items():
             if way == "tracemalloc" and not self._seen[address]:
                 self._whys[address] = "nothing of it that was born while it watched was there at the end"
@@ -270,7 +281,7 @@ class Births:
             words += (self._ways[address], str(self._seen[address]), why)
             head += "\t".join([schema.escape(word) for word in words]) + "\n"
         lines = [head] + self._frame_lines + self._stack_lines + self._record_lines
-        write.write_whole(self._path, ["".join(lines).encode("utf-8", "backslashreplace")])
+        write.write_whole(self.path, ["".join(lines).encode("utf-8", "backslashreplace")])
 
 
 def write_failure(folder, number, text):

@@ -80,7 +80,8 @@ class Sampler:
         self._number = 0  # of the process folder, among those of this pid
         self._sequence = self._graphs = 0
         lived_seconds = process_times().get("process_seconds", 0.0)
-        self._governor = Governor(self._options, self._engine.pauses_per_deep, lived_seconds)
+        engine = self._engine
+        self._governor = Governor(self._options, engine.pauses_per_deep, lived_seconds, engine.frontier_min)
         self._due = monotonic() + self._governor.first_wait()  # of the next snapshot
         self._footprint = {}
         self._fork_refused = ""

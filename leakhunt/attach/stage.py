@@ -125,14 +125,14 @@ class Stage:
         try:
             self._folder = Folder(target, "" if self._is_near else _name_for_copies(target))
         except OSError as error:
-            raise AttachError(f"Nothing can be staged for process {target.pid}: {error.strerror}.") from error
+            raise AttachError(f"No files can be placed for process {target.pid}: {error.strerror}.") from error
 
     def __enter__(self) -> Stage:
         try:
             self._fill()
         except OSError as error:
             self._folder.remove()
-            raise AttachError(f"Nothing can be staged for process {self._target.pid}: {error.strerror}.") from error
+            raise AttachError(f"No files can be placed for process {self._target.pid}: {error.strerror}.") from error
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:

@@ -21,6 +21,7 @@ from leakhunt.attach.attachment import detach as detach_from
 from leakhunt.attach.process_tree import ProcessTree
 from leakhunt.attach.stage import STOP
 from leakhunt.attach.target import Target
+from leakhunt.cli.following import note_packages_of
 from leakhunt.cli.measuring import begin_family, detached_in_the_end, entered, how, say_notes
 from leakhunt.cli.monitored import Monitored
 from leakhunt.cli.options import (
@@ -29,6 +30,7 @@ from leakhunt.cli.options import (
     DEEP,
     ENGINE,
     FORK_SNAPSHOT,
+    HTML,
     MAX_DISK,
     METHOD,
     NO_CHILDREN,
@@ -36,6 +38,7 @@ from leakhunt.cli.options import (
     PAUSE,
     SECONDS,
     SERVICE_FOLDER,
+    interval,
     monitoring,
     sending,
 )
@@ -61,7 +64,7 @@ _PID = click.argument("pid", type=click.IntRange(min=1))
 @click.command(epilog="Example:  leakhunt attach 4711 --duration 600 --interval 10")
 @_PID
 @click.option("--duration", type=SECONDS, metavar="SECONDS", help="Detach after this long (default: at Ctrl-C).")
-@click.option("--interval", type=SECONDS, default=5.0, metavar="SECONDS", help="Take a census this often (default 5).")
+@interval(5.0)
 @OUT
 @MAX_DISK
 @DEEP
@@ -73,7 +76,7 @@ _PID = click.argument("pid", type=click.IntRange(min=1))
 @NO_CHILDREN
 @METHOD
 @click.option("--fail-on-leak", is_flag=True, help="Exit 1 if a leak was found.")
-@click.option("--html", metavar="FILE", help="Also write the report as one HTML page.")
+@HTML
 @monitoring
 @sending
 @verbosity
@@ -104,9 +107,9 @@ def attach(
     quiet: bool,
     verbose: bool,
 ) -> int:
-    """Measure a process that runs already, and say what it leaks.
+    """Measure a running process and report what it leaks.
 
-    Nothing needs to be installed in it, and it runs on as before when the time is over or Ctrl-C is pressed.
+    Nothing needs to be installed in it. It runs on as before when the time is up or Ctrl-C is pressed.
     """
     from leakhunt.config import known_places
 
@@ -135,6 +138,7 @@ def attach(
     if thinking is not None:
         thinking.end()
     say_notes(family, quiet)
+    note_packages_of(folder)
     note_removed(folder, retention.removed)
     finish(folder, None)
 
@@ -155,7 +159,7 @@ def attach(
 @METHOD
 @verbosity
 def snapshot(pid: int, output: Path, method: str | None, quiet: bool, verbose: bool) -> None:
-    """Take one snapshot of a running process, and leave it as it was."""
+    """Take one snapshot of a running process and leave it as it was."""
     if output.is_dir() or not os.access(output.absolute().parent, os.W_OK):
         raise UsageError(f"-o {output} cannot be written.", "Name a file in a directory that exists.")
     options = AgentOptions(_FIRST_SNAPSHOT_SECONDS, "every", "never", 1.0, False)
@@ -174,7 +178,7 @@ def snapshot(pid: int, output: Path, method: str | None, quiet: bool, verbose: b
 @_PID
 @verbosity
 def detach(pid: int, quiet: bool, verbose: bool) -> None:
-    """Take the agent out of a process, for one that `leakhunt attach` or `run` had to leave there."""
+    """Remove an agent that `leakhunt attach` or `run` had to leave in a process."""
     answer = detach_from(pid)
     _end_watch(pid, Path(answer.detail))
     if quiet:

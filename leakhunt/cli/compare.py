@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.argument("before", type=click.Path(path_type=Path), metavar="RUN_A")
 @click.argument("after", type=click.Path(path_type=Path), metavar="[RUN_B]", required=False)
 @click.option("--fail-on-new", is_flag=True, help="Exit 1 if RUN_B has a leak that RUN_A has not.")
-@click.option("--format", "format_", metavar="FORMAT", help="text (default) or json; else what -o's suffix says.")
+@click.option("--format", "format_", metavar="FORMAT", help="text (default) or json; else by the suffix of -o.")
 @output_option
 @verbosity
 def compare(
@@ -33,7 +33,7 @@ def compare(
     quiet: bool,
     verbose: bool,
 ) -> int:
-    """Say what is new in RUN_B against RUN_A: leaks, and what grows faster or slower.
+    """Compare two runs: new leaks, and what grows faster or slower.
 
     Each is a run folder, or a report that `leakhunt report --format json` kept. A leak is known again by its
     fingerprint: the same on every host, on every Python and after lines were moved, another where the class or the

@@ -39,8 +39,8 @@ class Check:
 @click.command(epilog="Example:  leakhunt doctor 4711")
 @click.argument("pid", type=click.IntRange(min=1), required=False)
 @verbosity
-def doctor(pid: int | None, quiet: bool, verbose: bool) -> int:
-    """Show what works on this machine and, with PID, which ways lead into that process."""
+def doctor(pid: int | None, quiet: bool) -> int:
+    """Show what works on this machine and, with PID, how that process can be attached to."""
     checks = [*machine_checks()]
     if pid is not None:
         if not Path(f"/proc/{pid}").exists():

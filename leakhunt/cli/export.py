@@ -29,7 +29,6 @@ def export(
     format_: str | None,
     type_name: str | None,
     every: bool,
-    quiet: bool,
     verbose: bool,
 ) -> None:
     """Write a heap or a run for other tools.
@@ -77,7 +76,7 @@ def _of_heap(module: str, source: Path, output: str, type_name: str, every: bool
     if output != "-":
         written_whole(write, Path(output))
     elif sys.stdout.isatty():
-        raise UsageError("A heap is too long for a terminal.", "Name a file with -o, or pipe it somewhere.")
+        raise UsageError("A heap is too large for a terminal.", "Name a file with -o, or pipe it somewhere.")
     else:
         write(sys.stdout.buffer)
 

@@ -13,15 +13,18 @@ from pathlib import Path
 from leakhunt.asking import Asking
 from leakhunt.cli.output import say
 from leakhunt.command import AgentOptions
+from leakhunt.errors import LeakhuntError
 from leakhunt.launch import IN_HASTE
+from leakhunt.packages import Installed, installed
 from leakhunt.retention import Retention
-from leakhunt.runfolder import note_removed, prolong
+from leakhunt.runfolder import note_packages, note_removed, prolong, read_run
 from leakhunt.starts import make_room
 
 LOOK_SECONDS = 0.25
 COUNT_SECONDS = 2.0  # between two looks whether daemons live: it reads the environment of every process
 _LINES_MAX = 3
 _COMMAND_MAX = 80
+_PROCESSES_MAX = 4
 
 
 class Following:
@@ -42,6 +45,7 @@ class Following:
     ) -> None:
         self._folder, self._options, self._verbose = folder, options, verbose
         self._retention, self._attaches, self._is_service = retention, attaches, is_service
+        self._has_noted_packages = False
         self._notes = os.memfd_create("leakhunt-notes")
         self._daemons = os.memfd_create("leakhunt-daemons")
 
@@ -73,10 +77,17 @@ class Following:
                     told[number] = self._tell(tree.notes, told[number])
                 asking.look()
                 self._retention.look()
+                self._note_packages()
         finally:
             asking.close()
             for tree in trees:
                 tree.end()
+
+    def _note_packages(self) -> None:
+        """Keep once which packages there are, when the first process has said where it imports from."""
+        if not self._has_noted_packages and any(self._folder.glob("pid-*/process")):
+            self._has_noted_packages = True
+            note_packages_of(self._folder)
 
     def _stay_with(self, daemons: list[int]) -> None:
         """Fork a process that does so, and holds nothing of ours but the pipe to the monitor, which goes on as well."""
@@ -134,6 +145,16 @@ class Following:
     @staticmethod
     def _is_over(over: int, seconds: float) -> bool:
         return bool(select.select([over], [], [], seconds)[0])
+
+
+def note_packages_of(run: Path) -> None:
+    """Keep in the run folder which distributions its processes can import: names of files are read, nothing else."""
+    with contextlib.suppress(LeakhuntError):
+        found: dict[Installed, None] = {}
+        for process in read_run(run).processes[:_PROCESSES_MAX]:
+            folders = process.info.get("path", "").split("\x1f")
+            found.update(dict.fromkeys(installed(folders) or installed(folders, f"/proc/{process.pid}/root")))
+        note_packages(run, [(one.name, one.version, one.folder) for one in found])
 
 
 def went_on(daemons: Sequence[int], run: str) -> str:

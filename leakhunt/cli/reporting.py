@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from leakhunt.findings import Findings, Tracks
 
 NOBODY_REPORTED_IN = (
-    "Nothing reported in, so there is nothing to analyse: most often the command is not Python, uses a Python before "
-    "3.8, or ended in its first moments (started with -I, -E, -S or without its environment, it must be attached to). "
-    "Start the interpreter itself (`leakhunt run -- python app.py`), or reach the running program with "
-    "`leakhunt attach PID`."
+    "No Python process reported in, so there is nothing to analyse: most often the command is not Python, uses a "
+    "Python before 3.8, or ended in its first moments (one started with -I, -E, -S or without its environment has to "
+    "be attached to). Start the interpreter itself (`leakhunt run -- python app.py`), or reach the running program "
+    "with `leakhunt attach PID`."
 )
 
 

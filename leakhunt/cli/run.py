@@ -13,12 +13,15 @@ from leakhunt.cli.monitored import Monitored
 from leakhunt.cli.options import (
     BIRTHS,
     BUDGET,
+    DEEP,
     ENGINE,
     FORK_SNAPSHOT,
+    HTML,
     MAX_DISK,
     OUT,
     PAUSE,
     SERVICE_FOLDER,
+    interval,
     monitoring,
     sending,
 )
@@ -36,38 +39,14 @@ if TYPE_CHECKING:
     from leakhunt.findings import Findings
 
 
-def _deep(context: click.Context, parameter: click.Parameter, value: str) -> str:
-    if value in ("auto", "never", "every"):
-        return value
-    try:
-        seconds = float(value)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < float("inf"):
-        raise click.BadParameter(f"{value!r} is not auto, never, every or a number of seconds.")
-    return f"{seconds:g}"
-
-
 @click.command(
     context_settings={"allow_interspersed_args": False},
     epilog="Example:  leakhunt run --interval 2 --out run1 -- python -m http.server",
 )
-@click.option(
-    "--interval",
-    type=click.FloatRange(min=0, min_open=True, max=86400),
-    default=5.0,
-    metavar="SECONDS",
-    help="Take a census this often (default 5).",
-)
+@interval(5.0)
 @OUT
 @MAX_DISK
-@click.option(
-    "--deep",
-    callback=_deep,
-    default="auto",
-    metavar="auto|SECONDS|never|every",
-    help="When to record the whole object graph (default auto).",
-)
+@DEEP
 @click.option(
     "--collect",
     type=click.Choice(["never", "before-deep"]),
@@ -79,14 +58,21 @@ def _deep(context: click.Context, parameter: click.Parameter, value: str) -> str
 @FORK_SNAPSHOT
 @BIRTHS
 @ENGINE
-@click.option("--no-children", is_flag=True, help="Measure the first Python process only, not those it starts.")
-@click.option("--no-attach", is_flag=True, help="Leave a Python alone that did not load the agent (-I, -E, -S).")
-@click.option("--exec", "exec_", is_flag=True, help="Become the program; analyse later with `leakhunt report`.")
+@click.option("--no-children", is_flag=True, help="Measure only the first Python process, not those it starts.")
+@click.option(
+    "--no-attach", is_flag=True, help="Do not attach to interpreters that did not load the agent (-I, -E, -S)."
+)
+@click.option(
+    "--exec",
+    "exec_",
+    is_flag=True,
+    help="Become the program (exec); analyse later with `leakhunt report`.",
+)
 @click.option("--fail-on-leak", is_flag=True, help="Exit 1 if a leak was found and the program exited 0.")
-@click.option("--html", metavar="FILE", help="Also write the report as one HTML page.")
+@HTML
 @monitoring
 @sending
-@click.option("--values", is_flag=True, help="Store values of the program's data too, not names and sizes only.")
+@click.option("--values", is_flag=True, help="Also store values of the program's data, not only names and sizes.")
 @verbosity
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED, metavar="[--] CMD [ARGS]...")
 def run(
@@ -118,7 +104,7 @@ def run(
     service_name: str | None,
     release: str | None,
 ) -> NoReturn:
-    """Run a program, and say what it leaks when it ends.
+    """Run a program and report what it leaks when it ends.
 
     Input, output, signals and the exit status are the program's own. The report goes to stderr and everything that was
     seen to the run folder. Killing leakhunt kills the program; a program killed at any moment leaves a run folder that

@@ -247,7 +247,7 @@ class Tables:
                 is_any = True
                 yield process, HeapGraph(taken)
         if not is_any:
-            raise RunError(f"{self.path} holds no object graph, only counts.", "Run longer, or with --deep every.")
+            raise RunError(f"{self.path} has no object graph, only counts.", "Run longer, or with --deep every.")
 
 
 def run_identity(folder: RunFolder) -> str:

@@ -143,7 +143,7 @@ def _listen(text: str) -> socket.socket:
     host, _, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]") or LOOPBACK
     if not port.isdecimal() or int(port) > 65535:
-        raise UsageError(f"--metrics {text!r} is no port and no HOST:PORT.", "Type --metrics 9101, for example.")
+        raise UsageError(f"--metrics {text!r} is neither a port nor HOST:PORT.", "Type --metrics 9101, for example.")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)[0]
         listening = socket.socket(family, kind, protocol)

@@ -87,6 +87,12 @@ def _number(per_entry: float) -> str:
     return f"{per_entry:.0f}" if per_entry >= 10 or abs(per_entry - round(per_entry)) < 0.05 else f"{per_entry:.1f}"
 
 
+def packages(finding: Finding, limit: int = 4) -> str:
+    """The installed packages on the chain with their versions: what can be pinned or updated."""
+    shown = ", ".join(f"{name(one.name, 60)} {name(one.version, 30)}" for one in finding.packages[:limit])
+    return shown + (", …" if len(finding.packages) > limit else "")
+
+
 def quote(text: str) -> str:
     """An argument that a shell takes back whole, and that is safe to print."""
     return shlex.quote(name(text, 1000))
@@ -126,6 +132,12 @@ def spot(file: str, line: int, function: str) -> str:
 def origin(found: Origin) -> str:
     """Where something happens, and in how many of the stacks that were seen: "shop/db.py:40 in connect (46 of 50)"."""
     return f"{spot(found.file, found.line, found.function)} ({found.count} of {found.of})"
+
+
+def origins(finding: Finding) -> list[tuple[str, Origin]]:
+    """Who makes the leaked objects and who puts them in, as far as that was seen."""
+    both = (("made at", finding.allocated_at), ("put in at", finding.added_at))
+    return [(what, found) for what, found in both if found is not None]
 
 
 def callers(found: Origin, limit: int = CALLERS_SHOWN) -> list[tuple[int, str]]:

@@ -1,6 +1,6 @@
-"""Bounds of places that do not declare them, and known leaks with their mend: data, each with its source.
+"""Bounds of places that do not declare them, and known leaks with their fix: data, each with its source.
 
-None of it decides a verdict: a bound counts while it is kept to, and a mend is told with a finding. Only what a user
+None of it decides a verdict: a bound counts while it is kept to, and a fix is told with a finding. Only what a user
 says is harmless is taken on trust.
 
 Both are keyed by the owner's name as a finding gives it, or by its end at a dot: "re._cache" is the place of that name
@@ -101,7 +101,7 @@ class Known:
     """Known places, by owner: why each `harmless` one is, what to do about others, and where some are pruned."""
 
     harmless: Mapping[str, str]
-    mends: Mapping[str, str]
+    fixes: Mapping[str, str]
     bounds: Mapping[str, Bound] = field(default_factory=dict)
 
     def is_harmless(self, owner: str) -> bool:
@@ -117,13 +117,13 @@ class Known:
         return next((bound for name, bound in self.bounds.items() if is_named(owner, name)), None)
 
     def advice_for(self, owner: str) -> str:
-        """The known mend for a place, '' when there is none."""
-        return next((text for name, text in self.mends.items() if is_named(owner, name)), "")
+        """The known fix for a place, '' when there is none."""
+        return next((text for name, text in self.fixes.items() if is_named(owner, name)), "")
 
     def with_more(self, other: Known) -> Known:
         """Both; where they speak of the same place, the other has the word."""
-        kept = {name: text for name, text in self.mends.items() if name not in other.mends}
-        return Known({**self.harmless, **other.harmless}, {**other.mends, **kept}, {**self.bounds, **other.bounds})
+        kept = {name: text for name, text in self.fixes.items() if name not in other.fixes}
+        return Known({**self.harmless, **other.harmless}, {**other.fixes, **kept}, {**self.bounds, **other.bounds})
 
 
 def is_named(owner: str, name: str) -> bool:

@@ -49,6 +49,19 @@ def added_at(evidence: Evidence, verdict: Verdict) -> tuple[Origin | None, str]:
     return _origin([a.stack for a in told], adder, bool(leaked), _way(watched)), ""
 
 
+def of_class(answers: Sequence[Births], name: str) -> Origin | None:
+    """Who makes objects of a class, leaked or not."""
+    births = _spread([b for one in answers for address in _addresses(one, name) for b in one.births if b.of == address])
+    package = name.partition(".")[0]
+    return _origin([b.stack for b in births], lambda stack: maker(stack, package), False, "") if births else None
+
+
+def of_container(answers: Sequence[Births], address: int) -> Origin | None:
+    """Who puts something into the container at an address."""
+    additions = _spread([a for one in answers for a in one.additions if a.of == address])
+    return _origin([a.stack for a in additions], adder, False, "") if additions else None
+
+
 def maker(stack: Stack, package: str) -> Frame:
     """The frame that asked for an object: outside of the standard library and of the library that the class is from."""
     outside = [frame for frame in stack.frames if frame.kind != "stdlib"]
