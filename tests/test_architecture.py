@@ -30,7 +30,18 @@ MAY: dict[str, tuple[set[str], set[str]]] = {
     "analysis": ({"agent", "births", "errors", "findings", "snapshot"}, NUMPY | SCIPY),
     "runfolder": ({"agent", "errors", "package", "reading"}, set()),
     "pipeline": (
-        {"analysis", "births", "config", "errors", "findings", "packages", "runfolder", "snapshot", "source_lines"},
+        {
+            "analysis",
+            "births",
+            "config",
+            "errors",
+            "findings",
+            "packages",
+            "releases",
+            "runfolder",
+            "snapshot",
+            "source_lines",
+        },
         NUMPY,
     ),
     "export": (
@@ -72,6 +83,16 @@ MAY: dict[str, tuple[set[str], set[str]]] = {
     "display": ({"errors", "findings", "render"}, {"rich", "matplotlib", "pandas"}),
     "recorder": ({"agent", "births", "errors", "snapshot"}, set()),
     "packages": ({"reading"}, set()),
+    "releases": ({"analysis", "findings", "packages"}, set()),
+    "advice": ({"errors", "findings", "interpreters", "packages", "releases", "runfolder"}, set()),
+    "fleet": (
+        {"agent", "analysis", "errors", "export", "findings", "runfolder"},
+        NUMPY | {"pyarrow", "ibis"},
+    ),
+    "mcp": (
+        {"analysis", "errors", "export", "findings", "package", "pipeline", "query", "render", "runfolder"},
+        {"mcp"},
+    ),
     "looping": ({"analysis", "findings", "recorder", "rounds"}, set()),
     "rounds": ({"analysis", "births", "findings", "pipeline", "snapshot"}, NUMPY),
     "tui": (
