@@ -25,7 +25,8 @@ class AgentOptions:
     """What the agent is told.
 
     `deep` is "auto", "never", "every" or seconds between snapshots of the whole graph; `engine` is "auto", "c" or
-    "python"; `pause` is how many seconds the program may stand still for a snapshot of the whole graph.
+    "python"; `pause` is how many seconds the program may stand still for a snapshot of the whole graph; `births` is
+    "auto", "never" or for how many seconds tracemalloc may run.
     """
 
     interval: float = 5.0
@@ -37,13 +38,14 @@ class AgentOptions:
     engine: str = "auto"
     pause: float = 2.0
     fork_snapshot: bool = False
+    births: str = "auto"
 
     def text(self) -> str:
         """As in LEAKHUNT_OPTIONS: `interval=5,deep=auto,collect=never,budget=0.01,children=1,…`."""
         return (
             f"interval={self.interval:g},deep={self.deep},collect={self.collect},budget={self.budget:g},"
             f"children={self.children:d},values={self.values:d},engine={self.engine},pause={self.pause:g},"
-            f"fork={self.fork_snapshot:d}"
+            f"fork={self.fork_snapshot:d},births={self.births}"
         )
 
 

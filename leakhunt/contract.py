@@ -7,7 +7,7 @@ not know is no hindrance. The format itself is described in `leakhunt.agent.sche
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -61,10 +61,11 @@ _NUMBERS = frozenset(
     (
         "pid", "sequence", "elapsed", "interval", "time", "lost", "budget",
         "allocated_blocks", "gc_enabled", "gc_frozen", "gc_garbage", "atexit_callbacks",
+        "left_out",
     )
 )  # fmt: skip
 _UNITS = ("_bytes", "_ms", "_seconds")
-_NEVER_BELOW_ZERO = frozenset(("sequence", "elapsed", "interval", "time"))
+_NEVER_BELOW_ZERO = frozenset(("sequence", "elapsed", "interval", "time", "left_out"))
 _ROW_OF_NUMBERS = re.compile(r"\d{1,18}( \d{1,18})*", re.ASCII)
 _NUMBER_BY_SIZE = re.compile(r"(\d{1,9}:\d{1,15} ?)*", re.ASCII)
 _NUMBERS_BY_SIZE = "pymalloc_blocks"
@@ -83,6 +84,48 @@ def broken(meta: Mapping[str, str], columns: Columns) -> str:
         or _of_amounts(columns)
         or _of_meta(meta)
     )
+
+
+# Of an agent's answer about births (leakhunt.agent.births): how many words follow each key, and which are what.
+# n: a number of at most 20 digits; s: seconds; t: any text; r: numbers of frames, separated by spaces.
+BIRTHS_COLUMNS = {
+    "births": "nn", "state": "tsst", "class": "nttnt", "place": "ntnt", "frame": "tntt", "stack": "rr",
+    "birth": "nnsn", "addition": "nnnsn",
+}  # fmt: skip
+_WORDS = {
+    "n": re.compile(r"\d{1,20}", re.ASCII),
+    "s": re.compile(r"\d{1,12}(\.\d{1,9})?", re.ASCII),
+    "r": re.compile(r"(\d{1,9}( \d{1,9})*)?", re.ASCII),
+    "t": re.compile(r".*", re.DOTALL),
+}
+BIRTHS_VERSION = 1
+
+
+def broken_births(lines: Sequence[Sequence[str]]) -> str:
+    """The first rule that an answer about births breaks; "" for a good one. Lines of other keys are no hindrance.
+
+    Args:
+        lines: the words of each line, unescaped.
+    """
+    frames = stacks = 0
+    for key, *words in lines:
+        columns = BIRTHS_COLUMNS.get(key)
+        if columns is None:
+            continue
+        if len(words) != len(columns) or not all(
+            _WORDS[c].fullmatch(word) for c, word in zip(columns, words, strict=True)
+        ):
+            return f"a line of {key} has other words than in the format"
+        if key == "births" and int(words[0]) != BIRTHS_VERSION:
+            return "it was written by a newer leakhunt"
+        if key == "stack" and any(int(number) >= frames for number in " ".join(words).split()):
+            return "a stack has a frame that is not there"
+        if key in ("birth", "addition") and int(words[-1]) >= stacks:
+            return f"a line of {key} has a stack that is not there"
+        frames += key == "frame"
+        stacks += key == "stack"
+    keys = [line[0] for line in lines]
+    return "" if keys.count("births") == keys.count("state") == 1 else "it does not say what it is"
 
 
 def finite(text: str | None) -> float | None:

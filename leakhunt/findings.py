@@ -145,8 +145,59 @@ class UnitRow:
 
 
 @dataclass(frozen=True)
+class Caller:
+    """A frame of a tree of stacks: in `count` of them it called the frame that it is `callers` of, or is innermost.
+
+    `source` is the line itself, "" where it can't be read.
+    """
+
+    file: str
+    line: int
+    function: str
+    count: int
+    callers: tuple[Caller, ...] = ()
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where leaked objects are made, or where they are put in: the line in most of the stacks that were seen.
+
+    In `count` of `of` stacks, a `share` of 0.0 to 1.0. `stack` is the commonest of them, innermost first, each as
+    "file:line in function"; `tree` has them all, the innermost frame first, each with who called it. `stayed`: the
+    objects were still among the leaked ones in a later snapshot. `awaited_by` are the frames of who awaits the task
+    that it happens in, as in `stack`.
+    """
+
+    file: str
+    line: int
+    function: str
+    share: float
+    count: int
+    of: int
+    stack: tuple[str, ...] = ()
+    tree: tuple[Caller, ...] = ()
+    stayed: bool = False
+    way: str = ""
+    source: str = ""
+    awaited_by: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Package:
+    """An installed distribution and its version, as the program had it."""
+
+    name: str
+    version: str
+
+
+@dataclass(frozen=True)
 class Finding:
-    """One accusation, best first in `Findings.findings`."""
+    """One accusation, best first in `Findings.findings`.
+
+    `allocated_at` is who makes the leaked objects, `added_at` who puts them where they stay; `unseen` says why either
+    was not seen, where it was asked for. `packages` are those whose classes and modules it names.
+    """
 
     kind: str
     type: str
@@ -158,13 +209,16 @@ class Finding:
     growth: Growth = field(default_factory=Growth)
     retained_size_bytes: int = 0
     finalizers: tuple[Finalizer, ...] = ()
-    allocated_at: str | None = None
+    allocated_at: Origin | None = None
+    added_at: Origin | None = None
+    unseen: tuple[str, ...] = ()
     fingerprint: str = ""
     advice: str = ""
     chain: Chain | None = None
     graph: RefGraph | None = None
     pids: tuple[int, ...] = ()
     unit: tuple[UnitRow, ...] = ()
+    packages: tuple[Package, ...] = ()
 
     @property
     def sentence(self) -> str:
@@ -430,6 +484,149 @@ class Comparison:
     gone: tuple[Finding, ...] = ()
     faster: tuple[Pace, ...] = ()
     slower: tuple[Pace, ...] = ()
+    notes: tuple[str, ...] = ()
+    schema: int = SCHEMA
+
+    def to_json(self, indent: int | None = 1) -> str:
+        return json.dumps(dataclasses.asdict(self), indent=indent)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One release (or commit) that was tried: what its run showed, in words, and where the run is.
+
+    `state` is "leaks", "clean", "unclear", "fails" or "not installable"; `attempt` is "first", "longer" (after one that
+    was unclear) or "again" (to be sure of the answer). `moved` are other packages that had to change with it.
+    """
+
+    release: str
+    state: str
+    attempt: str = "first"
+    why: str = ""
+    seconds: float = 0.0
+    run: str = ""
+    moved: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Bisection:
+    """Which release of `subject` brought the leak or fixed it (`goal`: "leak" or "fixed").
+
+    `before` is the last release known to be as it was, `after` the first one known to be otherwise. They are neighbours
+    where `between` is empty; those in it could not be judged. `is_certain`: neighbours, and both were run a
+    second time with the same result. `advice` is what to write into a requirements file, where there is such a thing.
+    """
+
+    subject: str
+    goal: str
+    finding: Finding
+    before: str
+    after: str
+    between: tuple[str, ...] = ()
+    is_certain: bool = False
+    sentence: str = ""
+    advice: str = ""
+    trials: tuple[Trial, ...] = ()
+    untried: int = 0
+    notes: tuple[str, ...] = ()
+    schema: int = SCHEMA
+
+    def to_json(self, indent: int | None = 1) -> str:
+        return json.dumps(dataclasses.asdict(self), indent=indent)
+
+
+@dataclass(frozen=True)
+class FleetRelease:
+    """A release of a service: who runs it, and how the growth of its workers' memory is spread, in bytes per hour."""
+
+    service: str
+    release: str
+    processes: int
+    hosts: int
+    since: float
+    watched_seconds: float
+    rss_bytes: int
+    lowest: float
+    lower: float
+    median: float
+    upper: float
+    highest: float
+
+
+@dataclass(frozen=True)
+class FleetSpread:
+    """A leak in one release: `processes` of `of` have it, and its growth in these, in bytes per hour."""
+
+    release: str
+    processes: int
+    of: int
+    lower: float
+    median: float
+    upper: float
+
+
+@dataclass(frozen=True)
+class FleetFinding:
+    """A leak of a service, in all processes that have it; moments are seconds since the epoch."""
+
+    service: str
+    fingerprint: str
+    kind: str
+    type: str
+    holder: str | None
+    file: str | None
+    line: int | None
+    confidence: float
+    processes: int
+    watched: int
+    hosts: int
+    since_release: str
+    since: float
+    bytes_per_hour: float
+    lost_bytes: int
+    releases: tuple[FleetSpread, ...] = ()
+
+
+@dataclass(frozen=True)
+class OddWorker:
+    """A process unlike its peers: `what` is "memory" (`value`: bytes per hour) or a class (its share of all bytes)."""
+
+    service: str
+    release: str
+    host: str
+    run: str
+    process: str
+    what: str
+    value: float
+    median: float
+    z: float
+    peers: int
+
+
+@dataclass(frozen=True)
+class FleetMemory:
+    """Memory of all processes of a release together, by time; for a plot."""
+
+    service: str
+    release: str
+    seconds: tuple[int, ...]
+    rss_bytes: tuple[int, ...]
+    processes: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """All that a report on a fleet may show."""
+
+    place: str
+    engine: str
+    processes: int
+    hosts: int
+    runs: int
+    releases: tuple[FleetRelease, ...] = ()
+    findings: tuple[FleetFinding, ...] = ()
+    odd: tuple[OddWorker, ...] = ()
+    memory: tuple[FleetMemory, ...] = ()
     notes: tuple[str, ...] = ()
     schema: int = SCHEMA
 

@@ -30,6 +30,7 @@ _ASK_TO_END = {signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT}
 _ONE_BY_ONE_SECONDS = 0.3  # in which a service manager, which signals process after process, comes from one to the next
 _JOB_CONTROL_STOPS = {signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU}
 _SI_KERNEL = 0x80
+IN_HASTE = b"h"  # what a companion reads when its work is over and who ended the program waits; b"" otherwise
 _PR_SET_PTRACER = 0x59616D61
 
 
@@ -130,6 +131,7 @@ def _run(
     _let_go_of_streams()
     beside = _Beside(companion, pid, gate, refused) if companion is not None else None
     supervisor = _Supervisor(pid)
+    in_haste = False
     try:
         supervisor.forward_early_signals()
         os.write(gate, b"%d" % (beside.pid if beside else 0))
@@ -138,10 +140,12 @@ def _run(
             os.waitpid(pid, 0)
             raise refusal(command[0], int(number))
         os.close(refused)
-        return supervisor.wait()
+        status = supervisor.wait()
+        in_haste = status.was_asked_to_end
+        return status
     finally:
         if beside is not None:
-            beside.dismiss()
+            beside.dismiss(in_haste)
         supervisor.dismiss_witness()
 
 
@@ -186,8 +190,11 @@ class _Beside:
             os._exit(0)
         os.close(over)
 
-    def dismiss(self) -> None:
+    def dismiss(self, in_haste: bool) -> None:
         """Wait for it to come to its end: killed, it might leave a thread of the program changed."""
+        with contextlib.suppress(OSError):
+            if in_haste:
+                os.write(self._going_on, IN_HASTE)
         os.close(self._going_on)
         with contextlib.suppress(ChildProcessError):
             os.waitpid(self.pid, 0)

@@ -361,10 +361,23 @@ def findings_table(findings: Findings) -> Table:
     """What was found, best first."""
     rows = tuple(
         (f.rank, f.kind, f.type, f.holder.owner if f.holder else "", words.holder_place(f.holder), f.confidence,
-         f.growth.per_minute, f.retained_size_bytes, f.reason)
+         f.growth.per_minute, f.retained_size_bytes, f.reason,
+         words.origin(f.allocated_at) if f.allocated_at else "", words.origin(f.added_at) if f.added_at else "")
         for f in findings.findings
     )  # fmt: skip
-    columns = ("rank", "kind", "class", "held by", "at", "confidence", "per minute", "retained bytes", "why")
+    columns = (
+        "rank",
+        "kind",
+        "class",
+        "held by",
+        "at",
+        "confidence",
+        "per minute",
+        "retained bytes",
+        "why",
+        "made at",
+        "put in at",
+    )
     return Table(words.verdict_sentence(findings), columns, rows)
 
 
@@ -385,6 +398,8 @@ def _finding_html(finding: Finding) -> str:
     if finding.holder is not None:
         place = f"{words.name(finding.holder.owner)}  {words.holder_place(finding.holder)}"
         rows.insert(0, ("held by", place))
+    rows += [(what, words.origin(origin)) for what, origin in words.origins(finding)]
+    rows += [(what, words.sentence(why)) for what, _, why in (text.partition(": ") for text in finding.unseen)]
     rows.append(("fix", words.sentence(finding.advice)))
     cells = "".join(
         f"<tr><th scope='row' style='text-align:left;padding-right:1em'>{name}</th>"

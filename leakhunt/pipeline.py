@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from leakhunt import config, source_lines
+from leakhunt import births, config, packages, source_lines
 from leakhunt.analysis.growth.evidence import EXIT, Evidence
 from leakhunt.analysis.growth.holders import Place
 from leakhunt.analysis.growth.known import BUILT_IN, Known
@@ -25,14 +25,18 @@ from leakhunt.analysis.report import reference_graph, sampling_notes, to_finding
 from leakhunt.analysis.report.judgement import Judgement, rank, suspect
 from leakhunt.analysis.rules import ledger, siblings, tracks
 from leakhunt.analysis.rules.siblings import Life
+from leakhunt.births import Births
 from leakhunt.errors import RunError, SnapshotError, UsageError
 from leakhunt.findings import (
+    Caller,
     Chain,
     ClassSeries,
     Diff,
     Finding,
     Findings,
     HolderSeries,
+    Origin,
+    Package,
     ProcessSummary,
     RefGraph,
     RunSummary,
@@ -45,6 +49,7 @@ from leakhunt.snapshot import Snapshot
 Progress = Callable[[str, float], None]
 DEEP_MAX, DEEP_OBJECTS_MAX = 14, 6_000_000  # graphs compared, at the most, and objects in all of them
 DEEP_FEWEST = 5
+BEHIND = 1.5  # times the interval that snapshots came apart on the whole: the budget or the machine sets the pace
 SIBLINGS_MAX = 24  # processes that are judged together, the newest
 _NUMBER = re.compile(r"\d+")
 CLASSES_MAX, HOLDERS_MAX = 400, 40
@@ -77,7 +82,7 @@ def hunt(run: str | Path, progress: Progress | None = None, known: Known | None 
         gc.collect()
     _judge_siblings(folder, judged, known)
     tell("done", 1.0)
-    return _together(folder, judged)
+    return with_packages(_together(folder, judged), folder)
 
 
 def why(run: str | Path, asked: str, progress: Progress | None = None, known: Known | None = None) -> Tracks:
@@ -150,7 +155,7 @@ def _judge(process: ProcessFolder, tell: Progress, known: Known, has_siblings: b
         )
         unseen = process.problems or ("no snapshot of it can be read" if process.snapshots else "")
         return _Judged(ProcessSummary(process.pid, process.command, 0, notes=tuple(notes)), [], unseen=unseen)
-    evidence = Evidence(_thinned(snapshots), known)
+    evidence = Evidence(_thinned(snapshots), known, births=answers(process))
     tell(f"weighing process {process.pid}", 0.3)
     judgement = Judgement(evidence)
     tell(f"naming what process {process.pid} holds", 0.7)
@@ -221,7 +226,12 @@ def _kind(process: ProcessFolder) -> tuple[str, str]:
 def evidence_of(process: ProcessFolder, known: Known = BUILT_IN) -> Evidence | None:
     """What the snapshots of one process show; None where none of them can be read."""
     snapshots, _ = _readable(process)
-    return Evidence(_thinned(snapshots), known) if snapshots else None
+    return Evidence(_thinned(snapshots), known, births=answers(process)) if snapshots else None
+
+
+def answers(process: ProcessFolder) -> list[Births]:
+    """What the agent saw of births in one process, the earliest first; what can't be read is left out."""
+    return [one for path in process.births if (one := births.load(path)) is not None]
 
 
 def _unseen(process: ProcessFolder, snapshots: list[Snapshot]) -> str:
@@ -280,6 +290,7 @@ def placed(info: Mapping[str, str], evidence: Evidence, finding: Finding) -> Fin
             full = file if Path(file).is_absolute() else str(Path(info.get("cwd", "")) / file)
             line = source_lines.line_of(full, scope, attribute) or line
             holder = replace(holder, file=source_lines.short_path(full, search), line=line)
+    made, added = (_placed_origin(origin, search) for origin in (finding.allocated_at, finding.added_at))
     chain = finding.chain
     if chain is not None:
         links = (
@@ -287,7 +298,50 @@ def placed(info: Mapping[str, str], evidence: Evidence, finding: Finding) -> Fin
             for link in chain.links
         )
         chain = Chain(tuple(links))
-    return replace(finding, holder=holder, finalizers=finalizers, chain=chain)
+    return replace(finding, holder=holder, finalizers=finalizers, chain=chain, allocated_at=made, added_at=added)
+
+
+def _placed_origin(origin: Origin | None, search: list[str]) -> Origin | None:
+    """The origin with its lines of source, and its files as they read below the program's sys.path."""
+    if origin is None:
+        return None
+
+    def short(text: str) -> str:
+        return source_lines.short_path(text, search)
+
+    def placed_caller(caller: Caller) -> Caller:
+        source = source_lines.text_of(caller.file, caller.line)
+        callers = tuple(map(placed_caller, caller.callers))
+        return replace(caller, file=short(caller.file), callers=callers, source=source)
+
+    return replace(
+        origin,
+        file=short(origin.file),
+        source=source_lines.text_of(origin.file, origin.line),
+        stack=tuple(map(short, origin.stack)),
+        awaited_by=tuple(map(short, origin.awaited_by)),
+        tree=tuple(map(placed_caller, origin.tree)),
+    )
+
+
+def with_packages(findings: Findings, folder: RunFolder) -> Findings:
+    """The findings with the versions of the packages that they name, as noted while the run went on, or as of now."""
+    if not findings.findings:
+        return findings
+    if folder.packages is not None:
+        among = [packages.Installed(*one) for one in folder.packages]
+    else:
+        among = packages.installed(path for one in folder.processes for path in one.info.get("path", "").split("\x1f"))
+    return replace(findings, findings=tuple(_with_packages(finding, among) for finding in findings.findings))
+
+
+def _with_packages(finding: Finding, among: Sequence[packages.Installed]) -> Finding:
+    holder = finding.holder
+    names = [finding.type, *((holder.owner, *holder.aliases, holder.type) if holder else ())]
+    names += [link.type for link in finding.chain.links] if finding.chain else []
+    names += [word.removeprefix("module ") for word in holder.path[:1]] if holder else []
+    found = packages.packages_of(names, among)
+    return replace(finding, packages=tuple(Package(one.name, one.version) for one in found))
 
 
 def _summary(process: ProcessFolder, snapshots: list[Snapshot], evidence: Evidence, notes: list[str]) -> ProcessSummary:
@@ -381,7 +435,7 @@ def _verdict(
     interval = folder.info.get("options", {}).get("interval") or 5.0
     seconds = max(needed, 3.0 * POLICY.censuses * interval)
     said = f"Too little was seen to accuse {suspect}" if suspect else "Too little was seen to say"
-    return "inconclusive", f"{said}. {_how_to_see_more(seconds, interval, unseen_workers)}", ()
+    return "inconclusive", f"{said}. {_how_to_see_more(seconds, interval, judged, unseen_workers)}", ()
 
 
 def _unseen_workers(folder: RunFolder, judged: list[_Judged]) -> list[_Judged]:
@@ -398,7 +452,7 @@ def _unseen_workers(folder: RunFolder, judged: list[_Judged]) -> list[_Judged]:
     return []
 
 
-def _how_to_see_more(needed_seconds: float, interval: float, unseen: list[_Judged]) -> str:
+def _how_to_see_more(needed_seconds: float, interval: float, judged: list[_Judged], unseen: list[_Judged]) -> str:
     """What to type so that the next run is long enough, or its processes are looked at more often while they live."""
     lived = max((one.summary.seconds[-1] for one in unseen if one.summary.seconds), default=0.0)
     shortest = lived / (3.0 * POLICY.censuses)
@@ -406,7 +460,15 @@ def _how_to_see_more(needed_seconds: float, interval: float, unseen: list[_Judge
         fewer = POLICY.siblings if len(unseen) < POLICY.siblings else 2 * len(unseen)
         lives = f"Its workers lived for {lived:.0f} s at most"
         return f"{lives}: type --interval {shortest:.2g}, or let {fewer:.0f} of them end."
-    return f"Run it for {_long(needed_seconds)} or more, or with a shorter --interval."
+    wait = f"Run it for {_long(needed_seconds)} or more"
+    return f"{wait}." if _is_behind(judged, interval) else f"{wait}, or with a shorter --interval."
+
+
+def _is_behind(judged: Sequence[_Judged], interval: float) -> bool:
+    """Whether snapshots came more seldom than at the interval: a shorter one would bring no more of them."""
+    seen = [one.summary.seconds for one in judged if len(one.summary.seconds) > 1]
+    longest = max(seen, key=lambda seconds: seconds[-1], default=())
+    return len(longest) > 1 and longest[-1] / len(longest) > BEHIND * interval
 
 
 def _unless_left_open(judged: list[_Judged]) -> tuple[str, str, tuple[str, ...]]:
@@ -426,8 +488,15 @@ def _long(seconds: float) -> str:
 
 def _run_summary(folder: RunFolder, processes: tuple[ProcessSummary, ...]) -> RunSummary:
     info = folder.info
-    last = max((p.seconds[-1] for p in processes if p.seconds), default=0.0)
-    seconds = float(info["ended"]) - float(info["started"]) if info.get("ended") and info.get("started") else last
+    begun = float(info.get("started") or 0.0)
+    ends = [
+        p.seconds[-1] + (one.started - begun if begun and one.started else 0.0)
+        for p, one in zip(processes, folder.processes, strict=True)
+        if p.seconds
+    ]
+    if info.get("ended") and begun:
+        ends.append(float(info["ended"]) - begun)
+    seconds = max(ends, default=0.0)  # a daemon goes on when the program has ended
     return RunSummary(
         command=tuple(info.get("command", ())),
         seconds=round(seconds, 1),

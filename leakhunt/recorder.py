@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import tempfile
 import time
+from collections.abc import Iterator
+from typing import Protocol
 
-from leakhunt.agent import write
-from leakhunt.agent.engine import Engine, version
+from leakhunt import births
+from leakhunt.agent import asked, write
+from leakhunt.agent import births as births_agent
+from leakhunt.agent.engine import Engine, GilYielder, version
+from leakhunt.births import Births
 from leakhunt.errors import SnapshotError
 from leakhunt.snapshot import Snapshot
+
+
+class Question(Protocol):
+    """What to look for, as `analysis.report.suspects` says it."""
+
+    def text(self, number: int) -> str: ...
 
 
 class SnapshotRecorder:
@@ -60,6 +72,29 @@ class SnapshotRecorder:
             ) from None
         self.count += 1
         return path
+
+    @contextlib.contextmanager
+    def watching(self, question: Question) -> Iterator[list[Births]]:
+        """Who makes and who keeps what is asked for, while this goes on; the list is filled at its end.
+
+        Without anything to see, or where nothing sees it, the list stays empty: that fails nothing.
+        """
+        answers: list[Births] = []
+        watch = None
+        with contextlib.suppress(Exception):
+            request = asked.Request(question.text(self.count))
+            yield_gil = GilYielder(time.perf_counter(), lambda: False)
+            watch = births_agent.Births(request, self._engine, self.folder, 0.0, 1.0, 0.0, yield_gil, by_caller=True)
+        try:
+            yield answers
+        finally:
+            if watch is not None:
+                with contextlib.suppress(Exception):
+                    watch.end()
+                    if (answer := births.load(watch.path)) is not None:
+                        answers.append(answer)
+                watch.abandon()
+                self._engine.forget_own()
 
     def path(self, number: int) -> str:
         """Where the snapshot of that number is, from 1 on."""

@@ -26,9 +26,10 @@ from leakhunt.analysis.heap.lineage import Lineage
 from leakhunt.analysis.heap.naming import Names
 from leakhunt.analysis.heap.reachability import reach
 from leakhunt.analysis.heap.weakrefs import is_mostly_weakrefs
-from leakhunt.analysis.report import to_findings
+from leakhunt.analysis.report import suspects, to_findings
 from leakhunt.analysis.rules import detectors
 from leakhunt.analysis.rules.verdicts import Verdict
+from leakhunt.births import Births
 from leakhunt.findings import Finding
 from leakhunt.snapshot import Snapshot
 
@@ -49,8 +50,9 @@ class Rounds(Evidence):
         tolerance: int = 0,
         naming: Naming | None = None,
         known: Known = BUILT_IN,
+        births: Sequence[Births] = (),
     ) -> None:
-        super().__init__(snapshots, known)
+        super().__init__(snapshots, known, births=births)
         self.tolerance, self._naming = tolerance, naming or holders.place_name
 
     @functools.cached_property
@@ -136,14 +138,15 @@ def is_suspect(before: Snapshot, after: Snapshot, gain: int) -> bool:
 
 
 def findings(
-    snapshots: Sequence[Snapshot], tolerance: int = 0, naming: Naming | None = None, known: Known = BUILT_IN
+    snapshots: Sequence[Snapshot],
+    tolerance: int = 0,
+    naming: Naming | None = None,
+    known: Known = BUILT_IN,
+    births: Sequence[Births] = (),
 ) -> list[Finding]:
     """What grew on every round, the heaviest first. The snapshots' `elapsed` must be the number of their round."""
-    evidence = Rounds(snapshots, tolerance, naming, known)
-    candidates = detectors.judge(
-        evidence, (detectors.growing_holders, detectors.held_from_outside, detectors.growing_classes)
-    )
-    verdicts = [v for v in candidates if not v.is_ended and (v.place is not None or _is_steady(v, tolerance))]
+    evidence = Rounds(snapshots, tolerance, naming, known, births)
+    verdicts = _accused(evidence, tolerance)
     info = {"path": "\x1f".join(sys.path), "cwd": os.getcwd()}
     return [
         replace(
@@ -151,6 +154,21 @@ def findings(
         )
         for rank, verdict in enumerate(verdicts, 1)
     ]
+
+
+def question(
+    snapshots: Sequence[Snapshot], tolerance: int = 0, naming: Naming | None = None, known: Known = BUILT_IN
+) -> suspects.Question:
+    """What to watch for the next round, of what grew on every one."""
+    evidence = Rounds(snapshots, tolerance, naming, known)
+    return suspects.question(evidence, _accused(evidence, tolerance))
+
+
+def _accused(evidence: Rounds, tolerance: int) -> list[Verdict]:
+    candidates = detectors.judge(
+        evidence, (detectors.growing_holders, detectors.held_from_outside, detectors.growing_classes)
+    )
+    return [v for v in candidates if not v.is_ended and (v.place is not None or _is_steady(v, tolerance))]
 
 
 def _is_steady(verdict: Verdict, tolerance: int) -> bool:

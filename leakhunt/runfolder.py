@@ -1,11 +1,15 @@
 """The run folder: what one `leakhunt run` or `attach` leaves on disk, made by one process and read by any.
 
     RUN/run.json            command, host, versions, times, options
+    RUN/packages.json       distributions that the program could import, [name, version, folder] each
     RUN/pid-4711.0/         one process that ran Python; .1 when the same pid came back
         process             lines "key<TAB>value" about it, by the agent (agent/schema.py has the keys)
         000001.leak …       its snapshots in order, each whole or absent
         problems            what the agent lost and why, padded with spaces
+        births.ask          what leakhunt wants to know of births, until the agent takes it (agent/asked.py)
+        000001.births …     what it saw of them (agent/births.py)
     RUN/bytecode/           the agent's, where Python could not keep it beside the agent: no data, in a folder of 0700
+    RUN/pid-1.host-4711     an empty file: process 1 of a pid namespace is 4711 to those who look from outside
     RUN/pid-4711.mark.…     an empty file: its name says what could not be told otherwise of a process (agent/marks.py)
 
 The agent writes the process folders, and anything may be killed at any moment: reading takes what is there.
@@ -33,6 +37,7 @@ from leakhunt.reading import read_regular
 
 SCHEMA = 1
 DESCRIPTION = "run.json"
+PACKAGES = "packages.json"
 
 TIME_FORMAT = "%Y%m%d-%H%M%S"
 
@@ -40,6 +45,8 @@ _PLACEHOLDER = re.compile(r"%([tp%])")
 _PROCESS_NAME = re.compile(r"pid-(\d{1,10})\.(\d{1,10})", re.ASCII)
 _MARK_NAME = re.compile(r"pid-(\d{1,10})\.mark\.(.+)", re.ASCII)
 _START_NAME = re.compile(r"(\d{8}-\d{6})(?:-(\d{1,6}))?", re.ASCII)  # of TIME_FORMAT
+_BIRTHS_NAME = re.compile(r"(\d{1,9})\.births", re.ASCII)
+_HOST_PID_NAME = re.compile(r"pid-(\d{1,10})\.host-(\d{1,10})", re.ASCII)
 _SNAPSHOT_NAME = re.compile(r"(\d{1,10})\.leak", re.ASCII)
 _DESCRIPTION_BYTES_MAX, _TEXT_BYTES_MAX = 16 << 20, 4 << 20  # a command line has 2 MB at the most
 
@@ -89,13 +96,17 @@ _FORMS: dict[str, Callable[[Any], bool]] = {
 
 @dataclass(frozen=True)
 class ProcessFolder:
-    """One process of a run; `info` holds the keys of its `process` file, all values as text."""
+    """One process of a run, with the pid that it has for those who look at it from outside.
+
+    `info` holds the keys of its `process` file, all values as text.
+    """
 
     path: Path
     pid: int
     info: Mapping[str, str] = field(default_factory=dict)
     snapshots: tuple[Path, ...] = ()
     problems: str = ""
+    births: tuple[Path, ...] = ()
 
     @property
     def command(self) -> str:
@@ -109,11 +120,16 @@ class ProcessFolder:
 
 @dataclass(frozen=True)
 class RunFolder:
-    """A run as found on disk; `info` is what `run.json` says, empty when that was lost."""
+    """A run as found on disk; `info` is what `run.json` says, empty when that was lost.
+
+    `packages` are (name, version, metadata folder) of the distributions that were there as the program ran; None where
+    nobody looked.
+    """
 
     path: Path
     info: Mapping[str, Any] = field(default_factory=dict)
     processes: tuple[ProcessFolder, ...] = ()
+    packages: tuple[tuple[str, str, str], ...] | None = None
 
 
 def create(
@@ -163,6 +179,19 @@ def finish(folder: Path, exit_status: int | None) -> None:
     if not (folder / DESCRIPTION).exists():
         raise RunRemoved(folder)
     describe(folder, {**_description(folder), "ended": time.time(), "exit_status": exit_status})
+
+
+def prolong(folder: Path) -> None:
+    """Add to the description that the run went on until now, in processes that the program left behind."""
+    with contextlib.suppress(RunError):
+        describe(folder, {**_description(folder), "ended": time.time()})
+
+
+def note_outer_pid(folder: Path, inner: int, outer: int) -> None:
+    """Leave a mark that the process with this pid in its own namespace has another one for those who look at it."""
+    if inner != outer:
+        with contextlib.suppress(OSError):
+            (folder / f"pid-{inner}.host-{outer}").touch(mode=0o600)
 
 
 def note_removed(folder: Path, snapshots: int) -> None:
@@ -222,6 +251,8 @@ def read_run(path: Path | str) -> RunFolder:
     processes = [_process(folder / name, shows_values) for name in names if _PROCESS_NAME.fullmatch(name)]
     marks = [(int(found[1]), found[2], folder / name) for name in names if (found := _MARK_NAME.fullmatch(name))]
     processes = _marked(processes, marks)
+    outside = {int(found[1]): int(found[2]) for name in names if (found := _HOST_PID_NAME.fullmatch(name))}
+    processes = [replace(one, pid=outside.get(one.pid, one.pid)) for one in processes]
     if DESCRIPTION not in names and not processes:
         raise RunError(
             f"{folder} is not a run folder: it holds no {DESCRIPTION} and no process.",
@@ -233,7 +264,7 @@ def read_run(path: Path | str) -> RunFolder:
         writer = f"leakhunt {info.get('leakhunt')}"
         raise RunError(f"{folder} was written by {writer}, in another format.", "Read it with that one.")
     processes.sort(key=lambda process: (process.started, process.path.name))
-    return RunFolder(folder, info, tuple(processes))
+    return RunFolder(folder, info, tuple(processes), _packages(folder))
 
 
 def _fresh(first: Path) -> Path:
@@ -302,6 +333,24 @@ def _description(folder: Path) -> dict[str, Any]:
     return {key: value for key, value in info.items() if key not in _FORMS or _FORMS[key](value)}
 
 
+def note_packages(folder: Path, packages: Sequence[tuple[str, str, str]]) -> None:
+    """Keep which distributions the program could import as it ran; never raises."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder / PACKAGES, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with open(descriptor, "w", encoding="utf-8") as file:
+            json.dump(list(packages), file)
+
+
+def _packages(folder: Path) -> tuple[tuple[str, str, str], ...] | None:
+    try:
+        found = json.loads(read_regular(folder / PACKAGES, _TEXT_BYTES_MAX))
+    except (OSError, ValueError, RecursionError):
+        return None
+    if not isinstance(found, list):
+        return None
+    return tuple((one[0], one[1], one[2]) for one in found if _is_list_of_texts(one) and len(one) == 3)
+
+
 def _process(folder: Path, shows_values: bool) -> ProcessFolder:
     match = _PROCESS_NAME.fullmatch(folder.name)
     assert match is not None
@@ -313,12 +362,14 @@ def _process(folder: Path, shows_values: bool) -> ProcessFolder:
     if not shows_values and "command" in info:
         info["command"] = masked_line(info["command"])
     numbered = sorted((int(found[1]), name) for name in names if (found := _SNAPSHOT_NAME.fullmatch(name)))
+    answers = sorted((int(found[1]), name) for name in names if (found := _BIRTHS_NAME.fullmatch(name)))
     return ProcessFolder(
         path=folder,
         pid=int(match[1]),
         info=info,
         snapshots=tuple(folder / name for _, name in numbered),
         problems=_bytes(folder / "problems").decode("utf-8", "replace").strip(" \0\n"),
+        births=tuple(folder / name for _, name in answers),
     )
 
 

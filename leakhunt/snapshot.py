@@ -87,6 +87,11 @@ class Snapshot:
     def is_deep(self) -> bool:
         return "object.address" in self._columns
 
+    @property
+    def is_frontier(self) -> bool:
+        """Whether its graph leaves out what is old and leads to nothing young."""
+        return "left_out" in self.meta
+
     def number(self, key: str, default: float = 0.0) -> float:
         """A number of the ledger (`rss_bytes`, `elapsed`, …), `default` where the target could not say."""
         number = contract.finite(self.meta.get(key))

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from leakhunt.reading import read_regular
 
 _SOURCE_BYTES_MAX = 16 << 20
+_LINE_MAX = 200
 
 
 def short_path(file: str, search_path: Iterable[str]) -> str:
@@ -32,6 +33,20 @@ def line_of(file: str, scope: str, attribute: str) -> int | None:
     where = _definition(tree, scope.rpartition(".")[2]) or tree
     lines = sorted(line for line, found in _assignments(where) if found == name)
     return lines[0] if lines else None
+
+
+def text_of(file: str, line: int) -> str:
+    """A line of a file as it reads now, without the space around it; "" where it can't be read."""
+    lines = _lines(file)
+    return lines[line - 1].strip()[:_LINE_MAX] if 0 < line <= len(lines) else ""
+
+
+@functools.lru_cache(maxsize=64)
+def _lines(file: str) -> tuple[str, ...]:
+    try:
+        return tuple(read_regular(file, _SOURCE_BYTES_MAX).decode("utf-8", "replace").split("\n"))
+    except (OSError, ValueError):
+        return ()
 
 
 @functools.lru_cache(maxsize=64)

@@ -100,6 +100,7 @@ def _in_child():
         if _sampler.follows_children:
             _guarded("start")
         else:
+            _guarded("forget_births")
             _sampler = None
 
 

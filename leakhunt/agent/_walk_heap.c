@@ -7,7 +7,7 @@
    Tuples and frozensets that a C function of the program is still filling are in the list as well (listing.py); the
    list is let go before the GIL is. */
 
-#include "_walk_row.h"
+#include "_walk_frontier.h"
 
 #define PREFETCH_AHEAD 32
 
@@ -16,7 +16,7 @@ drain(Walk *walk, PyObject *types)
 {
     while (walk->pending.used > 0 && !walk->budget.exceeded) {
         walk->pending.used -= sizeof(PyObject *);
-        row_of_object(walk, *(PyObject **)(walk->pending.data + walk->pending.used), 0, types);
+        row_of_object(walk, *(PyObject **)(walk->pending.data + walk->pending.used), FOUND, types);
     }
 }
 
@@ -54,13 +54,17 @@ tenth_of(const Walk *walk, size_t place)
     return rank * TENTHS / walk->listed;
 }
 
+/* Called before the row of the listed object at `place`, and at the end. */
 static void
 note_generations(Walk *walk, size_t place)
 {
-    if (place == walk->younger[0])
-        walk->first_rows[0] = walk->rows;
-    if (place == walk->younger[0] + walk->younger[1])
-        walk->first_rows[1] = walk->rows;
+    int generation;
+
+    for (generation = 1; generation < 3; generation++)
+        if (walk->begun < generation && place >= walk->younger[0] + (generation == 2 ? walk->younger[1] : 0)) {
+            walk->first_rows[generation - 1] = walk->rows;
+            walk->begun = generation;
+        }
 }
 
 static void
@@ -78,7 +82,7 @@ walk_deep(Walk *walk, PyObject *listed, PyObject *roots, PyObject *types)
         note_generations(walk, (size_t)i);
         if (!addresses_has(&walk->hidden, (uint64_t)(uintptr_t)item)) {
             walk->tenth = tenth_of(walk, (size_t)i);
-            row_of_object(walk, item, 1, types);
+            row_of_object(walk, item, LISTED, types);
             drain(walk, types);
         }
     }
@@ -107,11 +111,41 @@ walk_census(Walk *walk, PyObject *listed, PyObject *types)
             kind->bytes += size_of(walk, kind, item);
         if (kind->length_rule != NO_ITEMS && (length = length_of(kind, item)) >= CONTAINER_FLOOR)
             note_container(walk, item, (uint32_t)(kind - &ARRAY_AT(&walk->kinds, Kind, 0)), length);
+        if (!walk->is_frontier)
+            continue;
+        if (addresses_has(&walk->seen, (uint64_t)(uintptr_t)item))
+            ARRAY_PUSH(&walk->budget, &walk->places, uint32_t, (uint32_t)i);
+        else
+            choose_holder(walk, kind, item, (size_t)i);
     }
     for (i = 0; i < (Py_ssize_t)ARRAY_COUNT(&walk->kinds, Kind); i++) {
         Kind *kind = &ARRAY_AT(&walk->kinds, Kind, i);
         if (kind->size_rule == SIZE_FIXED)
             kind->bytes = kind->count * (uint64_t)kind->size_bytes;
+    }
+}
+
+/* As walk_deep, but with rows for what was chosen only; the others are counted. */
+static void
+walk_frontier(Walk *walk, PyObject *listed, PyObject *roots, PyObject *types)
+{
+    size_t i;
+
+    choose_young(walk, listed);
+    choose_near(walk, roots, types);
+    walk_census(walk, listed, types);
+    walk->left_out = walk->listed - ARRAY_COUNT(&walk->places, uint32_t);
+    walk_roots(walk, roots, types);
+    for (i = 0; i < ARRAY_COUNT(&walk->places, uint32_t) && !walk->budget.exceeded; i++) {
+        size_t place = ARRAY_AT(&walk->places, uint32_t, i);
+        note_generations(walk, place);
+        row_of_object(walk, PyList_GetItem(listed, (Py_ssize_t)place), is_old(walk, place) ? LISTED_OLD : LISTED, types);
+        drain(walk, types);
+    }
+    note_generations(walk, walk->listed);
+    for (i = 0; i < ARRAY_COUNT(&walk->unlisted, PyObject *) && !walk->budget.exceeded; i++) {
+        row_of_object(walk, ARRAY_AT(&walk->unlisted, PyObject *, i), FOUND, types);
+        drain(walk, types);
     }
 }
 
@@ -163,7 +197,8 @@ walk_free(Walk *walk)
         &walk->kinds, &walk->kind_slots, &walk->pending, &walk->held, &walk->address, &walk->type, &walk->size,
         &walk->length, &walk->refcount, &walk->flags, &walk->count, &walk->target, &walk->container_address,
         &walk->container_type, &walk->container_length, &walk->weak_source, &walk->weak_target, &walk->bases,
-        &walk->row_of, &walk->huge, &walk->spectrum,
+        &walk->row_of, &walk->huge, &walk->spectrum, &walk->keys, &walk->holders, &walk->unlisted,
+        &walk->places,
     };
     size_t i;
 
@@ -172,6 +207,8 @@ walk_free(Walk *walk)
     addresses_free(&budget, &walk->seen);
     addresses_free(&budget, &walk->hidden);
     addresses_free(&budget, &walk->known);
+    addresses_free(&budget, &walk->line_marks);
+    addresses_free(&budget, &walk->sought);
     munmap(walk, sizeof(*walk));
 }
 
@@ -208,6 +245,11 @@ walk_tidy(Walk *walk)
     array_free(&walk->budget, &walk->kind_slots);
     addresses_free(&walk->budget, &walk->hidden);
     addresses_free(&walk->budget, &walk->known);
+    addresses_free(&walk->budget, &walk->line_marks);
+    addresses_free(&walk->budget, &walk->sought);
+    array_free(&walk->budget, &walk->keys);
+    array_free(&walk->budget, &walk->unlisted);
+    array_free(&walk->budget, &walk->places);
 }
 
 /* The kept objects as a list; the references that the walk took on them go to it. */
@@ -228,8 +270,25 @@ held_list(Walk *walk)
     return list;
 }
 
+/* Whether the heap is so large that only the frontier is walked, and a line between old and young is known. */
+static int
+has_frontier(Walk *walk, PyObject *listed, PyObject *line_marks, unsigned long long frontier_min)
+{
+    Py_ssize_t i;
+
+    if (!walk->deep || walk->listed < frontier_min || PyList_Size(line_marks) == 0)
+        return 0;
+    for (i = 0; i < PyList_Size(line_marks); i++)
+        addresses_add(&walk->budget, &walk->line_marks, (uint64_t)(uintptr_t)PyList_GetItem(line_marks, i));
+    if (!find_line(walk, listed, (size_t)PyList_Size(line_marks)))
+        return 0;
+    walk->bulk_items = walk->listed / BULK_SHARE > BULK_ITEMS_MIN ? walk->listed / BULK_SHARE : BULK_ITEMS_MIN;
+    return 1;
+}
+
 int
-walk_heap(Walk *walk, PyObject *hidden, PyObject *roots, PyObject *types, PyObject **held)
+walk_heap(Walk *walk, PyObject *hidden, PyObject *roots, PyObject *line_marks, unsigned long long frontier_min,
+          PyObject *types, PyObject **held)
 {
     PyObject *listed, *empty = PyTuple_New(0);
 
@@ -247,7 +306,10 @@ walk_heap(Walk *walk, PyObject *hidden, PyObject *roots, PyObject *types, PyObje
         return 0;
     }
     walk->listed = (size_t)PyList_Size(listed);
-    if (walk->deep)
+    walk->is_frontier = has_frontier(walk, listed, line_marks, frontier_min);
+    if (walk->is_frontier)
+        walk_frontier(walk, listed, roots, types);
+    else if (walk->deep)
         walk_deep(walk, listed, roots, types);
     else
         walk_census(walk, listed, types);

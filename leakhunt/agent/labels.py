@@ -4,6 +4,7 @@ Keys of the program's own dicts are data and are never taken; keys of a namespac
 instance) are identifiers and are.
 """
 
+from _collections import _count_elements
 from array import array
 from gc import get_referents
 
@@ -15,6 +16,9 @@ LABELLED_MAX = 1024  # objects of one class, or functions of one code, that get 
 SUSPENDED_MAX = 2  # of one code that get names for their locals: the ones that wait for long are few
 OTHERS_MAX = 4  # objects of one class whose attributes are looked for among the names that the program uses
 UNLABELLED = (plans.ATOM, plans.SEQUENCE, plans.WEAK)
+# Whose names stay right as long as they refer to the same things: not of what runs, nor of what threads have.
+LASTING = (plans.FUNCTION, plans.METHOD, plans.MODULE, plans.CLASS, plans.INSTANCE, plans.MAPPING)
+HASH_BITS = (1 << 64) - 1
 
 
 def is_large(item):
@@ -40,6 +44,7 @@ class Labels:
             array("I"),
         )
         self.bound_row, self.bound_value = array("I"), array("Q")
+        self.found, self.spaces = array("Q"), array("Q")  # what was named, and namespaces in the order they were found
 
     def columns(self):
         return {
@@ -57,6 +62,50 @@ class Labels:
         name = NAMER_BY_SHAPE.get(plan.shape)
         if name is not None:
             name(self, item, plan, ids, base, row)
+
+    def note(self, address=0, qualname=0, group=0):
+        """All that was named since the last call belongs to the object at `address`, 0 for none (see _walk_names.c)."""
+        ends = len(self.position), len(self.name_address), len(self.bound_row), len(self.spaces)
+        self.found.extend((address, qualname, group, *ends))
+
+    def identity(self, item, plan):
+        """(hash of a function's qualified name or 0, id() of what limits how many are named) of what was just named."""
+        if plan.shape == plans.FUNCTION:
+            qualname, code = item.__qualname__, id(item.__code__)
+            is_counted = self._named_by_code.get(code, 0) <= LABELLED_MAX
+            return hash(qualname) & HASH_BITS if type(qualname) is str else 0, code if is_counted else 0
+        return 0, id(plan.kind) if 0 < plan.labelled < LABELLED_MAX else 0
+
+    def named(self):
+        """What was named here, as KnownNames.remember() takes it."""
+        return (
+            self.found, self.spaces, self.position, self.label, self.name_address, self.name_text, self.name_file,
+            self.name_line, self.bound_value,
+        )  # fmt: skip
+
+    def limit_by(self, groups, plan_by_id):
+        """Count for the limits what has its names from the last graph; `groups`: ids of codes and classes, as bytes."""
+        counts = {}
+        _count_elements(counts, array("Q", groups))
+        for address, count in counts.items():
+            plan = plan_by_id.get(address)
+            if plan is None:
+                self._named_by_code[address] = count
+            else:
+                plan.labelled = count
+
+    def recalled(self, columns):
+        """Add the names that are still right since the last graph, as KnownNames.columns() gives them."""
+        own = (
+            self.position, self.label, self.name_address, self.name_text, self.name_file, self.name_line,
+            self.bound_row, self.bound_value,
+        )  # fmt: skip
+        for column, data in zip(own, columns):
+            column.frombytes(data)
+
+    def _register(self, namespace):
+        self.namespaces[id(namespace)] = namespace
+        self.spaces.append(id(namespace))
 
     def mark(self, position, text):
         self.position.append(position)
@@ -118,7 +167,7 @@ class Labels:
 
     def _module(self, item, plan, ids, base, row):
         namespace = generic_getattr(item, "__dict__")
-        self.namespaces[id(namespace)] = namespace
+        self._register(namespace)
         self.name(item, *(plans.text_of(plans.entry_of(namespace, word)) for word in ("__name__", "__file__")))
         self._find(ids, namespace, base, schema.LABEL_INTERNAL + "__dict__")
 
@@ -132,7 +181,7 @@ class Labels:
         self.name(item, plans.class_name(item), file, line)
         for namespace in get_referents(proxy):
             if type(namespace) is dict:
-                self.namespaces[id(namespace)] = namespace
+                self._register(namespace)
                 self._find(ids, namespace, base, schema.LABEL_INTERNAL + "__dict__")
 
     def _coded(self, item, plan, ids, base, row):
@@ -269,7 +318,7 @@ class Labels:
             elif proven is None and not cached:
                 cached = plans.is_cached(plan.kind, name)
         if proven or (cached and proven is None):
-            self.namespaces[id(namespace)] = namespace
+            self._register(namespace)
             self._find(ids, namespace, base, schema.LABEL_INTERNAL + "__dict__")
 
     def _bound_attribute(self, row, name, value):

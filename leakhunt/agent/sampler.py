@@ -3,10 +3,10 @@
 import os
 import sys
 from _thread import RLock, allocate_lock, get_native_id, start_new_thread
-from time import monotonic, sleep, thread_time, time
+from time import monotonic, perf_counter, sleep, thread_time, time
 
-from . import __builtins__, forked, marks, masking, schema, write
-from .engine import Engine, Interrupted, version
+from . import __builtins__, asked, births, forked, marks, masking, schema, write
+from .engine import Engine, GilYielder, Interrupted, version
 from .governor import Governor
 from .ledger import process_times
 
@@ -57,6 +57,8 @@ class Options:
         self.forks = given.get("fork", "0") != "0"
         self.engine = given.get("engine", "auto")
         self.values = given.get("values", "0") != "0"
+        self.births = given.get("births", "auto")  # or "never", or for how many seconds tracemalloc may run
+        self.births_seconds = 0.0 if self.births in ("auto", "never") else float(self.births)
 
 
 class Sampler:
@@ -68,6 +70,7 @@ class Sampler:
         self._pid = 0
         self._is_forked = False
         self._graph_seconds = 0.0  # wall time that the last graph took, with writing it
+        self._births = self._request = None
         self._reset()
 
     def _reset(self):
@@ -77,7 +80,8 @@ class Sampler:
         self._number = 0  # of the process folder, among those of this pid
         self._sequence = self._graphs = 0
         lived_seconds = process_times().get("process_seconds", 0.0)
-        self._governor = Governor(self._options, self._engine.pauses_per_deep, lived_seconds)
+        engine = self._engine
+        self._governor = Governor(self._options, engine.pauses_per_deep, lived_seconds, engine.frontier_min)
         self._due = monotonic() + self._governor.first_wait()  # of the next snapshot
         self._footprint = {}
         self._fork_refused = ""
@@ -109,6 +113,7 @@ class Sampler:
         if self._pid != os.getpid():
             self._is_forked = self._pid != 0
             self._pid = os.getpid()
+            self.forget_births()
             self._reset()
         with self._turn:
             while not (self._is_over or self._is_starting):
@@ -175,13 +180,23 @@ class Sampler:
     def leave(self):
         """End the thread for good: the agent goes out of the program."""
         self._leaves = True
-        return self.pause()
+        if not self.pause():
+            return False
+        self._end_births()
+        return True
+
+    def forget_births(self):
+        """In a forked child: the hooks that it has from its parent go, and nothing is written."""
+        births, self._births = self._births, None
+        if births is not None:
+            births.abandon()
 
     def last(self):
         """The last snapshot, taken in the calling thread when the program ends."""
         if self._pid != os.getpid() or not self.pause() or self._is_over:
             return
         self._is_over = True
+        self._end_births()
         if self._sequence == 0 and self._governor.elapsed() < min(SETTLING_SECONDS, self._options.interval):
             self._note_early_end()
             return
@@ -210,10 +225,12 @@ class Sampler:
                 self._take(deep, "interval", graph_refused)
                 self._due = monotonic() + self._governor.wait()
             if self._leaves or not self._stop:
+                self._end_births()
                 self._engine.leave()
         except BaseException as problem:  # the program goes on whatever happens here
             self._is_over = True
             self._note("the agent stopped: %s" % told(problem))
+            self._end_births()
         finally:
             self._is_alive = False
             self._finished.release()
@@ -222,10 +239,66 @@ class Sampler:
         """Wait until then; True when the agent is to end: at once where this process says so, else soon."""
         while True:
             seconds = moment - monotonic()
-            if self._wake.acquire(True, max(0.0, min(seconds, LOOK_SECONDS))) or self._asked_to_stop():
+            look_seconds = LOOK_SECONDS if self._births is None else self._births.tick_seconds
+            if self._wake.acquire(True, max(0.0, min(seconds, look_seconds))) or self._asked_to_stop():
                 return True
-            if seconds <= LOOK_SECONDS:
+            self._look_after_births()
+            if seconds <= look_seconds:
                 return False
+
+    def _look_after_births(self):
+        """Obey a request for births (asked.py), and go on with one; what goes wrong ends it, and is told."""
+        if self._folder is None or self._options.births == "never":
+            return
+        begun, memory = thread_time(), None
+        try:
+            request = self._request = asked.taken(self._folder) or self._request
+            if request is not None or self._births is not None:
+                memory = self._engine.memory()
+            if request is not None:
+                self._end_births()
+                self._births = births.Births(
+                    request, self._engine, self._folder, self._governor.elapsed(), self._options.budget,
+                    self._options.births_seconds, GilYielder(perf_counter(), self._is_stopping),
+                )  # fmt: skip
+                self._request = None
+                self._engine.forget_own()
+            elif self._births is not None:
+                self._births.tick()
+                if self._births.is_over:
+                    self._births = None
+                    self._engine.forget_own()
+            else:
+                return
+        except Interrupted:  # the program forks or ends; what was asked for is begun again
+            pass
+        except Exception as problem:
+            self._fail_births(problem)
+        if memory is not None:
+            self._account_own_growth(memory)
+        self._governor.spent_seconds += thread_time() - begun
+
+    def _end_births(self):
+        """Disarm, and write what is known."""
+        births, self._births = self._births, None
+        if births is not None:
+            try:
+                births.end()
+            except Exception as problem:
+                self._fail_births(problem, births)
+            self._engine.forget_own()
+
+    def _fail_births(self, problem, failed=None):
+        """Say why a request could not be obeyed, where that can be said."""
+        request, self._request = self._request, None
+        failed, self._births = failed or self._births, None
+        try:
+            if failed is not None:
+                failed.abandon()
+            number = failed.number if failed is not None else request.number if request is not None else 1
+            births.write_failure(self._folder, number, told(problem))
+        except Exception:  # a report goes without it
+            pass
 
     def _asked_to_stop(self):
         """Whether somebody outside left a file named "stop" in the process folder (leakhunt detach)."""

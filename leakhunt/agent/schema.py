@@ -66,6 +66,15 @@ Graph, in deep snapshots only (N objects, E references):
     value.address    <u8   with `--values` only: strings, bytes and numbers in containers
     value.text       <u4   string: its repr, cut
 
+A graph of a heap of many objects may be a frontier graph; the meta data has `left_out` then, the number of listed
+objects without a row. A line is drawn in the collector's list at an early look at the process. Rows are: what is
+younger than the line; what is older and refers to something younger; of who refers to that, one step more at each
+further graph; what is near the roots: all that can be reached from them without going through a large container that
+is older than the line. What is older has OBJECT_OLD, and SATURATED for its refcount, for not all that refers to it
+has a row. A large old container has references to those of its items only that have rows (the keys of a mapping
+follow these values, fewer than `length` of each); `object.length` is its true length. References to what has no row
+are GONE. The census has everything.
+
 Without `--values` nothing of the program's data is stored: type names, attribute names, identifiers and sizes only.
 
 The keys of `meta`; one whose value could not be had is absent. Names end in the unit; what the JSON report has of them
@@ -90,6 +99,7 @@ has the same name there.
     cost_ms                  from its begin to its end, by the clock
     walk_ms, walk_bytes      time and memory of the walk over the heap
     generation_rows          see object.place
+    left_out                 listed objects without a row, see above
     rss_bytes, rss_anonymous_bytes, swap_bytes, virtual_bytes, threads   by /proc/self/status
     mappings                 lines of /proc/self/maps
     process_seconds, process_cpu_seconds   since the process began: by the clock, and computed
@@ -146,6 +156,7 @@ TYPE_TOLD = 1 << 31  # the agent was new enough to tell all of these
 
 OBJECT_TRACKED = 1  # the collector listed it
 OBJECT_FINALIZED = 2  # its finalizer has run already (gc.is_finalized, 3.9+)
+OBJECT_OLD = 4  # older than the line of a frontier graph
 
 NO_LENGTH = 0xFFFFFFFF
 NO_PLACE = 0xFFFFFFFF

@@ -19,9 +19,12 @@ class Strings:
     def id_of(self, text):
         number = self._ids.get(text)
         if number is None:
-            number = self._ids[text] = len(self._texts)
-            self._texts.append(text.encode("utf-8", "backslashreplace"))
+            number = self._ids[text] = self._number_of(text)
         return number
+
+    def _number_of(self, text):
+        self._texts.append(text.encode("utf-8", "backslashreplace"))
+        return len(self._texts) - 1
 
     def columns(self):
         ends, end = [], 0
@@ -29,6 +32,45 @@ class Strings:
             end += len(text)
             ends.append(end)
         return {"strings.bytes": ("|u1", b"".join(self._texts)), "strings.end": array("Q", ends)}
+
+
+class LastingStrings(Strings):
+    """Texts of several graphs, of which each has all: what was named once keeps its number.
+
+    Between graphs nothing is kept of the program's own strings but those that were asked for at the last graph and not
+    at the first, for they will be again; what is asked for again later has a second number.
+    """
+
+    def __init__(self):
+        Strings.__init__(self)
+        self._texts, self._bytes, self._ends = [], b"", array("Q", (0,))
+        self._last, self._is_first = {}, True
+
+    def __len__(self):
+        return len(self._ends) + len(self._texts)
+
+    def parts(self):
+        """What is made for this object, which the agent keeps out of its graphs."""
+        return self, self._ids, self._last, self._texts, self._ends
+
+    def _number_of(self, text):
+        number = self._last.get(text)
+        if number is None:
+            number = len(self)
+            self._texts.append(text.encode("utf-8", "backslashreplace"))
+        return number
+
+    def columns(self):
+        """Columns with all texts so far; a graph is over with this."""
+        ends, end = [], self._ends[-1]
+        for text in self._texts:
+            end += len(text)
+            ends.append(end)
+        self._ends.extend(ends)
+        self._bytes += b"".join(self._texts)
+        self._last = {} if self._is_first else self._ids
+        self._ids, self._texts, self._is_first = {"": 0}, [], False
+        return {"strings.bytes": ("|u1", self._bytes), "strings.end": self._ends}
 
 
 def pieces(meta, strings, columns):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import shutil
@@ -9,16 +10,22 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from leakhunt.asking import Asking
 from leakhunt.attach import procfs
 from leakhunt.attach.attachment import Attachment, begin
 from leakhunt.attach.attachment import detach as detach_from
 from leakhunt.attach.process_tree import ProcessTree
+from leakhunt.attach.stage import STOP
+from leakhunt.attach.target import Target
+from leakhunt.cli.following import note_packages_of
 from leakhunt.cli.measuring import begin_family, detached_in_the_end, entered, how, say_notes
 from leakhunt.cli.monitored import Monitored
 from leakhunt.cli.options import (
+    BIRTHS,
     BUDGET,
     DEEP,
     ENGINE,
@@ -33,15 +40,20 @@ from leakhunt.cli.options import (
     SERVICE_FOLDER,
     interval,
     monitoring,
+    sending,
 )
 from leakhunt.cli.output import say, verbosity
 from leakhunt.cli.reporting import check_report, report_run
+from leakhunt.cli.sending import Sending
 from leakhunt.cli.thinking import Thinking
 from leakhunt.command import AgentOptions
 from leakhunt.errors import AttachError, UsageError
 from leakhunt.retention import Retention
 from leakhunt.runfolder import create, finish, note_removed
 from leakhunt.starts import forget_oldest, make_room
+
+if TYPE_CHECKING:
+    from leakhunt.findings import Findings
 
 _TICK_SECONDS = 0.1
 _SNAPSHOT_SECONDS = 300.0
@@ -59,12 +71,14 @@ _PID = click.argument("pid", type=click.IntRange(min=1))
 @BUDGET
 @PAUSE
 @FORK_SNAPSHOT
+@BIRTHS
 @ENGINE
 @NO_CHILDREN
 @METHOD
 @click.option("--fail-on-leak", is_flag=True, help="Exit 1 if a leak was found.")
 @HTML
 @monitoring
+@sending
 @verbosity
 def attach(
     pid: int,
@@ -76,6 +90,7 @@ def attach(
     budget: float,
     pause: float,
     fork_snapshot: bool,
+    births: str,
     engine: str,
     no_children: bool,
     method: str | None,
@@ -86,6 +101,9 @@ def attach(
     on_leak: str | None,
     log: str | None,
     service: bool,
+    to: str | None,
+    service_name: str | None,
+    release: str | None,
     quiet: bool,
     verbose: bool,
 ) -> int:
@@ -97,9 +115,11 @@ def attach(
 
     check_report(html)
     monitored = Monitored(metrics, otel, on_leak, quiet, log, max_disk if service else 0)
+    to_fleet = Sending(to, service_name, release, quiet)
     options = AgentOptions(
-        interval, deep, "never", budget, not no_children, engine=engine, pause=pause, fork_snapshot=fork_snapshot
-    )
+        interval, deep, "never", budget, not no_children, engine=engine, pause=pause, fork_snapshot=fork_snapshot,
+        births=births,
+    )  # fmt: skip
     where = (out or SERVICE_FOLDER) if service else out
     folder = create(where, procfs.command(pid), dataclasses.asdict(options), service)
     attachment, family = begin_family(pid, folder, options, method)
@@ -111,16 +131,23 @@ def attach(
         forget_oldest(folder.parent)
     retention = Retention(folder, make_room(folder, max_disk) if service else max_disk)
     thinking = None if quiet or service or log else Thinking(folder, known_places())
-    with detached_in_the_end(family, quiet):
+    asking = Asking(folder, births != "never")
+    with detached_in_the_end(family, quiet), contextlib.closing(asking):
         monitored.start(folder)
-        _wait(family, duration, retention, thinking)
+        _wait(family, duration, retention, thinking, asking)
     if thinking is not None:
         thinking.end()
     say_notes(family, quiet)
+    note_packages_of(folder)
     note_removed(folder, retention.removed)
     finish(folder, None)
+
+    def also(findings: Findings) -> None:
+        monitored.keep(findings)
+        to_fleet.send(findings, folder)
+
     try:
-        leaks = report_run(folder, html, quiet or (service and html is None), also=monitored.keep)
+        leaks = report_run(folder, html, quiet or (service and html is None), also=also)
     finally:
         monitored.end()
     return 1 if leaks and fail_on_leak else 0
@@ -153,6 +180,7 @@ def snapshot(pid: int, output: Path, method: str | None, quiet: bool, verbose: b
 def detach(pid: int, quiet: bool, verbose: bool) -> None:
     """Remove an agent that `leakhunt attach` or `run` had to leave in a process."""
     answer = detach_from(pid)
+    _end_watch(pid, Path(answer.detail))
     if quiet:
         return
     if answer.word == "absent":
@@ -163,12 +191,27 @@ def detach(pid: int, quiet: bool, verbose: bool) -> None:
         say(f"detached from process {pid}; `leakhunt report {answer.detail}` shows what was seen")
 
 
-def _wait(family: ProcessTree, duration: float | None, retention: Retention, thinking: Thinking | None = None) -> None:
+def _end_watch(pid: int, run: Path) -> None:
+    """Tell whoever still looks after the process for this run (see following.py) that this is over."""
+    for folder in run.glob(f"pid-{Target(pid).inner_pid}.*/"):
+        with contextlib.suppress(OSError):
+            (folder / STOP).touch(mode=0o600)
+
+
+def _wait(
+    family: ProcessTree,
+    duration: float | None,
+    retention: Retention,
+    thinking: Thinking | None = None,
+    asking: Asking | None = None,
+) -> None:
     """Until the time is over or the process has ended, fetching snapshots meanwhile and keeping to the disk's limit."""
     deadline = None if duration is None else time.monotonic() + duration
 
     def is_over() -> bool:
         retention.look()
+        if asking is not None:
+            asking.look()
         if thinking is not None:
             thinking()
         return deadline is not None and time.monotonic() >= deadline

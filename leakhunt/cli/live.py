@@ -12,11 +12,12 @@ from pathlib import Path
 
 import click
 
+from leakhunt.asking import Asking
 from leakhunt.attach import procfs
 from leakhunt.attach.attachment import MeasuredAlready
 from leakhunt.attach.process_tree import ProcessTree
 from leakhunt.cli.measuring import begin_family, detached_in_the_end, entered, say_notes
-from leakhunt.cli.options import BUDGET, DEEP, ENGINE, METHOD, NO_CHILDREN, PAUSE, interval
+from leakhunt.cli.options import BIRTHS, BUDGET, DEEP, ENGINE, METHOD, NO_CHILDREN, PAUSE, interval
 from leakhunt.cli.output import say, verbosity
 from leakhunt.cli.reporting import short
 from leakhunt.command import AgentOptions
@@ -35,6 +36,7 @@ _LEAVING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 @DEEP
 @BUDGET
 @PAUSE
+@BIRTHS
 @ENGINE
 @NO_CHILDREN
 @METHOD
@@ -46,6 +48,7 @@ def live(
     deep: str,
     budget: float,
     pause: float,
+    births: str,
     engine: str,
     no_children: bool,
     method: str | None,
@@ -67,7 +70,7 @@ def live(
         return
     if not int(target):
         raise UsageError("0 is not a process.", "`ps` lists those that there are.")
-    options = AgentOptions(interval, deep, "never", budget, not no_children, engine=engine, pause=pause)
+    options = AgentOptions(interval, deep, "never", budget, not no_children, engine=engine, pause=pause, births=births)
     try:
         _measure(int(target), options, out, method, quiet, verbose)
     except MeasuredAlready as problem:
@@ -95,8 +98,9 @@ def _measure(pid: int, options: AgentOptions, out: Path | None, method: str | No
         attachment, family = begin_family(pid, folder, options, method)
         if verbose:
             say(entered(attachment, pid, folder))
-        with detached_in_the_end(family, quiet):
-            _view(folder, lambda: _fetch(family))
+        asking = Asking(folder, options.births != "never")
+        with detached_in_the_end(family, quiet), contextlib.closing(asking):
+            _view(folder, lambda: _fetch(family, asking))
         say_notes(family, quiet)
         if out is not None:
             finish(folder, None)
@@ -104,8 +108,9 @@ def _measure(pid: int, options: AgentOptions, out: Path | None, method: str | No
                 say(f"`leakhunt report {short(folder)}` tells what was seen.")
 
 
-def _fetch(family: ProcessTree) -> bool:
+def _fetch(family: ProcessTree, asking: Asking) -> bool:
     """Bring what is new; whether the process has ended. After that its pid may be another's."""
+    asking.look()
     if not family.is_over:
         family.fetch()
     return family.is_over

@@ -70,6 +70,11 @@ class Monitored:
         if problem and not self._quiet:
             say(problem)
 
+    def leave(self) -> None:
+        """Let the monitor go on with the daemons that the program left behind."""
+        if self._monitor is not None:
+            self._monitor.leave()
+
     def abandon(self) -> None:
         if self._monitor is not None:
             self._monitor.abandon()

@@ -72,6 +72,28 @@ ENGINE = click.option(
     default="auto",
     help="What walks the heap (default auto: C where it fits, else Python).",
 )
+
+
+def _births(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    if value in ("auto", "never"):
+        return value
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= 86400:
+        raise click.BadParameter(f"{value!r} is not auto, never or a number of seconds.")
+    return f"{seconds:g}"
+
+
+BIRTHS = click.option(
+    "--births",
+    callback=_births,
+    default="auto",
+    metavar="auto|never|SECONDS",
+    help="See who makes and who keeps what is suspected: by what costs nothing (default auto), or with tracemalloc for "
+    "SECONDS where nothing else sees it.",
+)
 SECONDS = click.FloatRange(min=0, min_open=True, max=86400 * 365)
 DEEP = click.option(
     "--deep",
@@ -100,6 +122,20 @@ def interval(default: float) -> Callable[[Decorated], Decorated]:
         metavar="SECONDS",
         help=f"Count the objects of each class this often (default {default:g}).",
     )
+
+
+def sending(command: Decorated) -> Decorated:
+    """The options of a fleet, as the parameters `to`, `service_name` and `release`."""
+    to = click.option(
+        "--to",
+        metavar="PLACE",
+        help="Put what was found there in the end, for `leakhunt fleet`: a path, s3://…, gs://…",
+    )
+    name = click.option(
+        "--service-name", metavar="NAME", help="What to call it there (default: OTEL_SERVICE_NAME, or the program)."
+    )
+    release = click.option("--release", metavar="VERSION", help="Its release there (default: OTEL's service.version).")
+    return to(name(release(command)))
 
 
 def monitoring(command: Decorated) -> Decorated:

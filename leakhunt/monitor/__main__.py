@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from leakhunt.errors import LeakhuntError
 
-from .beside import HASTE_SECONDS, LINGER_SECONDS
+from .beside import HASTE_SECONDS, LEAVE, LINGER_SECONDS
 from .earlier import earlier
 from .ending import Ending
 
@@ -50,18 +50,24 @@ def _mind_haste(ending: Ending) -> None:
     """A service manager tells a whole group of processes to end: this one does so in haste, then."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: threading.Thread(target=ending.hurry, daemon=True).start())
+    signal.signal(LEAVE, lambda *_: _hold_up_nobody())
     signal.signal(signal.SIGALRM, signal.SIG_DFL)  # the kernel ends it, whatever it is at
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGHUP, signal.SIGALRM})
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGHUP, LEAVE, signal.SIGALRM})
     ending.in_haste(0.0, lambda: signal.setitimer(signal.ITIMER_REAL, LAST_SECONDS))
     ending.in_haste(HASTE_SECONDS, _let_go_of_stderr)
     ending.when_left(_linger)
 
 
 def _linger() -> None:
-    """Go on when leakhunt is gone, for a time that is bounded; what is said goes to a log, but holds up no pipe."""
+    """Go on when leakhunt is gone, for a time that is bounded."""
+    signal.setitimer(signal.ITIMER_REAL, LINGER_SECONDS)
+    _hold_up_nobody()
+
+
+def _hold_up_nobody() -> None:
+    """Let go of stderr, unless it is a file or journald reads it: who reads a pipe to its end waits for that."""
     from .log import journal_reads
 
-    signal.setitimer(signal.ITIMER_REAL, LINGER_SECONDS)
     if not journal_reads() and not os.path.isfile("/dev/fd/2"):
         _let_go_of_stderr()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import json
+import signal
 import socket
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from leakhunt.errors import LeakhuntError, UsageError
 LOOPBACK = "127.0.0.1"
 FLUSH_SECONDS, NOTIFY_SECONDS = 8.0, 90.0  # how long leakhunt waits for the last figures, and for the last alarms
 HASTE, HASTE_SECONDS = b"haste", 0.15  # what the monitor is told, and how long leakhunt waits for it then
+LEAVE = signal.SIGUSR1  # to the monitor: leakhunt ends, the watch goes on
 LINGER, LINGER_SECONDS = b"linger", 120  # the same, where it is to make its last analysis when leakhunt is gone
 
 
@@ -104,6 +106,14 @@ class Monitor:
             process.wait()
             return "The monitor did not come to its end, and was killed: its last figures or alarms may be missing."
         return ""
+
+    def leave(self) -> None:
+        """Let it go on until everybody who holds the pipe to it has ended; no pipe that others read waits for it."""
+        self._close_listening()
+        process, self._process = self._process, None
+        if process is not None and process.stdin is not None:
+            process.send_signal(LEAVE)
+            process.stdin.close()
 
     def abandon(self) -> None:
         """End it at once: nothing ran."""

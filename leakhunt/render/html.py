@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from leakhunt.findings import Finding, Findings, Link, ProcessSummary
-from leakhunt.render import treemap, units, words
+from leakhunt.render import flames, treemap, units, words
 from leakhunt.render.chart import Chart, Curve
 from leakhunt.render.classes import class_data, class_rows
 from leakhunt.render.collapse import fold
@@ -66,8 +66,27 @@ class Html:
             "holder_place": words.holder_place(finding.holder),
             "finalizers": [(f, words.place(f.file, f.line)) for f in finding.finalizers],
             "next": words.next_command(findings, finding),
+            "origins": list(_origins(finding)),
+            "unseen": [unseen.split(": ", 1) for unseen in finding.unseen],
             **_back_references(finding, number),
         }
+
+
+def _origins(finding: Finding) -> Iterator[dict[str, object]]:
+    """Who makes the objects and who puts them in, each with its flame graph."""
+    for what, title, origin in (
+        ("made at", "Who makes it", finding.allocated_at),
+        ("put in at", "Who puts it in", finding.added_at),
+    ):
+        if origin is not None:
+            yield {
+                "what": what,
+                "title": title,
+                "line": words.origin(origin),
+                "source": origin.source,
+                "callers": [text for _, text in words.callers(origin)],
+                "flames": flames.svg(origin, what),
+            }
 
 
 def growth_chart(findings: Findings, finding: Finding) -> Markup:

@@ -8,7 +8,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text as Line
 
-from leakhunt.findings import Finalizer, Finding, Findings
+from leakhunt.findings import Finalizer, Finding, Findings, Origin
 from leakhunt.render import series, units, words
 from leakhunt.render.console import Page
 from leakhunt.render.tables import diff_table, process_table
@@ -91,11 +91,28 @@ def _rows(findings: Findings, finding: Finding, ascii_only: bool) -> Iterator[tu
     yield "path", finding_tree(finding)
     yield "each keeps", words.unit(finding)
     yield "also", ", ".join(words.short_type(name) for name in finding.also_growing[:5])
-    yield "born at", words.name(finding.allocated_at or "")
+    yield "made at", origin_lines(finding.allocated_at)
+    yield "put in at", origin_lines(finding.added_at)
+    for unseen in finding.unseen:
+        yield tuple(unseen.split(": ", 1))  # type: ignore[misc]
     for finalizer in finding.finalizers[:3]:
         yield "__del__", _finalizer(finalizer)
+    if finding.packages:
+        yield "packages", words.packages(finding)
     yield "fix", words.sentence(finding.advice)
     yield "next", Line(words.next_command(findings, finding), style="bold")
+
+
+def origin_lines(origin: Origin | None) -> Line | str:
+    """The line that makes or keeps the objects, how often it was it, its source, and who called it."""
+    if origin is None:
+        return ""
+    line = Line(words.origin(origin), style="bold")
+    if origin.source:
+        line.append(f"\n{origin.source}", style="not bold")
+    for depth, text in words.callers(origin):
+        line.append(f"\n{'  ' * depth}{text}", style="dim not bold")
+    return line
 
 
 def _growth(finding: Finding, ascii_only: bool) -> str:

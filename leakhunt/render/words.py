@@ -7,7 +7,7 @@ import shlex
 import unicodedata
 from collections.abc import Sequence
 
-from leakhunt.findings import Finding, Findings, Holder, Ledger, RunSummary
+from leakhunt.findings import Caller, Finding, Findings, Holder, Ledger, Origin, RunSummary
 from leakhunt.render import units
 
 KIND_MEANS = {
@@ -25,6 +25,7 @@ VERDICT_WORDS = {"leak": "LEAK", "healthy": "HEALTHY", "inconclusive": "INCONCLU
 PIDS_SHOWN = 3
 _NUMBER = re.compile(r"\d[\d,.]*")
 UNIT_SHOWN_MIN = 0.05  # what is rarer reads as nothing
+CALLERS_SHOWN, CALLER_SHARE_MIN = 5, 0.1
 
 _UNSAFE = {"Cc", "Cf", "Cn", "Cs", "Co", "Zl", "Zp"}
 
@@ -86,6 +87,12 @@ def _number(per_entry: float) -> str:
     return f"{per_entry:.0f}" if per_entry >= 10 or abs(per_entry - round(per_entry)) < 0.05 else f"{per_entry:.1f}"
 
 
+def packages(finding: Finding, limit: int = 4) -> str:
+    """The installed packages on the chain with their versions: what can be pinned or updated."""
+    shown = ", ".join(f"{name(one.name, 60)} {name(one.version, 30)}" for one in finding.packages[:limit])
+    return shown + (", …" if len(finding.packages) > limit else "")
+
+
 def quote(text: str) -> str:
     """An argument that a shell takes back whole, and that is safe to print."""
     return shlex.quote(name(text, 1000))
@@ -111,6 +118,47 @@ def place(file: str | None, line: int | None) -> str:
     if not file:
         return ""
     return name(file if line is None else f"{file}:{line}")
+
+
+def spot(file: str, line: int, function: str) -> str:
+    """
+    >>> spot("shop/db.py", 40, "connect"), spot("app.py", 3, "<module>")
+    ('shop/db.py:40 in connect', 'app.py:3')
+    """
+    where = f"{file}:{line}" if line > 0 else file
+    return name(where if function in ("", "<module>") else f"{where} in {function}")
+
+
+def origin(found: Origin) -> str:
+    """Where something happens, and in how many of the stacks that were seen: "shop/db.py:40 in connect (46 of 50)"."""
+    return f"{spot(found.file, found.line, found.function)} ({found.count} of {found.of})"
+
+
+def origins(finding: Finding) -> list[tuple[str, Origin]]:
+    """Who makes the leaked objects and who puts them in, as far as that was seen."""
+    both = (("made at", finding.allocated_at), ("put in at", finding.added_at))
+    return [(what, found) for what, found in both if found is not None]
+
+
+def callers(found: Origin, limit: int = CALLERS_SHOWN) -> list[tuple[int, str]]:
+    """Who called that, and the other places where it happens, as (depth, text): the numerous first."""
+    lines: list[tuple[int, str]] = []
+
+    def go_on(called: Sequence[Caller], depth: int) -> None:
+        for caller in called:
+            if len(lines) < limit and caller.count >= CALLER_SHARE_MIN * found.of:
+                count = f" ({caller.count})" if caller.count != found.count else ""
+                lines.append((depth, f"called by {spot(caller.file, caller.line, caller.function)}{count}"))
+                go_on(caller.callers, depth + 1)
+
+    place_ = found.file, found.line, found.function
+    for root in found.tree:
+        if (root.file, root.line, root.function) == place_:
+            go_on(root.callers, 1)
+    lines += [(1, f"awaited by {name(frame)}") for frame in found.awaited_by[:2]]
+    others = [root for root in found.tree if (root.file, root.line, root.function) != place_]
+    lines += [(0, f"also {spot(o.file, o.line, o.function)} ({o.count})") for o in others[:2]]
+    return lines
 
 
 def holder_place(holder: Holder | None) -> str:

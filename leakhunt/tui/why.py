@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from leakhunt import births
+from leakhunt.analysis.report import origins
 from leakhunt.errors import LeakhuntError
 from leakhunt.render import units, words
 from leakhunt.render.trees import chain_trees
@@ -42,7 +44,21 @@ def why(run: WatchedRun, process: WatchedProcess, row: Row, width: int) -> Why:
         return Why(seen, words.sentence(problem.message), "Look again when there is a newer graph.")
     if row.address and not found:
         return Why(seen, "This container was not there yet.", "Look again when there is a newer graph.")
-    return Why(seen, chain_trees(found, width=width), "" if row.address else _next_command(process, row))
+    text = chain_trees(found, width=width) + _origins(process, row)
+    return Why(seen, text, "" if row.address else _next_command(process, row))
+
+
+def _origins(process: WatchedProcess, row: Row) -> str:
+    """Who makes the objects of the row, or puts something into it, as far as the agent saw that."""
+    answers = [one for path in process.folder.births if (one := births.load(path)) is not None]
+    if row.address:
+        what, origin = "put in at", origins.of_container(answers, row.address)
+    else:
+        what, origin = "made at", origins.of_class(answers, row.type)
+    if origin is None:
+        return ""
+    lines = [f"{what} {words.origin(origin)}", *(f"{'  ' * depth}{text}" for depth, text in words.callers(origin))]
+    return "\n" + "\n".join(lines) + "\n"
 
 
 def _next_command(process: WatchedProcess, row: Row) -> str:

@@ -15,6 +15,7 @@ from leakhunt.analysis.heap.lineage import Lineage
 from leakhunt.analysis.heap.naming import Names
 from leakhunt.analysis.heap.retained import retained_tree
 from leakhunt.analysis.policy import POLICY, Policy
+from leakhunt.births import Births
 from leakhunt.findings import Retained
 from leakhunt.snapshot import Snapshot
 
@@ -52,14 +53,24 @@ class Group:
 class Evidence:
     """One process: `censuses` are all its snapshots in order, `deep` those with a graph; the one at exit is apart.
 
+    A process that became large has whole graphs first and frontier graphs then. They can't be compared, for what was
+    left out would seem to have gone: `deep` are the last ones of one kind.
+
     At exit the locals of the main function are gone, and with them what a running program holds: no trend may
     compare that moment with the others.
     """
 
-    def __init__(self, snapshots: Sequence[Snapshot], known: Known = BUILT_IN, policy: Policy = POLICY) -> None:
+    def __init__(
+        self,
+        snapshots: Sequence[Snapshot],
+        known: Known = BUILT_IN,
+        policy: Policy = POLICY,
+        births: Sequence[Births] = (),
+    ) -> None:
         self.snapshots, self.known, self.policy = tuple(snapshots), known, policy
+        self.births = tuple(births)
         self.censuses = tuple(s for s in snapshots if s.meta.get("moment") != EXIT)
-        self.deep = tuple(s for s in self.censuses if s.is_deep)
+        self.deep = _of_one_kind([s for s in self.censuses if s.is_deep])
         self.seconds = np.array([s.number("elapsed") for s in self.censuses])
 
     @property
@@ -70,7 +81,8 @@ class Evidence:
 
     @functools.cached_property
     def lineage(self) -> Lineage:
-        at_exit = [HeapGraph(s) for s in self.snapshots[-1:] if s.is_deep and s.meta.get("moment") == EXIT]
+        last = [s for s in self.snapshots[-1:] if s.is_deep and s.meta.get("moment") == EXIT]
+        at_exit = [HeapGraph(s) for s in last if s.is_frontier == self.deep[-1].is_frontier]
         return Lineage([HeapGraph(s) for s in self.deep], *at_exit)
 
     @property
@@ -244,10 +256,18 @@ class Evidence:
 
     def with_policy(self, policy: Policy) -> Evidence:
         """The same evidence, judged by other thresholds; what does not depend on them is not computed again."""
-        other = type(self)(self.snapshots, self.known, policy)
+        other = type(self)(self.snapshots, self.known, policy, self.births)
         for name in ("lineage", "names", "survey", "retained", "_class_rows", "_by_start", "_groups_since"):
             if self.deep or name in ("_class_rows", "_by_start"):
                 other.__dict__[name] = getattr(self, name)
         if self.deep and other.first == self.first:
             other.__dict__["books"] = self.books
         return other
+
+
+def _of_one_kind(deep: Sequence[Snapshot]) -> tuple[Snapshot, ...]:
+    """The last snapshots that are all of the whole heap, or all of its frontier."""
+    begin = len(deep)
+    while begin > 0 and deep[begin - 1].is_frontier == deep[-1].is_frontier:
+        begin -= 1
+    return tuple(deep[begin:])

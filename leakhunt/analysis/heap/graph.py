@@ -222,6 +222,11 @@ class HeapGraph:
         return ~reached & (self.surplus > 0)
 
     @functools.cached_property
+    def is_old(self) -> Bools:
+        """Objects of a frontier graph that are older than its line; none of a whole graph."""
+        return self.snapshot.column("object.flags") & schema.OBJECT_OLD > 0
+
+    @functools.cached_property
     def class_tables(self) -> Bools:
         """Dicts held from outside in which classes of C have their attributes, or any class its subclasses.
 
@@ -244,7 +249,8 @@ class HeapGraph:
         """
         kept, parent = self.tree
         held = self.held_outside
-        for starts in (held & (self.in_degrees == 0), held):  # what has no referrer first: it leads to the others
+        # What has no referrer first: it leads to the others. What holds an old one may have been left out.
+        for starts in (held & (self.in_degrees == 0), held, self.is_old):
             more, second = self.walk(np.flatnonzero(starts & ~kept))
             parent = np.where(kept, parent, np.where(more, second, -1))
             kept = kept | more

@@ -51,7 +51,9 @@ class Lineage:
     @functools.cached_property
     def born(self) -> Ints:
         """Number of the first snapshot that has each object of the last one."""
-        return np.asarray(np.argmax(self.present >= 0, axis=0), dtype=np.int64)
+        found = np.asarray(np.argmax(self.present >= 0, axis=0), dtype=np.int64)
+        found[self.last.is_old] = 0  # it may have been left out of earlier graphs, but it was there
+        return found
 
     @functools.cached_property
     def present_at_exit(self) -> Ints:

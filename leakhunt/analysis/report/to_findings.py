@@ -14,7 +14,7 @@ from leakhunt.analysis.heap.unit import table, unit
 from leakhunt.analysis.rules.verdicts import Verdict
 from leakhunt.findings import Chain, Finding, Growth, Holder, UnitRow
 
-from . import reference_graph
+from . import origins, reference_graph
 from .fingerprint import fingerprint
 
 ALSO_MAX = 8
@@ -25,6 +25,8 @@ def finding(evidence: Evidence, verdict: Verdict, pid: int) -> Finding:
     holder = _holder(evidence, verdict)
     objects = verdict.objects
     on_chain = _chain(evidence, verdict)
+    made, why_not_made = origins.made_at(evidence, verdict)
+    added, why_not_added = origins.added_at(evidence, verdict)
     return Finding(
         kind=verdict.kind,
         type=verdict.type,
@@ -41,6 +43,11 @@ def finding(evidence: Evidence, verdict: Verdict, pid: int) -> Finding:
         graph=reference_graph.of_verdict(evidence, verdict) if len(objects) else None,
         pids=(pid,),
         unit=_unit(evidence, verdict),
+        allocated_at=made,
+        added_at=added,
+        unseen=tuple(
+            f"{what}: {why}" for what, why in (("made at", why_not_made), ("put in at", why_not_added)) if why
+        ),
     )
 
 
