@@ -66,6 +66,11 @@ MAY: dict[str, tuple[set[str], set[str]]] = {
         {"analysis", "config", "errors", "findings", "interpreters", "pipeline", "reports"},
         NUMPY | {"packaging"},
     ),
+    "fleet": ({"agent", "analysis", "errors", "export", "findings", "runfolder"}, NUMPY | {"ibis", "pyarrow"}),
+    "mcp": (
+        {"analysis", "errors", "export", "findings", "package", "pipeline", "query", "render", "runfolder"},
+        {"mcp"},
+    ),
     "lint": ({"errors"}, set()),
     "config": ({"analysis", "errors", "reading"}, set()),
     "retention": ({"agent"}, set()),
