@@ -77,6 +77,11 @@ MAY: dict[str, tuple[set[str], set[str]]] = {
         {"analysis", "config", "errors", "findings", "interpreters", "pipeline", "reports"},
         NUMPY | {"packaging"},
     ),
+    "fleet": ({"agent", "analysis", "errors", "export", "findings", "runfolder"}, NUMPY | {"ibis", "pyarrow"}),
+    "mcp": (
+        {"analysis", "errors", "export", "findings", "package", "pipeline", "query", "render", "runfolder"},
+        {"mcp"},
+    ),
     "lint": ({"errors"}, set()),
     "config": ({"analysis", "errors", "reading"}, set()),
     "retention": ({"agent"}, set()),
@@ -85,14 +90,6 @@ MAY: dict[str, tuple[set[str], set[str]]] = {
     "packages": ({"reading"}, set()),
     "releases": ({"analysis", "findings", "packages"}, set()),
     "advice": ({"errors", "findings", "interpreters", "packages", "releases", "runfolder"}, set()),
-    "fleet": (
-        {"agent", "analysis", "errors", "export", "findings", "runfolder"},
-        NUMPY | {"pyarrow", "ibis"},
-    ),
-    "mcp": (
-        {"analysis", "errors", "export", "findings", "package", "pipeline", "query", "render", "runfolder"},
-        {"mcp"},
-    ),
     "looping": ({"analysis", "findings", "recorder", "rounds"}, set()),
     "rounds": ({"analysis", "births", "findings", "pipeline", "snapshot"}, NUMPY),
     "tui": (
