@@ -83,5 +83,5 @@ def test_a_class_that_the_graph_of_a_large_heap_leaves_out_is_not_called_unknown
     snapshot.meta["left_out"] = "5"
     graph = HeapGraph(snapshot)
     graph.types = np.where(graph.types == snapshot.type_names.index("shop.Order"), 0, graph.types)
-    with pytest.raises(UsageError, match="The 5 objects of class shop.Order are older than the first look"):
+    with pytest.raises(UsageError, match=r"The 5 objects of class shop\.Order are older than the first look"):
         instances(graph, "shop.Order")
