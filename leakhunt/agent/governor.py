@@ -18,7 +18,7 @@ REPAYMENT = 1 / 6  # of the budget, until what was spent beyond it is paid back:
 SIDE_EFFECTS = 1.3  # seconds that the program loses for one of the agent: caches, the GIL (benchmarks/slowdown.py)
 CENSUS_SHARE = 0.5  # of the budget for censuses once it is overdrawn: the rest pays the debt off, and graphs come again
 WAIT_SECONDS_MAX = 600.0
-FRONTIER_PAUSES = 2.0  # pauses of a census that a frontier graph takes, at most (benchmarks/README.md)
+FRONTIER_RATIO = 1.5  # times what a census takes, in pause and in processor time (benchmarks/README.md)
 FRONTIER_SPACING = 0.9  # intervals between two graphs of a large heap, which cost little more than a census
 FIRST_SECONDS = 0.2  # to the first look at a program that has run for a while, and from it to its first graph
 
@@ -27,7 +27,7 @@ class Governor:
     """Decides over the snapshots of one process; `options` are the sampler's.
 
     `pauses_per_deep` is how many times the pause of a census a deep snapshot may take, until one was measured; of a
-    heap of `frontier_min` listed objects and more it is FRONTIER_PAUSES at most.
+    heap of `frontier_min` listed objects and more it is FRONTIER_RATIO at most.
     `lived_seconds` is how long the process ran before: one whose imports are long over is looked at at once, twice as
     deep as may be, for it can be judged by that (analysis/growth/age.py).
     `spent_seconds` is processor time of the agent; `waited_seconds` how long the last wait for a snapshot was to be.
@@ -78,7 +78,7 @@ class Governor:
         if self._is_overdrawn():
             affordable = self._cost_seconds / (self._budget * CENSUS_SHARE)
             self.waited_seconds = max(self._options.interval, min(affordable, WAIT_SECONDS_MAX))
-        elif self._is_large() and self._options.deep == "auto" and self._budget > 0:
+        elif self._is_large() and self._taken > 1 and self._options.deep == "auto" and self._budget > 0:
             self.waited_seconds = max(self._options.interval, min(self._spread_seconds(), WAIT_SECONDS_MAX))
         return self.waited_seconds
 
@@ -115,7 +115,7 @@ class Governor:
         grown = self._listed / self._deep_listed if self._deep_listed else 1.0
         ratio = self._pauses_per_deep
         if not self._has_measured and self._is_large():
-            ratio = min(ratio, FRONTIER_PAUSES)
+            ratio = min(ratio, FRONTIER_RATIO)
         return max(self._census_pause_ms * ratio, self._deep_pause_ms * grown)
 
     def _is_deep_due(self):
@@ -152,7 +152,7 @@ class Governor:
         """Processor time of the last graph; before there was one, of a large heap, by the last census."""
         if self._deep_cost_seconds > 0 or not self._is_large():
             return self._deep_cost_seconds
-        return FRONTIER_PAUSES * self._cost_seconds
+        return FRONTIER_RATIO * self._cost_seconds
 
     def _is_large(self):
         """Whether graphs are of the frontier, and cost little more than a census: then most looks may be graphs."""
@@ -162,7 +162,7 @@ class Governor:
         """How far apart graphs are that spend what may be spent in the time in which a run is to be judged."""
         seconds = CREDIT_INTERVALS * self._options.interval
         may_spend = self._credit_seconds() + (1 - REPAYMENT) * self._budget * seconds
-        return seconds * self._deep_cost_seconds / may_spend
+        return seconds * self._cost_of_graph() / may_spend
 
     def _credit_so_far(self):
         share = min(1.0, self.elapsed() / (CREDIT_INTERVALS * self._options.interval))

@@ -268,6 +268,13 @@ def test_most_looks_at_a_heap_of_millions_are_graphs_spread_over_the_time_of_jud
     assert done["waits"][1] >= 10
 
 
+def test_censuses_of_millions_do_not_spend_the_credit_while_graphs_would_take_too_long(clock: Clock) -> None:
+    done = a_run(clock, "interval=5,pause=0.1", 120, census_cost=0.25, deep_cost=0.35, listed=8000000)
+    assert done["deep"] == 0
+    assert done["census"] <= 9
+    assert done["pause"] >= 5
+
+
 def test_in_a_day_a_heap_of_millions_costs_the_budget(clock: Clock) -> None:
     done = a_run(clock, "interval=5", 24 * 3600, census_cost=0.25, deep_cost=0.35, listed=8000000)
     assert done["share"] <= 0.01
