@@ -36,6 +36,7 @@
 #define TYPES_MAX 16
 #define CONTAINERS_MAX 64
 #define AT_ONCE 12        /* records of one class or container between two calls of births_take() */
+#define RECENT 512        /* births of which the innermost frame is kept for a moment, should they be put in */
 #define NAMESPACE_MAX 32  /* entries of a dict that may be the attributes of an object */
 #define EVENTS_MAX 20000  /* of monitoring between two calls of births_take(): 2 to 3 ms */
 
@@ -75,6 +76,12 @@ typedef struct {
     Py_ssize_t length;
 } Container;
 
+typedef struct {
+    PyObject *object; /* compared only */
+    PyObject *code;   /* owned */
+    int lasti;
+} Recent;
+
 static struct {
     int is_armed, is_busy;
     PyInterpreterState *interpreter;
@@ -86,6 +93,8 @@ static struct {
     int has_tracer;
     Record *ring;
     int used;
+    Recent recent[RECENT];
+    unsigned int next_recent;
     uint64_t events, events_then, lost;
     unsigned long agent; /* the thread that calls births_take(): what it makes is the agent's, where it has one */
     int has_agent;
@@ -202,17 +211,83 @@ begin_record(int kind, const void *of, const void *object, const void *key)
     return record;
 }
 
+/* Keep the innermost frame of a birth that is not recorded. Should the object be put in soon, it is one of those meant. */
+static void
+note_recent(PyObject *object)
+{
+    Recent *one = &state.recent[state.next_recent++ % RECENT];
+    PyObject *before = one->code;
+    PyFrameObject *frame;
+    double begun;
+
+    if (state.spent > state.allowed)
+        return;
+    begun = now();
+    state.is_busy = 1;
+    frame = api.frame(PyThreadState_Get());
+    one->object = object;
+    one->code = frame != NULL ? (PyObject *)PyFrame_GetCode(frame) : NULL;
+    one->lasti = frame != NULL ? api.lasti(frame) : 0;
+    Py_XDECREF(frame);
+    Py_XDECREF(before);
+    state.is_busy = 0;
+    state.spent += now() - begun;
+}
+
+static void
+forget_recent(void)
+{
+    int i;
+
+    for (i = 0; i < RECENT; i++) {
+        state.recent[i].object = NULL;
+        Py_CLEAR(state.recent[i].code);
+    }
+}
+
 static void
 born(Class *class, PyObject *object)
 {
     class->births++;
-    if (class->wait > 0) {
-        class->wait--;
+    if (class->wait == 0 && class->taken < AT_ONCE && begin_record(BIRTH, class->type, object, NULL) != NULL) {
+        class->taken++;
+        class->wait = class->stride;
         return;
     }
-    if (class->taken < AT_ONCE && begin_record(BIRTH, class->type, object, NULL) != NULL)
-        class->taken++;
-    class->wait = class->stride;
+    if (class->wait > 0)
+        class->wait--;
+    if (class->way != 0 && state.n_containers > 0)
+        note_recent(object);
+}
+
+/* Record the birth of what is put in, where it was noted: by its innermost frame, the others being over. */
+static void
+was_born(PyObject *object)
+{
+    Record *record;
+    int i;
+
+    if (object == NULL || state.used == RING)
+        return;
+    for (i = 0; i < RECENT; i++) {
+        Recent *one = &state.recent[i];
+        if (one->object != object || one->code == NULL)
+            continue;
+        record = &state.ring[state.used++];
+        record->kind = BIRTH;
+        record->of = (uint64_t)(uintptr_t)Py_TYPE(object);
+        record->object = (uint64_t)(uintptr_t)object;
+        record->key = record->generator = 0;
+        record->thread = PyThread_get_thread_ident();
+        record->seconds = now();
+        record->line = 0;
+        record->depth = 1;
+        record->spots[0].code = one->code;
+        record->spots[0].lasti = one->lasti;
+        one->code = NULL;
+        one->object = NULL;
+        return;
+    }
 }
 
 static PyObject *
@@ -259,8 +334,11 @@ dict_changed(int event, PyObject *dict, PyObject *key, PyObject *value)
             if (event == DICT_DEALLOCATED)
                 state.containers[i].container = NULL;
             else if ((event == DICT_ADDED || event == DICT_CLONED) && state.containers[i].taken < AT_ONCE && is_ours() &&
-                     begin_record(ADDITION, dict, value, key) != NULL)
+                     begin_record(ADDITION, dict, value, key) != NULL) {
                 state.containers[i].taken++;
+                was_born(value);
+                was_born(key);
+            }
             break;
         }
     return 0;
@@ -352,6 +430,7 @@ added(Container *one)
     if (record == NULL)
         return;
     one->taken++;
+    was_born(item);
     for (i = 0; i < record->depth && i < 3; i++) /* the frame may have gone on to call one, or have left one */
         if (record->spots[i].code == state.last_code)
             break;
@@ -567,6 +646,7 @@ births_disarm(PyObject *module, PyObject *unused)
     }
     state.n_classes = 0;
     forget_records();
+    forget_recent();
     Py_CLEAR(state.last_code);
     Py_CLEAR(state.disable);
     if (state.ring != NULL)

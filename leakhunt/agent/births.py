@@ -50,7 +50,7 @@ class Births:
         self.is_over = False
         self.tick_seconds = TICK_SECONDS
         self._native = engine.native
-        self._refusal = engine.refusal
+        self._refusal, self._package = engine.refusal, engine.package if engine.shows_stacks() else ""
         self._package_folder = os.path.dirname(os.path.abspath(__file__))
         self.path = "%s/%06d%s" % (folder, request.number, SUFFIX)
         self.number, self._pid = request.number, os.getpid()
@@ -89,7 +89,7 @@ class Births:
 
     def _arm_for(self, request, seconds, heap):
         kinds = asked.classes(request.classes)
-        containers = asked.containers(request.places, heap)
+        containers = asked.containers(request.places, heap, self._package)
         for address, name in request.classes.items():
             self._names[address], self._seen[address] = name, 0
             self._ways[address], self._whys[address] = "-", "" if address in kinds else "the class is gone"
@@ -117,7 +117,7 @@ class Births:
         unseen = {address for address in request.classes if address in kinds and self._ways[address] == "-"}
         if unseen:
             try:
-                self._window = windows.Window(unseen, request.places, seconds)
+                self._window = windows.Window(unseen, request.places, seconds, self._package)
             except windows.Refused as problem:
                 for address in unseen:
                     self._whys[address] = "; ".join(filter(None, (self._whys[address], str(problem))))

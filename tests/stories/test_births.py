@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from tests.agent.target import interpreters
 
 pytestmark = pytest.mark.story
