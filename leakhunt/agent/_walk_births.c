@@ -36,6 +36,8 @@
 #define TYPES_MAX 16
 #define CONTAINERS_MAX 64
 #define AT_ONCE 12        /* records of one class or container between two calls of births_take() */
+#define TRACED_SECONDS 1.2e-8 /* what the tracer costs at each birth and death in the process … */
+#define BORN_SECONDS 1.2e-7   /* … and a hook at each birth of its class */
 #define RECENT 512        /* births of which the innermost frame is kept for a moment, should they be put in */
 #define NAMESPACE_MAX 32  /* entries of a dict that may be the attributes of an object */
 #define EVENTS_MAX 20000  /* of monitoring between two calls of births_take(): 2 to 3 ms */
@@ -67,6 +69,7 @@ typedef struct {
     uint64_t births;              /* all of them, recorded or not */
     uint32_t stride, wait, taken; /* one in `stride` is recorded; since the last births_take() */
     uint64_t births_then;
+    double rest; /* seconds to be earned before its hook is there again; 0 while it is */
 } Class;
 
 typedef struct {
@@ -91,6 +94,8 @@ static struct {
     int n_containers;
     int watcher; /* -1 for none */
     int has_tracer;
+    uint64_t traced; /* births and deaths since the last births_take() */
+    double tracer_rest;
     Record *ring;
     int used;
     Recent recent[RECENT];
@@ -265,12 +270,12 @@ static void
 was_born(PyObject *object)
 {
     Record *record;
-    int i;
+    unsigned int i;
 
     if (object == NULL || state.used == RING)
         return;
-    for (i = 0; i < RECENT; i++) {
-        Recent *one = &state.recent[i];
+    for (i = 1; i <= RECENT; i++) { /* the newest first: others may have been at its address before */
+        Recent *one = &state.recent[(state.next_recent - i) % RECENT];
         if (one->object != object || one->code == NULL)
             continue;
         record = &state.ring[state.used++];
@@ -310,6 +315,7 @@ traced(PyObject *object, int event, void *data)
     int i;
 
     (void)data;
+    state.traced++;
     if (event != TRACED_CREATE || object == NULL)
         return 0;
     type = Py_TYPE(object);
@@ -683,7 +689,8 @@ births_arm(PyObject *module, PyObject *arguments)
     state.has_agent = !by_caller;
     state.agent = PyThread_get_thread_ident();
     state.disable = disable != Py_None ? Py_NewRef(disable) : NULL;
-    state.spent = 0.0;
+    state.spent = state.tracer_rest = 0.0;
+    state.traced = 0;
     state.allowed = 0.02;
     state.n_classes = state.n_containers = 0;
     state.interpreter = PyInterpreterState_Get();
@@ -814,12 +821,52 @@ told(Record *record)
                          (unsigned long long)record->thread, spots);
 }
 
+/* Let a hook rest for as long as it takes to earn what it cost, beyond what is allowed in the same time. */
+static void
+ration(double allowed)
+{
+    void *data;
+    int i;
+
+    for (i = 0; i < state.n_classes; i++) {
+        Class *class = &state.classes[i];
+        double cost = BORN_SECONDS * (double)(class->births - class->births_then);
+        if (class->way != BY_ALLOC)
+            continue;
+        if (class->rest > 0.0) {
+            class->rest -= allowed;
+            if (class->rest <= 0.0 && !hook_alloc(class->type))
+                class->way = 0;
+        }
+        else if (cost > allowed) {
+            class->rest = cost - allowed;
+            unhook_alloc(class->type);
+        }
+    }
+    if (!state.has_tracer)
+        return;
+    if (state.tracer_rest > 0.0) {
+        state.tracer_rest -= allowed;
+        if (state.tracer_rest <= 0.0) {
+            state.has_tracer = 0;
+            hook_tracer();
+        }
+    }
+    else if (api.get_tracer(&data) != traced)
+        state.has_tracer = 0; /* another tool took it */
+    else if (TRACED_SECONDS * (double)state.traced > allowed) {
+        state.tracer_rest = TRACED_SECONDS * (double)state.traced - allowed;
+        if (api.set_tracer(NULL, NULL) != 0)
+            PyErr_Clear();
+    }
+    state.traced = 0;
+}
+
 static PyObject *
 births_take(PyObject *module, PyObject *arguments)
 {
     PyObject *records = PyList_New(0), *one;
     double allowed;
-    void *data;
     int i, fine = records != NULL;
 
     (void)module;
@@ -835,6 +882,8 @@ births_take(PyObject *module, PyObject *arguments)
     }
     forget_records();
     state.is_busy = 0;
+    if (state.is_armed)
+        ration(allowed);
     for (i = 0; i < state.n_classes; i++) {
         Class *class = &state.classes[i];
         uint64_t since = class->births - class->births_then;
@@ -848,8 +897,6 @@ births_take(PyObject *module, PyObject *arguments)
     state.events_then = state.events;
     state.agent = PyThread_get_thread_ident();
     state.allowed = state.spent + allowed;
-    if (state.has_tracer && api.get_tracer(&data) != traced)
-        state.has_tracer = 0; /* another tool took it */
     if (!fine) {
         Py_XDECREF(records);
         return NULL;

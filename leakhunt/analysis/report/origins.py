@@ -25,7 +25,7 @@ NOTHING_ADDED = "nothing was put in while it was watched"
 def made_at(evidence: Evidence, verdict: Verdict) -> tuple[Origin | None, str]:
     """(who makes objects of the leaked class, why that is not known: "" where it is, or was not asked for)."""
     answers = [(one, address) for one in evidence.births for address in _addresses(one, verdict.type)]
-    births = [b for one, address in answers for b in one.births if b.of == address]
+    births = _last_at_each_address([b for one, address in answers for b in one.births if b.of == address])
     watched = [one.classes[address] for one, address in answers]
     if not births:
         return None, _why(watched, NOTHING_BORN)
@@ -98,6 +98,12 @@ def _leaked_since(evidence: Evidence, verdict: Verdict, records: Sequence[Record
     addresses = graph.snapshot.column("object.address")
     leaked = set(addresses[np.concatenate([verdict.objects, verdict.direct])].tolist()) - {0}
     return [r for r in records if r.seconds <= taken and (r.address in leaked or getattr(r, "key", 0) in leaked)]
+
+
+def _last_at_each_address(births: Sequence[Birth]) -> list[Birth]:
+    """Without those whose address another object had later: they are gone."""
+    last = {birth.address: birth for birth in sorted(births, key=lambda birth: birth.seconds)}
+    return list(last.values())
 
 
 def _held_by(evidence: Evidence, verdict: Verdict) -> set[int]:
