@@ -74,7 +74,7 @@ def leakhunt(engine_name: str, deep: bool) -> Callable[[], Figures]:
                 begun = time.thread_time()
                 meta, strings, columns = engine.snapshot(deep, {})
                 size = write.write_whole(os.path.join(folder, "x.leak"), write.pieces(meta, strings, columns))
-                taken = {"seconds": time.thread_time() - begun, "pause": meta["hold_ms"] / 1e3}
+                taken = {"seconds": time.thread_time() - begun, "pause": meta["pause_ms"] / 1e3}
                 if deep:
                     taken["file_bytes_per_object"] = size / _rows(columns)
                 figures.append(taken)

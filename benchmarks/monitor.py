@@ -76,7 +76,7 @@ def run(options: argparse.Namespace, *wishes: str) -> Figures:
         running.communicate()
         snapshots = [Snapshot.load(path) for path in sorted(run_folder.glob("pid-*/*.leak"))]
         done = json.loads(told.read_text())
-    pauses = [snapshot.number("hold_ms") for snapshot in snapshots]
+    pauses = [snapshot.number("pause_ms") for snapshot in snapshots]
     agent = max(snapshot.number("spent_seconds") for snapshot in snapshots)
     return {
         "cpu_ms": 1e6 * (done["cpu"] - agent) / done["turns"],

@@ -13,7 +13,7 @@ PACKAGE = "_leakhunt_agent"
 
 
 def arm() -> bool:
-    """Open the agent's door in this process; True when this call opened it.
+    """Let the agent listen in this process; True when this call started it.
 
     False when it was open, and when somebody else, another user perhaps, has taken the name of its socket: a program
     that can be attached to in fewer ways is not a program that must not start.
@@ -25,10 +25,10 @@ def arm() -> bool:
         AttachError: this interpreter can't (no CPython 3.8+, no socket module, a sandbox, a sub-interpreter).
     """
     try:
-        door = _load()
+        listener = _load()
         if not sys.modules[PACKAGE].is_main_interpreter():
             raise ImportError("a sub-interpreter can't have threads of others")
-        return bool(door.start_listening())
+        return bool(listener.start_listening())
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             return False
@@ -42,7 +42,7 @@ def _refused(error: Exception) -> AttachError:
 
 
 def _load() -> Any:
-    """The agent's door, the agent being loaded under the private name that every way in looks for."""
+    """The agent's listener, the agent being loaded under the private name that every way in looks for."""
     from importlib import import_module
     from importlib.util import module_from_spec, spec_from_file_location
 
@@ -56,4 +56,4 @@ def _load() -> Any:
         except BaseException:
             del sys.modules[PACKAGE]
             raise
-    return import_module(f"{PACKAGE}.door")
+    return import_module(f"{PACKAGE}.listener")

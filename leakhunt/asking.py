@@ -107,7 +107,7 @@ class Asker:
         from leakhunt.runfolder import ProcessFolder
 
         assert isinstance(process, ProcessFolder)
-        evidence = evidence_of(process, known_places(Path.cwd()))
+        evidence = evidence_of(process, known_places())
         if evidence is None or len(evidence.deep) < GRAPHS_MIN:
             return
         question = suspects.question(evidence, Judgement(evidence).candidates)

@@ -76,7 +76,7 @@ def find_program(name: str) -> str:
     if path.is_file() and name.endswith(".py"):
         raise UsageError(f"{name} is a Python file, not a command.", f"Type `leakhunt run -- python {name}`.")
     if "/" in name and path.exists():
-        raise UsageError(f"{name} may not be run: permission denied.", f"`chmod +x {name}` makes it a command.")
+        raise UsageError(f"{name} cannot be run: permission denied.", f"`chmod +x {name}` makes it a command.")
     raise UsageError(f"There is no command {name!r}.", _near_matches(path))
 
 

@@ -61,10 +61,11 @@ _NUMBERS = frozenset(
     (
         "pid", "sequence", "elapsed", "interval", "time", "lost", "budget",
         "allocated_blocks", "gc_enabled", "gc_frozen", "gc_garbage", "atexit_callbacks",
+        "left_out",
     )
 )  # fmt: skip
 _UNITS = ("_bytes", "_ms", "_seconds")
-_NEVER_BELOW_ZERO = frozenset(("sequence", "elapsed", "interval", "time"))
+_NEVER_BELOW_ZERO = frozenset(("sequence", "elapsed", "interval", "time", "left_out"))
 _ROW_OF_NUMBERS = re.compile(r"\d{1,18}( \d{1,18})*", re.ASCII)
 _NUMBER_BY_SIZE = re.compile(r"(\d{1,9}:\d{1,15} ?)*", re.ASCII)
 _NUMBERS_BY_SIZE = "pymalloc_blocks"

@@ -184,11 +184,19 @@ class Origin:
 
 
 @dataclass(frozen=True)
+class Package:
+    """An installed distribution and its version, as the program had it."""
+
+    name: str
+    version: str
+
+
+@dataclass(frozen=True)
 class Finding:
     """One accusation, best first in `Findings.findings`.
 
     `allocated_at` is who makes the leaked objects, `added_at` who puts them where they stay; `unseen` says why either
-    was not seen, where it was asked for.
+    was not seen, where it was asked for. `packages` are those whose classes and modules it names.
     """
 
     kind: str
@@ -208,6 +216,7 @@ class Finding:
     graph: RefGraph | None = None
     pids: tuple[int, ...] = ()
     unit: tuple[UnitRow, ...] = ()
+    packages: tuple[Package, ...] = ()
     added_at: Origin | None = None
     unseen: tuple[str, ...] = ()
 
@@ -475,6 +484,190 @@ class Comparison:
     gone: tuple[Finding, ...] = ()
     faster: tuple[Pace, ...] = ()
     slower: tuple[Pace, ...] = ()
+    notes: tuple[str, ...] = ()
+    schema: int = SCHEMA
+
+    def to_json(self, indent: int | None = 1) -> str:
+        return json.dumps(dataclasses.asdict(self), indent=indent)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One release (or commit) that was tried: what its run showed, in words, and where the run is.
+
+    `state` is "leaks", "clean", "unclear", "fails" or "not installable"; `attempt` is "first", "longer" (after one that
+    was unclear) or "again" (to be sure of the answer). `moved` are other packages that had to change with it.
+    """
+
+    release: str
+    state: str
+    attempt: str = "first"
+    why: str = ""
+    seconds: float = 0.0
+    run: str = ""
+    moved: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Bisection:
+    """Which release of `subject` brought the leak or fixed it (`goal`: "leak" or "fixed").
+
+    `before` is the last release known to be as it was, `after` the first one known to be otherwise. They are neighbours
+    where `between` is empty; those in it could not be judged. `is_certain`: neighbours, and both were run a
+    second time with the same result. `advice` is what to write into a requirements file, where there is such a thing.
+    """
+
+    subject: str
+    goal: str
+    finding: Finding
+    before: str
+    after: str
+    between: tuple[str, ...] = ()
+    is_certain: bool = False
+    sentence: str = ""
+    advice: str = ""
+    trials: tuple[Trial, ...] = ()
+    untried: int = 0
+    notes: tuple[str, ...] = ()
+    schema: int = SCHEMA
+
+    def to_json(self, indent: int | None = 1) -> str:
+        return json.dumps(dataclasses.asdict(self), indent=indent)
+
+
+@dataclass(frozen=True)
+class PackageAdvice:
+    """A package on the chain of a leak: the version that the program had, and how many later ones can be installed.
+
+    `newest` is "" where the index could not be asked; `problem` says why.
+    """
+
+    name: str
+    version: str
+    newest: str = ""
+    newer: int = 0
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Advised:
+    """What upgrades may do about one finding; `known` is "" where no release is known to have fixed it."""
+
+    rank: int
+    fingerprint: str
+    leak: str
+    known: str
+    install: str
+    next: str
+    packages: tuple[PackageAdvice, ...] = ()
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What `leakhunt advise` says of a run."""
+
+    run: RunSummary
+    verdict: str
+    findings: tuple[Advised, ...] = ()
+    notes: tuple[str, ...] = ()
+    schema: int = SCHEMA
+
+    def to_json(self, indent: int | None = 1) -> str:
+        return json.dumps(dataclasses.asdict(self), indent=indent)
+
+
+@dataclass(frozen=True)
+class FleetRelease:
+    """A release of a service: who runs it, and how the growth of its workers' memory is spread, in bytes per hour."""
+
+    service: str
+    release: str
+    processes: int
+    hosts: int
+    since: float
+    watched_seconds: float
+    rss_bytes: int
+    lowest: float
+    lower: float
+    median: float
+    upper: float
+    highest: float
+
+
+@dataclass(frozen=True)
+class FleetSpread:
+    """A leak in one release: `processes` of `of` have it, and its growth in these, in bytes per hour."""
+
+    release: str
+    processes: int
+    of: int
+    lower: float
+    median: float
+    upper: float
+
+
+@dataclass(frozen=True)
+class FleetFinding:
+    """A leak of a service, in all processes that have it; moments are seconds since the epoch."""
+
+    service: str
+    fingerprint: str
+    kind: str
+    type: str
+    holder: str | None
+    file: str | None
+    line: int | None
+    confidence: float
+    processes: int
+    watched: int
+    hosts: int
+    since_release: str
+    since: float
+    bytes_per_hour: float
+    lost_bytes: int
+    releases: tuple[FleetSpread, ...] = ()
+
+
+@dataclass(frozen=True)
+class OddWorker:
+    """A process unlike its peers: `what` is "memory" (`value`: bytes per hour) or a class (its share of all bytes)."""
+
+    service: str
+    release: str
+    host: str
+    run: str
+    process: str
+    what: str
+    value: float
+    median: float
+    z: float
+    peers: int
+
+
+@dataclass(frozen=True)
+class FleetMemory:
+    """Memory of all processes of a release together, by time; for a plot."""
+
+    service: str
+    release: str
+    seconds: tuple[int, ...]
+    rss_bytes: tuple[int, ...]
+    processes: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """All that a report on a fleet may show."""
+
+    place: str
+    engine: str
+    processes: int
+    hosts: int
+    runs: int
+    releases: tuple[FleetRelease, ...] = ()
+    findings: tuple[FleetFinding, ...] = ()
+    odd: tuple[OddWorker, ...] = ()
+    memory: tuple[FleetMemory, ...] = ()
     notes: tuple[str, ...] = ()
     schema: int = SCHEMA
 

@@ -134,7 +134,9 @@ class HeapView:
             LeakhuntError: duckdb or pyarrow is not installed.
         """
         if not self.snapshot.path:
-            raise UsageError("This snapshot is in no file that could be asked.", "Take it with `leakhunt snapshot`.")
+            raise UsageError(
+                "This snapshot is not in a file, so it cannot be queried.", "Take it with `leakhunt snapshot`."
+            )
         if self._database is None:
             self._database = database(self.snapshot.path)
         return self._database.ask(question).to_pandas()
@@ -189,7 +191,7 @@ class RunView:
         """
         found = [v for v in self.snapshots if v.snapshot.is_deep and v.snapshot.meta.get("moment") != "exit"]
         if not found:
-            raise RunError(f"{self.path} holds no deep snapshot.", "Run longer, or with --deep every.")
+            raise RunError(f"{self.path} has no deep snapshot.", "Run longer, or with --deep every.")
         return found
 
     def top(self, limit: int = 25) -> Table:
@@ -223,7 +225,7 @@ class RunView:
         """What keeps the memory of the process that has most of it, to look around in."""
         found = [process.retained for process in self.findings.processes if process.retained is not None]
         if not found:
-            raise RunError(f"{self.path} holds no object graph that could be folded.", "Run longer, or --deep every.")
+            raise RunError(f"{self.path} has no object graph to export.", "Run longer, or --deep every.")
         return _treemap(max(found, key=lambda whole: whole.size_bytes), f"What keeps the memory in {self.path}")
 
     def spectrum(self) -> Page:
@@ -235,7 +237,7 @@ class RunView:
         found = [(process, _censuses(process)) for process in read_run(self.path).processes]
         found = [(process, snapshots) for process, snapshots in found if snapshots]
         if not found:
-            raise RunError(f"{self.path} holds no snapshot that could be read.", "Run longer.")
+            raise RunError(f"{self.path} has no readable snapshot.", "Run longer.")
         process, snapshots = max(found, key=lambda one: sum(count for count, _ in one[1][-1].census.values()))
         return _spectrum(snapshots, f"How old the objects of process {process.pid} in {self.path} are")
 
@@ -398,7 +400,7 @@ def _finding_html(finding: Finding) -> str:
         rows.insert(0, ("held by", place))
     rows += [(what, words.origin(origin)) for what, origin in words.origins(finding)]
     rows += [(what, words.sentence(why)) for what, _, why in (text.partition(": ") for text in finding.unseen)]
-    rows.append(("mend", words.sentence(finding.advice)))
+    rows.append(("fix", words.sentence(finding.advice)))
     cells = "".join(
         f"<tr><th scope='row' style='text-align:left;padding-right:1em'>{name}</th>"
         f"<td style='text-align:left'>{html.escape(text)}</td></tr>"
@@ -460,11 +462,10 @@ def left_behind(before: Snapshot, after: Snapshot, ignored: Sequence[str] = TOOL
 
 
 def database(path: str | Path) -> Database:
-    """The tables of a run or a snapshot; what is known of harmless places comes from the current directory."""
-    from leakhunt.config import known_places
+    """The tables of a run or a snapshot."""
     from leakhunt.query import Database
 
-    return Database(path, known_places(Path.cwd()))
+    return Database(path)
 
 
 def _tops(new: Ints, is_new: np.ndarray, parents: Indexes, count: int) -> Ints:

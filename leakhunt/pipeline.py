@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from leakhunt import births, source_lines
+from leakhunt import births, config, packages, releases, source_lines
 from leakhunt.analysis.growth.evidence import EXIT, Evidence
 from leakhunt.analysis.growth.holders import Place
 from leakhunt.analysis.growth.known import BUILT_IN, Known
@@ -36,18 +36,21 @@ from leakhunt.findings import (
     Findings,
     HolderSeries,
     Origin,
+    Package,
     ProcessSummary,
     RefGraph,
     RunSummary,
     Track,
     Tracks,
 )
-from leakhunt.runfolder import ProcessFolder, RunFolder, read_run
+from leakhunt.runfolder import ProcessFolder, RunFolder, newest, read_run
 from leakhunt.snapshot import Snapshot
 
 Progress = Callable[[str, float], None]
 DEEP_MAX, DEEP_OBJECTS_MAX = 14, 6_000_000  # graphs compared, at the most, and objects in all of them
 DEEP_FEWEST = 5
+CENSUSES_MAX = 1200  # of one process: more points say no more of a trend, and take seconds to read
+BEHIND = 1.5  # times the interval that snapshots came apart on the whole: the budget or the machine sets the pace
 SIBLINGS_MAX = 24  # processes that are judged together, the newest
 _NUMBER = re.compile(r"\d+")
 CLASSES_MAX, HOLDERS_MAX = 400, 40
@@ -59,29 +62,31 @@ def load(path: str | Path) -> Snapshot:
     return Snapshot.load(path)
 
 
-def hunt(run: str | Path, progress: Progress | None = None, known: Known = BUILT_IN) -> Findings:
+def hunt(run: str | Path, progress: Progress | None = None, known: Known | None = None) -> Findings:
     """Analyse a run folder: every process of it, the same leak in several of them named once.
 
     Args:
         progress: called with what is done now and the share of the whole that is done.
-        known: places that are harmless, and what to do about others.
+        known: holders that are harmless, and what to do about others; by default what the project says (`config`).
 
     Raises:
         RunError: the folder is no run.
     """
     folder = read_run(run)
+    known = config.known_places() if known is None else known
     tell = progress or (lambda text, share: None)
     judged = []
+    several = {n for same in siblings.groups(map(_kind, folder.processes)).values() if len(same) > 1 for n in same}
     for number, process in enumerate(folder.processes):
         tell(f"reading process {process.pid}", number / len(folder.processes))
-        judged.append(_judge(process, _part(tell, number, len(folder.processes)), known))
+        judged.append(_judge(process, _part(tell, number, len(folder.processes)), known, number in several))
         gc.collect()
     _judge_siblings(folder, judged, known)
     tell("done", 1.0)
-    return _together(folder, judged)
+    return with_packages(_together(folder, judged), folder)
 
 
-def why(run: str | Path, asked: str, progress: Progress | None = None, known: Known = BUILT_IN) -> Tracks:
+def why(run: str | Path, asked: str, progress: Progress | None = None, known: Known | None = None) -> Tracks:
     """The tracks of all candidates of a name in a run: what was seen and measured, what doubted it, named or not.
 
     Args:
@@ -91,6 +96,7 @@ def why(run: str | Path, asked: str, progress: Progress | None = None, known: Kn
         RunError: the folder is no run.
     """
     folder = read_run(run)
+    known = config.known_places() if known is None else known
     tell = progress or (lambda text, share: None)
     found: list[Track] = []
     names: set[str] = set()
@@ -129,6 +135,7 @@ class _Judged:
         intervals: float = 0.0,
         worked_seconds: float = 0.0,
         lives: list[Life] | None = None,
+        levels: Mapping[str, float] | None = None,
     ) -> None:
         self.summary, self.findings, self.enough, self.needed_seconds = summary, findings, enough, needed_seconds
         self.suspect = suspect  # what is worth watching most, where something is
@@ -136,10 +143,11 @@ class _Judged:
         self.intervals = intervals  # for how many it was watched
         self.worked_seconds = worked_seconds  # processor time, without the agent's; 0.0 where it was not told
         self.lives = lives  # what it shows of places that grew; None where it was seen long enough by itself
+        self.levels = levels or {}  # items of places that stopped growing, by owner
         self.left_open = left_open  # why the growth that is not accounted for forbids "healthy"
 
 
-def _judge(process: ProcessFolder, tell: Progress, known: Known) -> _Judged:
+def _judge(process: ProcessFolder, tell: Progress, known: Known, has_siblings: bool = False) -> _Judged:
     snapshots, notes = _readable(process)
     if not snapshots:
         lived = process.info.get("lived")
@@ -164,10 +172,11 @@ def _judge(process: ProcessFolder, tell: Progress, known: Known) -> _Judged:
     suspected = suspects[0] if suspects else ""
     unseen = _unseen(process, snapshots)
     last, enough = snapshots[-1], judgement.is_enough
+    lives = siblings.lives(evidence) if has_siblings and len(evidence.deep) > 1 else None
     return _Judged(
         summary, findings, enough, judgement.needed_seconds, suspected, unseen, left_open, evidence.intervals,
         max(0.0, last.number("process_cpu_seconds") - last.number("spent_seconds")),
-        None if enough or len(evidence.deep) < 2 else siblings.lives(evidence),
+        None if enough else lives, siblings.levels(lives or []),
     )  # fmt: skip
 
 
@@ -177,6 +186,7 @@ def _judge_siblings(folder: RunFolder, judged: list[_Judged], known: Known) -> N
     What they show together becomes a finding of the one that shows most of it, and they count as seen.
     """
     for numbers in siblings.groups(map(_kind, folder.processes)).values():
+        _withdraw_levelled([judged[n] for n in numbers])
         young = [n for n in numbers if judged[n].lives is not None][-SIBLINGS_MAX:]
         watched = sum(judged[n].intervals for n in young)
         if len(young) < POLICY.siblings or watched < POLICY.settled_intervals:
@@ -192,6 +202,21 @@ def _judge_siblings(folder: RunFolder, judged: list[_Judged], known: Known) -> N
                 judged[best].findings.append(replace(finding, pids=pids))
         for n in numbers:
             judged[n].enough = True
+
+
+def _withdraw_levelled(same: Sequence[_Judged]) -> None:
+    """Take back what a young process is accused of where the place stopped growing in others that lived longer."""
+    for one in same:
+        kept = []
+        for finding in one.findings:
+            owner, counts = finding.holder.owner if finding.holder else "", finding.growth.counts
+            others = [other.levels[owner] for other in same if other is not one and owner in other.levels]
+            if counts and siblings.is_below_level(counts[-1], others):
+                told = f"{finding.type} in {owner} grows, but stopped growing in {len(others)} processes of its kind."
+                one.summary = replace(one.summary, notes=(*one.summary.notes, told))
+            else:
+                kept.append(finding)
+        one.findings = kept
 
 
 def _kind(process: ProcessFolder) -> tuple[str, str]:
@@ -238,15 +263,23 @@ def _readable(process: ProcessFolder) -> tuple[list[Snapshot], list[str]]:
 
 
 def _thinned(snapshots: list[Snapshot]) -> list[Snapshot]:
-    """At most DEEP_MAX graphs, fewer of large heaps, evenly spread in order and the last among them; censuses stay."""
+    """What is looked into: at most DEEP_MAX graphs, fewer of large heaps, and CENSUSES_MAX snapshots in all.
+
+    Both are evenly spread in order, the last among them. A graph that is left out stays as a census.
+    """
     deep = [s for s in snapshots if s.is_deep]
     objects = len(deep[-1].column("object.address")) if deep else 0
     most = max(DEEP_FEWEST, min(DEEP_MAX, DEEP_OBJECTS_MAX // max(objects, 1)))
-    if len(deep) <= most:
+    graphs = {id(s) for s in _spread(deep, most)}
+    counted = {id(s) for s in _spread(snapshots, CENSUSES_MAX)} | graphs
+    kept = [s for s in snapshots if id(s) in counted]
+    return [s.without_graph() if s.is_deep and id(s) not in graphs else s for s in kept]
+
+
+def _spread(snapshots: list[Snapshot], most: int) -> list[Snapshot]:
+    if len(snapshots) <= most:
         return snapshots
-    picked = set(np.linspace(0, len(deep) - 1, most).astype(int).tolist())
-    dropped = {id(s) for number, s in enumerate(deep) if number not in picked}
-    return [s.without_graph() if id(s) in dropped else s for s in snapshots]
+    return [snapshots[number] for number in np.linspace(0, len(snapshots) - 1, most).astype(int).tolist()]
 
 
 def placed(info: Mapping[str, str], evidence: Evidence, finding: Finding) -> Finding:
@@ -300,6 +333,27 @@ def _placed_origin(origin: Origin | None, search: list[str]) -> Origin | None:
     )
 
 
+def with_packages(findings: Findings, folder: RunFolder) -> Findings:
+    """The findings with the versions of the packages that they name, as noted while the run went on, or as of now."""
+    if not findings.findings:
+        return findings
+    if folder.packages is not None:
+        among = [packages.Installed(*one) for one in folder.packages]
+    else:
+        among = packages.installed(path for one in folder.processes for path in one.info.get("path", "").split("\x1f"))
+    return replace(findings, findings=tuple(_with_packages(finding, among) for finding in findings.findings))
+
+
+def _with_packages(finding: Finding, among: Sequence[packages.Installed]) -> Finding:
+    holder = finding.holder
+    names = [finding.type, *((holder.owner, *holder.aliases, holder.type) if holder else ())]
+    names += [link.type for link in finding.chain.links] if finding.chain else []
+    names += [word.removeprefix("module ") for word in holder.path[:1]] if holder else []
+    found = packages.packages_of(names, among)
+    told = releases.with_release(finding, among)
+    return replace(told, packages=tuple(Package(one.name, one.version) for one in found))
+
+
 def _summary(process: ProcessFolder, snapshots: list[Snapshot], evidence: Evidence, notes: list[str]) -> ProcessSummary:
     first = snapshots[0]
     series = sorted(evidence.classes.items(), key=lambda item: -abs(item[1].bytes[-1] - item[1].bytes[0]))
@@ -316,7 +370,7 @@ def _summary(process: ProcessFolder, snapshots: list[Snapshot], evidence: Eviden
         malloc_free_bytes=_figures(evidence, "malloc_free_bytes"),
         allocated_blocks=tuple(int(s.number("allocated_blocks")) for s in evidence.censuses),
         gc_objects=tuple(sum(count for count, _ in s.census.values()) for s in evidence.censuses),
-        pause_ms=tuple(s.number("hold_ms") for s in evidence.censuses),
+        pause_ms=tuple(s.number("pause_ms") for s in evidence.censuses),
         classes=tuple(_class_series(name, s.counts, s.bytes) for name, s in series[:CLASSES_MAX]),
         quieter=tuple(_class_series(name, s.counts[[0, -1]], s.bytes[[0, -1]]) for name, s in series[CLASSES_MAX:]),
         holders=tuple(_holder_series(place) for place in evidence.places[:HOLDERS_MAX]),
@@ -391,7 +445,7 @@ def _verdict(
     interval = folder.info.get("options", {}).get("interval") or 5.0
     seconds = max(needed, 3.0 * POLICY.censuses * interval)
     said = f"Too little was seen to accuse {suspect}" if suspect else "Too little was seen to say"
-    return "inconclusive", f"{said}. {_how_to_see_more(seconds, interval, unseen_workers)}", ()
+    return "inconclusive", f"{said}. {_how_to_see_more(seconds, interval, judged, unseen_workers)}", ()
 
 
 def _unseen_workers(folder: RunFolder, judged: list[_Judged]) -> list[_Judged]:
@@ -408,7 +462,7 @@ def _unseen_workers(folder: RunFolder, judged: list[_Judged]) -> list[_Judged]:
     return []
 
 
-def _how_to_see_more(needed_seconds: float, interval: float, unseen: list[_Judged]) -> str:
+def _how_to_see_more(needed_seconds: float, interval: float, judged: list[_Judged], unseen: list[_Judged]) -> str:
     """What to type so that the next run is long enough, or its processes are looked at more often while they live."""
     lived = max((one.summary.seconds[-1] for one in unseen if one.summary.seconds), default=0.0)
     shortest = lived / (3.0 * POLICY.censuses)
@@ -416,14 +470,22 @@ def _how_to_see_more(needed_seconds: float, interval: float, unseen: list[_Judge
         fewer = POLICY.siblings if len(unseen) < POLICY.siblings else 2 * len(unseen)
         lives = f"Its workers lived for {lived:.0f} s at most"
         return f"{lives}: type --interval {shortest:.2g}, or let {fewer:.0f} of them end."
-    return f"Run it for {_long(needed_seconds)} or more, or with a shorter --interval."
+    wait = f"Run it for {_long(needed_seconds)} or more"
+    return f"{wait}." if _is_behind(judged, interval) else f"{wait}, or with a shorter --interval."
+
+
+def _is_behind(judged: Sequence[_Judged], interval: float) -> bool:
+    """Whether snapshots came more seldom than at the interval: a shorter one would bring no more of them."""
+    seen = [one.summary.seconds for one in judged if len(one.summary.seconds) > 1]
+    longest = max(seen, key=lambda seconds: seconds[-1], default=())
+    return len(longest) > 1 and longest[-1] / len(longest) > BEHIND * interval
 
 
 def _unless_left_open(judged: list[_Judged]) -> tuple[str, str, tuple[str, ...]]:
     """Healthy, unless the ledger of a process does not close: then what grew and is not accounted for."""
     one = next((one for one in judged if one.left_open), None)
     if one is None:
-        return "healthy", "Nothing grows that does not come to an end by itself.", ()
+        return "healthy", "No unbounded growth.", ()
     hint = f"Run it for {_long(one.needed_seconds)} or more to see whether that goes on."
     return "inconclusive", f"{one.left_open}. {hint}", ()
 
@@ -436,8 +498,15 @@ def _long(seconds: float) -> str:
 
 def _run_summary(folder: RunFolder, processes: tuple[ProcessSummary, ...]) -> RunSummary:
     info = folder.info
-    last = max((p.seconds[-1] for p in processes if p.seconds), default=0.0)
-    seconds = float(info["ended"]) - float(info["started"]) if info.get("ended") and info.get("started") else last
+    begun = float(info.get("started") or 0.0)
+    ends = [
+        p.seconds[-1] + (one.started - begun if begun and one.started else 0.0)
+        for p, one in zip(processes, folder.processes, strict=True)
+        if p.seconds
+    ]
+    if info.get("ended") and begun:
+        ends.append(float(info["ended"]) - begun)
+    seconds = max(ends, default=0.0)  # a daemon goes on when the program has ended
     return RunSummary(
         command=tuple(info.get("command", ())),
         seconds=round(seconds, 1),
@@ -486,10 +555,11 @@ def newest_graph(path: str | Path, type_name: str = "") -> Snapshot:
     """
     if not Path(path).is_dir():
         return load(path)
-    folders = sorted({file.parent for file in [*Path(path).glob("pid-*/*.leak"), *Path(path).glob("*.leak")]})
+    path = newest(Path(path))
+    folders = sorted({file.parent for file in [*path.glob("pid-*/*.leak"), *path.glob("*.leak")]})
     offered = [snapshot for folder in folders if (snapshot := _newest_deep(folder)) is not None]
     if not offered:
-        raise RunError(f"{path} holds no deep snapshot.", "Run longer, or with --deep every.")
+        raise RunError(f"{path} has no deep snapshot.", "Run longer, or with --deep every.")
     return max(offered, key=lambda s: (_instances(s, type_name), s.number("time")))
 
 

@@ -3,8 +3,9 @@
     @pytest.mark.leakhunt                        # or pytest --leakhunt for all tests
     def test_login(client): ...
 
-The body runs again and again with the same fixtures, a snapshot after each round. Marked or not, a test that leaks
-nothing passes as it would without.
+The body runs again and again with the same fixtures, and a method of a unittest.TestCase in a fresh case each time.
+Marked or not, a test that leaks nothing passes as it would without. What the rounds may take is bounded, and how many
+tests were not measured is said at the end.
 """
 
 from __future__ import annotations
@@ -12,20 +13,21 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+import unittest
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from _pytest.unittest import TestCaseFunction
+
+from leakhunt.looping import ROUNDS, SECONDS, Loop, Settings, TooSlow
 
 if TYPE_CHECKING:
     from leakhunt.analysis.heap.naming import Names
     from leakhunt.findings import Finding
-    from leakhunt.recorder import SnapshotRecorder
 
-ROUNDS, WARMUP, TOLERANCE = 5, 2, 0
 ROUNDS_MIN = 3
-LONGER_LOOK_ROUNDS, LONGER_LOOK_SECONDS = 100, 2.0
 HARNESS = (
     "_pytest.",
     "pytest.",
@@ -38,16 +40,8 @@ HARNESS = (
     "_hypothesis",
 )
 _HUNTED = pytest.StashKey[bool]()
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How a test is hunted: `rounds` that count after `warmup` that don't, and items that each round may leave."""
-
-    rounds: int = ROUNDS
-    warmup: int = WARMUP
-    tolerance: int = TOLERANCE
-    is_marked: bool = False
+_PROPERTY, _MEASURED, _TOO_SLOW = "leakhunt", "measured", "too slow"
+_WHY = {_TOO_SLOW: "too slow for --leakhunt-time"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -57,6 +51,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption(
         "--leakhunt-rounds", type=int, default=ROUNDS, metavar="N", help=f"rounds that count (default {ROUNDS})"
+    )
+    group.addoption(
+        "--leakhunt-time",
+        type=float,
+        default=SECONDS,
+        metavar="SECONDS",
+        help=f"what the rounds of one test may take; a test that needs longer is run once and counted at the end "
+        f"(default {SECONDS:g}; 0: as long as they need)",
     )
 
 
@@ -71,8 +73,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if item.get_closest_marker("leakhunt") and not _is_loopable(item):
-            item.warn(pytest.PytestWarning(f"leakhunt can't loop {item.name}: it is no test function of pytest's own."))
+        if item.get_closest_marker("leakhunt") and not isinstance(item, pytest.Function):
+            item.warn(pytest.PytestWarning(f"leakhunt can't loop {item.name}: it is no test function."))
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -83,12 +85,85 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> object | None:
         return None
     pyfuncitem.stash[_HUNTED] = True
     try:
-        found = _hunt(pyfuncitem, settings)
+        loop = _loop(pyfuncitem, settings, lambda number: _run(pyfuncitem, number))
+        loop.run_once()
+        _judge(pyfuncitem, loop, settings)
     finally:
         pyfuncitem.stash[_HUNTED] = False
+    return True
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """A method of a unittest.TestCase: pytest runs it once, and the other rounds are fresh cases of its class."""
+    begun = time.monotonic()
+    result = yield
+    if not isinstance(item, TestCaseFunction):
+        if not isinstance(item, pytest.Function) and item.config.getoption("leakhunt"):
+            _told_of(item, "no test function")
+        return result
+    settings = settings_of(item)
+    if settings is not None and not item._excinfo:
+        loop = _loop(item, settings, lambda number: _run_case(item, number))
+        loop.count_round(time.monotonic() - begun)
+        _judge(item, loop, settings)
+    return result
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """How many tests were measured, and what became of the others."""
+    reports = [one for group in terminalreporter.stats.values() for one in group if isinstance(one, pytest.TestReport)]
+    made = [one for one in reports if one.when == "call"]
+    told = Counter(str(what) for one in made for key, what in one.user_properties if key == _PROPERTY)
+    if told:
+        terminalreporter.write_line(f"leakhunt: {summary(told)}")
+
+
+def summary(told: Mapping[str, int]) -> str:
+    """
+    >>> summary({"measured": 8, "too slow": 1})
+    '8 tests measured, 1 not: 1 too slow for --leakhunt-time'
+    """
+    measured = told.get(_MEASURED, 0)
+    others = {what: number for what, number in told.items() if what != _MEASURED}
+    why = ", ".join(f"{number} {_WHY.get(what, what)}" for what, number in sorted(others.items()))
+    tests = "1 test" if measured == 1 else f"{measured} tests"
+    return f"{tests} measured" + (f", {sum(others.values())} not: {why}" if others else "")
+
+
+def _loop(item: pytest.Function, settings: Settings, run: Callable[[int], None]) -> Loop:
+    from leakhunt.config import known_places
+    from leakhunt.errors import LeakhuntError
+
+    try:
+        known = known_places(item.config.rootpath)
+    except LeakhuntError as problem:
+        raise pytest.UsageError(str(problem)) from None
+    return Loop(run, settings, Fixtures(item, settings.is_marked).name, lambda: _say_looking(item), known)
+
+
+def _judge(item: pytest.Function, loop: Loop, settings: Settings) -> None:
+    """Run the other rounds and fail the test where something grows on each; one that is too slow is only counted."""
+    try:
+        found = loop.findings()
+    except TooSlow:
+        _told_of(item, _TOO_SLOW)
+        return
+    _told_of(item, _MEASURED)
     if found:
         pytest.fail(told(found, settings), pytrace=False)
-    return True
+
+
+def _told_of(item: pytest.Item, what: str) -> None:
+    """Keep with the test what became of it: the report takes it to the terminal, from a worker of xdist as well."""
+    item.user_properties.append((_PROPERTY, what))
+
+
+def _say_looking(item: pytest.Item) -> None:
+    """On a terminal, say at which test a closer look is taken: it takes seconds."""
+    reporter = item.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None and reporter.isatty:
+        reporter.write_line(f" leakhunt: taking a closer look at {item.nodeid}")
 
 
 class _Coroutines:
@@ -121,80 +196,7 @@ def settings_of(item: pytest.Item) -> Settings | None:
         raise pytest.UsageError(
             f"{item.nodeid}: leakhunt needs {ROUNDS_MIN} rounds or more to tell growth from chance."
         )
-    return Settings(is_marked=mark is not None, **given)
-
-
-def _hunt(item: pytest.Function, settings: Settings) -> list[Finding]:
-    """What grows on every round. Two snapshots clear most tests, and what they show may be a cache that fills.
-
-    So a suspect body runs for a while before the rounds that count: what grows on every one of them then is a leak.
-    """
-    from leakhunt.recorder import SnapshotRecorder
-
-    pins = SnapshotRecorder()
-    try:
-        begun = time.monotonic()
-        done = _repeat(item, 0, settings.warmup)
-        pins.take(0.0)
-        done = _repeat(item, done, settings.rounds)
-        pins.take(1.0)
-        if not _is_suspect(pins, settings):
-            return []
-        until = time.monotonic() + max(LONGER_LOOK_SECONDS, 2 * (time.monotonic() - begun))
-        while done < LONGER_LOOK_ROUNDS and time.monotonic() < until:
-            done = _repeat(item, done, 1)
-        return _look(item, settings, pins, done)
-    finally:
-        pins.close()
-
-
-def _is_suspect(pins: SnapshotRecorder, settings: Settings) -> bool:
-    from leakhunt.rounds import is_suspect
-
-    before, after = pins.load()
-    return is_suspect(before, after, settings.rounds * (settings.tolerance + 1))
-
-
-def _look(item: pytest.Function, settings: Settings, pins: SnapshotRecorder, done: int) -> list[Finding]:
-    """The rounds that count. Nothing is kept of a round but its file, for that would be seen growing."""
-    from leakhunt import rounds
-
-    pins.take(0.0)
-    for number in range(settings.rounds):
-        _repeat(item, done + number, 1)
-        pins.take(number + 1.0)
-    naming = Fixtures(item, settings.is_marked).name
-    found = rounds.findings(pins.load(settings.rounds + 1), settings.tolerance, naming)
-    return _with_origins(item, settings, pins, done + settings.rounds, found)
-
-
-def _with_origins(
-    item: pytest.Function, settings: Settings, pins: SnapshotRecorder, done: int, found: list[Finding]
-) -> list[Finding]:
-    """The findings with who makes and who keeps what they name, as one more round shows it."""
-    from leakhunt import rounds
-
-    if not found:
-        return found
-    naming = Fixtures(item, settings.is_marked).name
-    with pins.watching(rounds.question(pins.load(settings.rounds + 1), settings.tolerance, naming)) as answers:
-        _repeat(item, done, 1)
-    pins.take(settings.rounds + 1.0)
-    more = rounds.findings(pins.load(settings.rounds + 2), settings.tolerance, naming, answers)
-    named = {finding.fingerprint: finding for finding in more}
-    return [
-        replace(finding, allocated_at=seen.allocated_at, added_at=seen.added_at)
-        if (seen := named.get(finding.fingerprint)) is not None
-        else finding
-        for finding in found
-    ]
-
-
-def _repeat(item: pytest.Function, done: int, times: int) -> int:
-    """Run the body `times` more after `done` times; gives the new number."""
-    for number in range(done + 1, done + times + 1):
-        _run(item, number)
-    return done + times
+    return Settings(is_marked=mark is not None, seconds=item.config.getoption("leakhunt_time"), **given)
 
 
 def _run(item: pytest.Function, number: int) -> None:
@@ -206,6 +208,17 @@ def _run(item: pytest.Function, number: int) -> None:
         raise
 
 
+def _run_case(item: TestCaseFunction, number: int) -> None:
+    """One round of a unittest method: set up, run and torn down in a case of its own."""
+    result = unittest.TestResult()
+    case = type(item.instance)(item.name)
+    case(result)
+    problems = [text for _, text in (*result.errors, *result.failures)]
+    if problems:
+        said = f"leakhunt: this was round {number} of the same test body; the rounds before it passed."
+        pytest.fail(f"{problems[0]}\n{said}", pytrace=False)
+
+
 class Fixtures:
     """Names what grows in a test's fixtures after them.
 
@@ -214,7 +227,7 @@ class Fixtures:
     """
 
     def __init__(self, item: pytest.Function, is_marked: bool) -> None:
-        values = {name: id(value) for name, value in item.funcargs.items()}
+        values = {name: id(value) for name, value in (getattr(item, "funcargs", None) or {}).items()}
         self._names = {address: name for name, address in values.items()}
         self._passing = frozenset() if is_marked else {values[name] for name in values if not _outlives(item, name)}
 
@@ -241,10 +254,6 @@ def _outlives(item: pytest.Function, fixture: str) -> bool:
 
 def _arguments(item: pytest.Function) -> dict[str, Any]:
     return {name: item.funcargs[name] for name in item._fixtureinfo.argnames}
-
-
-def _is_loopable(item: pytest.Item) -> bool:
-    return isinstance(item, pytest.Function) and type(item).__name__ != "TestCaseFunction"
 
 
 def told(found: list[Finding], settings: Settings) -> str:
@@ -274,7 +283,7 @@ def _told_one(finding: Finding) -> Iterator[str]:
         if origin.source:
             yield f"           {words.name(origin.source)}"
     if finding.advice:
-        yield f"  mend     {words.sentence(finding.advice)}"
+        yield f"  fix      {words.sentence(finding.advice)}"
 
 
 def _more(found: list[Finding]) -> str:

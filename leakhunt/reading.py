@@ -15,7 +15,7 @@ def open_regular(path: str | Path) -> int:
     """A descriptor of a regular file. Raises OSError for anything else."""
     if not stat.S_ISREG(mode := os.stat(path).st_mode):
         number = errno.EISDIR if stat.S_ISDIR(mode) else errno.EINVAL
-        raise OSError(number, os.strerror(number) if number == errno.EISDIR else "it is no regular file", str(path))
+        raise OSError(number, os.strerror(number) if number == errno.EISDIR else "it is not a regular file", str(path))
     return os.open(path, _FLAGS)
 
 

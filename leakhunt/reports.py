@@ -22,7 +22,9 @@ def read_report(path: Path) -> Findings:
     except OSError as problem:
         raise RunError(f"{path} cannot be read: {problem.strerror}.", hint) from problem
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as problem:
-        raise RunError(f"{path} is no report of leakhunt.", hint) from problem
+        raise RunError(f"{path} is not a leakhunt report.", hint) from problem
     if schema != SCHEMA:
-        raise RunError(f"{path} was written by another leakhunt, in another form.", "Read it with that one.")
+        raise RunError(
+            f"{path} was written by another version of leakhunt, in another format.", "Read it with that one."
+        )
     return findings

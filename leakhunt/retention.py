@@ -78,7 +78,7 @@ class Retention:
     """Prunes one run folder. `removed` counts snapshots that it took away."""
 
     def __init__(self, run_folder: Path, limit_bytes: int = DEFAULT_LIMIT_BYTES) -> None:
-        self._run_folder, self._limit_bytes = run_folder, limit_bytes
+        self._run_folder, self.limit_bytes = run_folder, limit_bytes
         self._stocks: dict[Path, Stock] = {}
         self._known: set[str] = set()
         self._next_look = 0.0
@@ -106,14 +106,14 @@ class Retention:
         ended = self._ended(now)
         for stock in ended[: max(0, len(ended) - ENDED_MAX)]:
             self._remove_whole(stock)
-        if self._size_bytes() > self._limit_bytes:
+        if self._size_bytes() > self.limit_bytes:
             self._make_room(now)
 
     def _make_room(self, now: float) -> None:
         """Step by step, the least loss first, until there is room again."""
         for remove in self._steps(now):
             remove()
-            if self._size_bytes() <= ROOM * self._limit_bytes:
+            if self._size_bytes() <= ROOM * self.limit_bytes:
                 return
 
     def _steps(self, now: float) -> Iterator[Callable[[], None]]:

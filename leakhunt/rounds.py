@@ -20,6 +20,7 @@ from leakhunt import pipeline
 from leakhunt.analysis.growth import holders, trends
 from leakhunt.analysis.growth.evidence import Evidence
 from leakhunt.analysis.growth.holders import Place
+from leakhunt.analysis.growth.known import BUILT_IN, Known
 from leakhunt.analysis.heap.graph import HeapGraph, Ints
 from leakhunt.analysis.heap.lineage import Lineage
 from leakhunt.analysis.heap.naming import Names
@@ -48,9 +49,10 @@ class Rounds(Evidence):
         snapshots: Sequence[Snapshot],
         tolerance: int = 0,
         naming: Naming | None = None,
+        known: Known = BUILT_IN,
         births: Sequence[Births] = (),
     ) -> None:
-        super().__init__(snapshots, births=births)
+        super().__init__(snapshots, known, births=births)
         self.tolerance, self._naming = tolerance, naming or holders.place_name
 
     @functools.cached_property
@@ -139,10 +141,11 @@ def findings(
     snapshots: Sequence[Snapshot],
     tolerance: int = 0,
     naming: Naming | None = None,
+    known: Known = BUILT_IN,
     births: Sequence[Births] = (),
 ) -> list[Finding]:
     """What grew on every round, the heaviest first. The snapshots' `elapsed` must be the number of their round."""
-    evidence = Rounds(snapshots, tolerance, naming, births)
+    evidence = Rounds(snapshots, tolerance, naming, known, births)
     verdicts = _accused(evidence, tolerance)
     info = {"path": "\x1f".join(sys.path), "cwd": os.getcwd()}
     return [
@@ -153,9 +156,11 @@ def findings(
     ]
 
 
-def question(snapshots: Sequence[Snapshot], tolerance: int = 0, naming: Naming | None = None) -> suspects.Question:
+def question(
+    snapshots: Sequence[Snapshot], tolerance: int = 0, naming: Naming | None = None, known: Known = BUILT_IN
+) -> suspects.Question:
     """What to watch for the next round, of what grew on every one."""
-    evidence = Rounds(snapshots, tolerance, naming)
+    evidence = Rounds(snapshots, tolerance, naming, known)
     return suspects.question(evidence, _accused(evidence, tolerance))
 
 

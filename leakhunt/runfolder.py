@@ -1,13 +1,16 @@
 """The run folder: what one `leakhunt run` or `attach` leaves on disk, made by one process and read by any.
 
     RUN/run.json            command, host, versions, times, options
+    RUN/packages.json       distributions that the program could import, [name, version, folder] each
     RUN/pid-4711.0/         one process that ran Python; .1 when the same pid came back
-        process             lines "key<TAB>value" about it, by the agent
+        process             lines "key<TAB>value" about it, by the agent (agent/schema.py has the keys)
         000001.leak …       its snapshots in order, each whole or absent
         problems            what the agent lost and why, padded with spaces
         births.ask          what leakhunt wants to know of births, until the agent takes it (agent/asked.py)
         000001.births …     what it saw of them (agent/births.py)
     RUN/bytecode/           the agent's, where Python could not keep it beside the agent: no data, in a folder of 0700
+    RUN/ending              an empty file: somebody asked leakhunt to end the program, and waits
+    RUN/pid-1.host-4711     an empty file: process 1 of a pid namespace is 4711 to those who look from outside
     RUN/pid-4711.mark.…     an empty file: its name says what could not be told otherwise of a process (agent/marks.py)
 
 The agent writes the process folders, and anything may be killed at any moment: reading takes what is there.
@@ -28,23 +31,25 @@ from pathlib import Path
 from typing import Any
 
 from leakhunt import __version__
+from leakhunt.agent import schema
 from leakhunt.agent.masking import masked, masked_line
 from leakhunt.errors import RunError, UsageError
 from leakhunt.reading import read_regular
 
 SCHEMA = 1
 DESCRIPTION = "run.json"
+PACKAGES = "packages.json"
 
 TIME_FORMAT = "%Y%m%d-%H%M%S"
 
 _PLACEHOLDER = re.compile(r"%([tp%])")
 _PROCESS_NAME = re.compile(r"pid-(\d{1,10})\.(\d{1,10})", re.ASCII)
 _MARK_NAME = re.compile(r"pid-(\d{1,10})\.mark\.(.+)", re.ASCII)
+_START_NAME = re.compile(r"(\d{8}-\d{6})(?:-(\d{1,6}))?", re.ASCII)  # of TIME_FORMAT
 _BIRTHS_NAME = re.compile(r"(\d{1,9})\.births", re.ASCII)
+_HOST_PID_NAME = re.compile(r"pid-(\d{1,10})\.host-(\d{1,10})", re.ASCII)
 _SNAPSHOT_NAME = re.compile(r"(\d{1,10})\.leak", re.ASCII)
 _DESCRIPTION_BYTES_MAX, _TEXT_BYTES_MAX = 16 << 20, 4 << 20  # a command line has 2 MB at the most
-_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
-_ESCAPED = {"t": "\t", "n": "\n", "\\": "\\"}
 
 
 class RunRemoved(RunError):
@@ -92,7 +97,10 @@ _FORMS: dict[str, Callable[[Any], bool]] = {
 
 @dataclass(frozen=True)
 class ProcessFolder:
-    """One process of a run; `info` holds the keys of its `process` file, all values as text."""
+    """One process of a run, with the pid that it has for those who look at it from outside.
+
+    `info` holds the keys of its `process` file, all values as text.
+    """
 
     path: Path
     pid: int
@@ -113,24 +121,37 @@ class ProcessFolder:
 
 @dataclass(frozen=True)
 class RunFolder:
-    """A run as found on disk; `info` is what `run.json` says, empty when that was lost."""
+    """A run as found on disk; `info` is what `run.json` says, empty when that was lost.
+
+    `packages` are (name, version, metadata folder) of the distributions that were there as the program ran; None where
+    nobody looked.
+    """
 
     path: Path
     info: Mapping[str, Any] = field(default_factory=dict)
     processes: tuple[ProcessFolder, ...] = ()
+    packages: tuple[tuple[str, str, str], ...] | None = None
 
 
-def create(path: Path | None, command: Sequence[str], options: Mapping[str, Any] | None = None) -> Path:
+def create(
+    path: Path | None, command: Sequence[str], options: Mapping[str, Any] | None = None, is_service: bool = False
+) -> Path:
     """Make a private run folder and describe the run in it; returns its absolute path.
 
     Args:
+        is_service: `path` is a service's folder, and the run folder a new one in it.
         path: None for a fresh `leakhunt-run-…` in the current directory; %t in it stands for the time, %p for this pid.
 
     Raises:
         UsageError: the directory holds another run, or is no directory.
         RunError: it cannot be made or written.
     """
-    folder = _default_folder() if path is None else _claim(Path(os.path.abspath(_filled_in(path))))
+    if path is None:
+        folder = _fresh(Path.cwd() / time.strftime(f"leakhunt-run-{TIME_FORMAT}"))
+    elif is_service:
+        folder = _fresh(Path(os.path.abspath(_filled_in(path))) / time.strftime(TIME_FORMAT))
+    else:
+        folder = _claim(Path(os.path.abspath(_filled_in(path))))
     describe(
         folder,
         {
@@ -161,6 +182,19 @@ def finish(folder: Path, exit_status: int | None) -> None:
     describe(folder, {**_description(folder), "ended": time.time(), "exit_status": exit_status})
 
 
+def prolong(folder: Path) -> None:
+    """Add to the description that the run went on until now, in processes that the program left behind."""
+    with contextlib.suppress(RunError):
+        describe(folder, {**_description(folder), "ended": time.time()})
+
+
+def note_outer_pid(folder: Path, inner: int, outer: int) -> None:
+    """Leave a mark that the process with this pid in its own namespace has another one for those who look at it."""
+    if inner != outer:
+        with contextlib.suppress(OSError):
+            (folder / f"pid-{inner}.host-{outer}").touch(mode=0o600)
+
+
 def note_removed(folder: Path, snapshots: int) -> None:
     """Add to the description how many snapshots were removed to keep to the folder's limit; 0 adds nothing."""
     if snapshots:
@@ -188,19 +222,38 @@ def discard(folder: Path) -> None:
         folder.rmdir()
 
 
+def starts(folder: Path) -> list[Path]:
+    """The run folders in a service's folder, in order of time; [] where it is none."""
+    try:
+        names = [found for name in os.listdir(folder) if (found := _START_NAME.fullmatch(name))]
+    except OSError:
+        return []
+    ordered = sorted(names, key=lambda found: (found[1], int(found[2] or 1)))
+    return [folder / found[0] for found in ordered if (folder / found[0] / DESCRIPTION).is_file()]
+
+
+def newest(path: Path) -> Path:
+    """The run folder that is meant: `path` itself, or of a service's folder the newest start."""
+    if (path / DESCRIPTION).exists():
+        return path
+    return next(reversed(starts(path)), path)
+
+
 def read_run(path: Path | str) -> RunFolder:
-    """What is there of a run, also while it goes on or after it was killed.
+    """What is there of a run, also while it goes on or after it was killed; of a service's folder its newest start.
 
     Raises:
         RunError: there is no such folder, it is no run folder, a newer leakhunt wrote it, or it may not be read.
     """
-    folder = Path(path)
+    folder = newest(Path(path))
     names = _names(folder)
     info = _description(folder)
     shows_values = info.get("options", {}).get("values") is True
     processes = [_process(folder / name, shows_values) for name in names if _PROCESS_NAME.fullmatch(name)]
     marks = [(int(found[1]), found[2], folder / name) for name in names if (found := _MARK_NAME.fullmatch(name))]
     processes = _marked(processes, marks)
+    outside = {int(found[1]): int(found[2]) for name in names if (found := _HOST_PID_NAME.fullmatch(name))}
+    processes = [replace(one, pid=outside.get(one.pid, one.pid)) for one in processes]
     if DESCRIPTION not in names and not processes:
         raise RunError(
             f"{folder} is not a run folder: it holds no {DESCRIPTION} and no process.",
@@ -210,14 +263,13 @@ def read_run(path: Path | str) -> RunFolder:
         info["command"] = masked(info["command"])
     if info.get("schema", SCHEMA) != SCHEMA:
         writer = f"leakhunt {info.get('leakhunt')}"
-        raise RunError(f"{folder} was written by {writer}, in another form.", "Read it with that one.")
+        raise RunError(f"{folder} was written by {writer}, in another format.", "Read it with that one.")
     processes.sort(key=lambda process: (process.started, process.path.name))
-    return RunFolder(folder, info, tuple(processes))
+    return RunFolder(folder, info, tuple(processes), _packages(folder))
 
 
-def _default_folder() -> Path:
-    """A new folder in the current directory, named by the time."""
-    first = Path.cwd() / time.strftime(f"leakhunt-run-{TIME_FORMAT}")
+def _fresh(first: Path) -> Path:
+    """Make a folder of this name, or with the first free number behind it."""
     others = (first.with_name(f"{first.name}-{number}") for number in itertools.count(2))
     return next(folder for folder in itertools.chain([first], others) if _make(folder))
 
@@ -282,6 +334,24 @@ def _description(folder: Path) -> dict[str, Any]:
     return {key: value for key, value in info.items() if key not in _FORMS or _FORMS[key](value)}
 
 
+def note_packages(folder: Path, packages: Sequence[tuple[str, str, str]]) -> None:
+    """Keep which distributions the program could import as it ran; never raises."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder / PACKAGES, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with open(descriptor, "w", encoding="utf-8") as file:
+            json.dump(list(packages), file)
+
+
+def _packages(folder: Path) -> tuple[tuple[str, str, str], ...] | None:
+    try:
+        found = json.loads(read_regular(folder / PACKAGES, _TEXT_BYTES_MAX))
+    except (OSError, ValueError, RecursionError):
+        return None
+    if not isinstance(found, list):
+        return None
+    return tuple((one[0], one[1], one[2]) for one in found if _is_list_of_texts(one) and len(one) == 3)
+
+
 def _process(folder: Path, shows_values: bool) -> ProcessFolder:
     match = _PROCESS_NAME.fullmatch(folder.name)
     assert match is not None
@@ -289,7 +359,7 @@ def _process(folder: Path, shows_values: bool) -> ProcessFolder:
         names = os.listdir(folder)
     except OSError as error:
         return ProcessFolder(folder, int(match[1]), problems=f"its folder cannot be read: {error.strerror}")
-    info = _process_info(_text(folder / "process"))
+    info = schema.values_of(_bytes(folder / "process"))
     if not shows_values and "command" in info:
         info["command"] = masked_line(info["command"])
     numbered = sorted((int(found[1]), name) for name in names if (found := _SNAPSHOT_NAME.fullmatch(name)))
@@ -299,7 +369,7 @@ def _process(folder: Path, shows_values: bool) -> ProcessFolder:
         pid=int(match[1]),
         info=info,
         snapshots=tuple(folder / name for _, name in numbered),
-        problems=_text(folder / "problems").strip(" \0\n"),
+        problems=_bytes(folder / "problems").decode("utf-8", "replace").strip(" \0\n"),
         births=tuple(folder / name for _, name in answers),
     )
 
@@ -322,14 +392,8 @@ def _marked(processes: list[ProcessFolder], marks: list[tuple[int, str, Path]]) 
     return [*processes, *added.values()]
 
 
-def _process_info(text: str) -> dict[str, str]:
-    """The agent's "key<TAB>value" lines; a line cut by a crash is left out."""
-    pairs = (line.split("\t", 1) for line in text.split("\n")[:-1] if "\t" in line)
-    return {key: _ESCAPE.sub(lambda found: _ESCAPED.get(found[1], found[0]), value) for key, value in pairs}
-
-
-def _text(path: Path) -> str:
+def _bytes(path: Path) -> bytes:
     try:
-        return read_regular(path, _TEXT_BYTES_MAX).decode("utf-8", "replace")
+        return read_regular(path, _TEXT_BYTES_MAX)
     except OSError:
-        return ""
+        return b""

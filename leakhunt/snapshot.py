@@ -54,8 +54,7 @@ class Snapshot:
             reason = getattr(problem, "strerror", None) or "it is empty"
             raise SnapshotError(f"{name} can't be read: {reason}.") from None
         columns = _columns(data, name)
-        text = columns.get(schema.META_TEXT, np.empty(0, "u1")).tobytes().decode("utf-8", "replace")
-        meta = {k: schema.unescape(v) for k, _, v in (line.partition("\t") for line in text.split("\n")) if k}
+        meta = schema.values_of(columns.get(schema.META_TEXT, np.empty(0, "u1")).tobytes())
         if rule := contract.broken(meta, columns):
             raise SnapshotError(f"{name} is damaged: {rule}.", "The others of its run can be read without it.")
         columns.pop(schema.META_TEXT, None)
@@ -87,6 +86,11 @@ class Snapshot:
     @property
     def is_deep(self) -> bool:
         return "object.address" in self._columns
+
+    @property
+    def is_frontier(self) -> bool:
+        """Whether its graph leaves out what is old and leads to nothing young."""
+        return "left_out" in self.meta
 
     def number(self, key: str, default: float = 0.0) -> float:
         """A number of the ledger (`rss_bytes`, `elapsed`, …), `default` where the target could not say."""
@@ -120,7 +124,7 @@ class Snapshot:
 def _columns(data: mmap.mmap, name: str) -> dict[str, NDArray[Any]]:
     """Columns by name, as views of the mapped file."""
     if data[: len(schema.MAGIC)] != schema.MAGIC:
-        raise SnapshotError(f"{name} is no leakhunt snapshot: it does not begin with {schema.MAGIC.decode()}.")
+        raise SnapshotError(f"{name} is not a leakhunt snapshot: it does not begin with {schema.MAGIC.decode()}.")
     if len(data) < schema.ALIGNMENT + TAIL.size or data[-len(schema.END_MAGIC) :] != schema.END_MAGIC:
         raise SnapshotError(f"{name} is cut short: its end is missing.", "The others of its run are whole.")
     offset, length, checksum, version, _ = TAIL.unpack(data[-TAIL.size :])
@@ -129,7 +133,7 @@ def _columns(data: mmap.mmap, name: str) -> dict[str, NDArray[Any]]:
         raise SnapshotError(f"{name} was written by a newer leakhunt (format {version}).", hint)
     table = data[offset : offset + length]
     if len(table) != length or zlib.crc32(table) != checksum:
-        raise SnapshotError(f"{name} is damaged: its table of contents does not check.")
+        raise SnapshotError(f"{name} is damaged: the checksum of its table of contents is wrong.")
     columns = {}
     try:
         for line in table.decode().splitlines():
@@ -140,5 +144,5 @@ def _columns(data: mmap.mmap, name: str) -> dict[str, NDArray[Any]]:
                 raise ValueError(line)
             columns[column] = np.frombuffer(data, dtype=dtype, count=int(count), offset=int(start))
     except (ValueError, OverflowError):
-        raise SnapshotError(f"{name} is damaged: its table of contents makes no sense.") from None
+        raise SnapshotError(f"{name} is damaged: its table of contents is invalid.") from None
     return columns

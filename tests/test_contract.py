@@ -104,7 +104,7 @@ def test_a_snapshot_that_breaks_a_rule_is_left_out_by_name(name: str, tmp_path: 
     ("key", "value"),
     [
         ("elapsed", "nan"), ("elapsed", "-1"), ("elapsed", ""), ("interval", "inf"), ("rss_bytes", "1e400"),
-        ("hold_ms", "soon"), ("later_seconds", "nan"), ("gc_collections", ""), ("gc_collections", "1 x"),
+        ("pause_ms", "soon"), ("later_seconds", "nan"), ("gc_collections", ""), ("gc_collections", "1 x"),
         ("gc_threshold", "9" * 5000),
         ("generation_rows", "1 x"),
         ("pymalloc_blocks", "16:many"),

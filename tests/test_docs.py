@@ -41,10 +41,10 @@ def test_every_option_that_help_names_is_documented_with_an_example(name: str) -
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_verdict_has_a_page_with_a_program_its_report_and_its_mend(kind: str) -> None:
+def test_every_verdict_has_a_page_with_a_program_its_report_and_its_fix(kind: str) -> None:
     page = (DOCS / "verdicts" / f"{kind}.md").read_text()
     assert f"kind     {kind}" in page
-    assert "## The mend" in page
+    assert "## The fix" in page
     for name in re.findall(r"<!-- (\S+\.py) -->", page):
         assert (DOCS / "verdicts" / "programs" / name).read_text() in page
 

@@ -455,15 +455,15 @@ def looked_at(folder: Path, code: str) -> Report:
     return lint([folder / "app.py"])
 
 
-@pytest.mark.parametrize(("rule", "line", "faulty", "mended"), CASES.values(), ids=CASES)
+@pytest.mark.parametrize(("rule", "line", "faulty", "fixed"), CASES.values(), ids=CASES)
 def test_the_fault_is_named_with_its_line_and_the_repaired_twin_is_not(
-    tmp_path: Path, rule: str, line: str, faulty: str, mended: str
+    tmp_path: Path, rule: str, line: str, faulty: str, fixed: str
 ) -> None:
     (remark,) = looked_at(tmp_path, faulty).remarks
     assert remark.rule == rule
     assert line in textwrap.dedent(faulty).splitlines()[remark.line - 1]
     assert remark.says.endswith(".") and remark.advice
-    assert looked_at(tmp_path, mended).remarks == ()
+    assert looked_at(tmp_path, fixed).remarks == ()
 
 
 def test_asynchronous_work_is_told_of_async_with(tmp_path: Path) -> None:

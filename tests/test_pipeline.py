@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from heap import Heap, run_folder, save
 
-from leakhunt import pipeline
+from leakhunt import load, pipeline
+from leakhunt.analysis.growth.known import BUILT_IN
 from leakhunt.errors import RunError, SnapshotError, UsageError
 from leakhunt.findings import Finding, Findings
 from leakhunt.pipeline import hunt
@@ -66,6 +67,15 @@ def test_a_leak_is_found_in_a_run_folder(tmp_path: Path) -> None:
     assert finding.holder.path == ("module shop", ".STORE", "shop.Store", ".orders", "[*]")
     assert finding.growth.per_minute == pytest.approx(120)
     assert found.summary.startswith("shop.Order held by shop.Store.orders: ")
+
+
+def test_what_the_project_says_counts_for_whoever_asks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = run_folder(tmp_path / "run", leaking())
+    (tmp_path / "leakhunt.toml").write_text('[[harmless]]\nowner = "Store.orders"\nwhy = "archived at night"\n')
+    monkeypatch.chdir(tmp_path)
+    assert hunt(run).verdict == "healthy"
+    assert load(run).findings.verdict == "healthy"
+    assert hunt(run, known=BUILT_IN).verdict == "leak"
 
 
 def test_a_run_where_nothing_only_grows_is_healthy(tmp_path: Path) -> None:

@@ -58,9 +58,19 @@ def test_a_registry_that_grows_by_one_on_every_round_fails_with_the_report_s_sen
             "leakhunt: shop.Session held by shop.Registry.sessions: 5 more items in 5 rounds, none ever taken out, *",
             "  held by  shop.Registry.sessions  shop.py:7",
             "  path     module shop > .REGISTRY > *",
-            "  mend     *",
+            "  fix      *",
         ]
     )
+
+
+def test_a_holder_that_the_project_calls_harmless_fails_no_test(run, pytester: pytest.Pytester) -> None:
+    harmless = '[[tool.leakhunt.harmless]]\nowner = "Registry.sessions"\nwhy = "one for each user"\n'
+    pytester.makepyprojecttoml("[tool.pytest.ini_options]\n" + harmless)
+    run("@pytest.mark.leakhunt\ndef test_login(): shop.REGISTRY.login()\n").assert_outcomes(passed=1)
+    pytester.makepyprojecttoml("[tool.pytest.ini_options]\n" + harmless.replace("harmless", "harmles"))
+    result = run("@pytest.mark.leakhunt\ndef test_login(): shop.REGISTRY.login()\n")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*harmles*"])
 
 
 def test_the_option_hunts_tests_without_a_mark(run) -> None:
@@ -142,7 +152,8 @@ def test_healthy_bodies_pass_in_silence(run) -> None:
     tests = "".join(f"def test_{number}():\n    {body}\n" for number, body in enumerate(HEALTHY.values()))
     result = run(tests, "--leakhunt")
     result.assert_outcomes(passed=len(HEALTHY))
-    assert "leakhunt" not in "".join(line for line in result.outlines if not line.startswith(("plugins:", "rootdir:")))
+    told = [line for line in result.outlines if "leakhunt" in line and not line.startswith(("plugins:", "rootdir:"))]
+    assert told == [f"leakhunt: {len(HEALTHY)} tests measured"]
 
 
 def test_what_pytest_s_own_fixtures_keep_is_not_the_test_s(run) -> None:
@@ -198,8 +209,84 @@ def test_a_mark_that_makes_no_sense_is_refused_in_words(run, arguments: str) -> 
     assert "leakhunt needs 3 rounds" in result.stdout.str() or "leakhunt takes rounds=" in result.stdout.str()
 
 
-def test_a_mark_on_a_unittest_method_warns_that_it_is_not_looped(run) -> None:
-    body = "import unittest\nclass TestIt(unittest.TestCase):\n    @pytest.mark.leakhunt\n    def test_it(self): pass\n"
-    result = run(body)
-    result.assert_outcomes(passed=1, warnings=1)
-    assert "leakhunt can't loop test_it" in result.stdout.str()
+# unittest
+
+
+CASE = "import unittest\nclass TestIt(unittest.TestCase):\n"
+
+
+def test_methods_of_unittest_are_looped_in_fresh_cases(run) -> None:
+    result = run(
+        CASE + "    def setUp(self): self.own = []\n"
+        "    def test_login(self): shop.REGISTRY.login()\n"
+        "    def test_own(self): self.own.append(1); assert self.own == [1]\n"
+        "    def tearDown(self): self.own.clear()\n",
+        "--leakhunt",
+    )
+    result.assert_outcomes(failed=1, passed=1)
+    assert "shop.Session held by shop.Registry.sessions" in result.stdout.str()
+    assert "leakhunt: 2 tests measured" in result.stdout.str()
+
+
+def test_coroutine_methods_of_unittest_are_looped_too(run) -> None:
+    result = run(
+        "import unittest\nclass TestIt(unittest.IsolatedAsyncioTestCase):\n"
+        "    @pytest.mark.leakhunt\n    async def test_login(self):\n"
+        "        await asyncio.sleep(0)\n        shop.REGISTRY.login()\n"
+        "    @pytest.mark.leakhunt\n    async def test_quiet(self): await asyncio.sleep(0)\n"
+    )
+    result.assert_outcomes(failed=1, passed=1)
+
+
+def test_unittest_s_skips_and_failures_are_what_they_were(run) -> None:
+    body = CASE + (
+        "    @unittest.skip('later')\n    def test_skip(self): pass\n"
+        "    def test_fail(self): self.fail('plain')\n"
+        "    @unittest.expectedFailure\n    def test_known(self): self.fail('known')\n"
+    )
+    result = run(body, "--leakhunt")
+    result.assert_outcomes(skipped=1, failed=1, xfailed=1)
+    assert "round" not in result.stdout.str()
+
+
+def test_a_method_that_passes_only_once_says_in_which_round_it_failed(run) -> None:
+    body = "    SEEN = []\n    def test_once(self):\n        assert not self.SEEN\n        self.SEEN.append(1)\n"
+    result = run(CASE + body, "--leakhunt")
+    result.assert_outcomes(failed=1)
+    assert "leakhunt: this was round 2 of the same test body" in result.stdout.str()
+
+
+# What it costs
+
+
+def test_a_test_that_would_take_too_long_runs_once_and_is_counted_at_the_end(run) -> None:
+    body = (
+        "import time\nCOUNT = [0]\ndef test_slow():\n    COUNT[0] += 1\n    time.sleep(0.3)\n"
+        "def test_count(): assert COUNT[0] == 1\n"
+    )
+    result = run(body, "--leakhunt", "--leakhunt-time=0.6")
+    result.assert_outcomes(passed=2)
+    assert "leakhunt: 1 test measured, 1 not: 1 too slow for --leakhunt-time" in result.stdout.str()
+    assert "too slow" not in run(body.replace("== 1", "== 7"), "--leakhunt", "--leakhunt-time=0").stdout.str()
+
+
+def test_a_body_that_leaves_nothing_behind_is_cleared_without_a_snapshot(run) -> None:
+    spy = (
+        "from leakhunt import recorder\nTAKEN = []\n"
+        "take = recorder.SnapshotRecorder.take\n"
+        "recorder.SnapshotRecorder.take = lambda *a, **k: (TAKEN.append(1), take(*a, **k))[1]\n"
+    )
+    bodies = "".join(f"def test_{n}(): x = [{n}]; x.append(x); assert sum(range({n})) >= 0\n" for n in range(8))
+    run(spy + bodies + "def test_z(): assert not TAKEN\n", "--leakhunt").assert_outcomes(passed=9)
+
+
+@pytest.mark.parametrize(
+    "body", ["shop.EVERYONE.append(None)", "shop.RECENT.extend([None] * 9); shop.EVERYONE.append(shop)"]
+)
+def test_a_leak_of_what_was_there_before_makes_no_block_and_is_seen(run, body: str) -> None:
+    run(f"@pytest.mark.leakhunt\ndef test_it(): {body}\n").assert_outcomes(failed=1)
+
+
+def test_the_workers_of_xdist_count_what_they_measured(run) -> None:
+    result = run("def test_a(): pass\ndef test_b(): pass\n", "--leakhunt", "-n", "2")
+    assert "leakhunt: 2 tests measured" in result.stdout.str()

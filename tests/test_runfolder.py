@@ -112,9 +112,9 @@ def test_snapshots_come_in_numeric_order_and_stray_files_do_not_count(run: Path)
 
 
 def test_what_the_agent_says_of_a_process_is_unescaped(run: Path) -> None:
-    process_folder(run, process="command\tpython -c 'a\\n\\tb\\\\n'\nstarted\t1.5\npath\t/a\x1f/b\ncut\thal")
+    process_folder(run, process="command\tpython -c 'a\\n\\tb\\\\n\\r'\nstarted\t1.5\npath\t/a\x1f/b\ncut\thal")
     process = read_run(run).processes[0]
-    assert process.command == "python -c 'a\n\tb\\n'"
+    assert process.command == "python -c 'a\n\tb\\n\r'"
     assert process.started == 1.5
     assert process.info["path"].split("\x1f") == ["/a", "/b"]
     assert "cut" not in process.info

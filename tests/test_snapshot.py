@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import struct
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from heap import Heap, save
 
 from leakhunt.agent import schema
+from leakhunt.agent.sampler import Options, Sampler
 from leakhunt.analysis.heap.dominators import dominators
 from leakhunt.analysis.heap.finalizers import finalizers
 from leakhunt.analysis.heap.graph import HeapGraph
@@ -95,6 +97,30 @@ def test_a_column_that_nobody_knows_is_no_hindrance(tmp_path: Path) -> None:
     assert Snapshot.load(save(more, tmp_path / "s.leak")).column("later.idea").tolist() == [0, 1, 2, 3, 4]
 
 
+@pytest.mark.parametrize("text", ["a\tb", "a\nb\r\n", "\\t", "\\\\r", "back\\", "", "ä\udc80"])
+def test_what_is_written_as_lines_is_read_back(text: str) -> None:
+    read = schema.values_of(schema.lines({"first": text, "second": 1.5}))
+    assert read == {"first": text.encode("utf-8", "backslashreplace").decode(), "second": "1.5"} or "\udc80" in text
+    assert list(read) == ["first", "second"]
+
+
+def test_a_key_of_an_earlier_version_has_its_name_of_today() -> None:
+    assert schema.values_of(b"hold_ms\t1.5\n") == {"pause_ms": "1.5"}
+
+
+@pytest.mark.parametrize("engine", ["c", "python"])
+@pytest.mark.parametrize("deep", [False, True])
+def test_every_key_of_a_snapshot_is_in_the_formats_text(engine: str, deep: bool, tmp_path: Path) -> None:
+    sampler = Sampler("leakhunt.agent", str(tmp_path), Options(f"engine={engine}"))
+    sampler._stop = False
+    sampler._take(deep, "interval")
+    (path,) = tmp_path.glob("*/*.leak")
+    documented = set(re.findall(r"\w+", schema.__doc__.split("The keys of `meta`")[1]))
+    found = {"agent_…" if key.startswith("agent_") else key for key in Snapshot.load(path).meta}
+    assert found - {"agent_…"} <= documented
+    assert set(schema.values_of((path.parent / "process").read_bytes())) <= documented
+
+
 def test_names_that_are_no_text_are_read_all_the_same(tmp_path: Path) -> None:
     heap = Heap()
     heap.module("shop", ODD=heap.instance("shop.\udcff\u00e4\U0001f600\t\n"))
@@ -161,7 +187,7 @@ def test_each_flipped_byte_of_the_frame_gives_columns_or_a_sentence(written: byt
 def test_a_flipped_byte_of_the_table_is_found_by_its_checksum(written: bytes, tmp_path: Path) -> None:
     data = bytearray(written)
     data[TAIL.unpack(written[-TAIL.size :])[0] + 3] ^= 1
-    with pytest.raises(SnapshotError, match="table of contents does not check"):
+    with pytest.raises(SnapshotError, match="checksum of its table of contents"):
         read(tmp_path / "s.leak", bytes(data))
 
 

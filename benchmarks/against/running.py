@@ -126,7 +126,7 @@ def _stops(run_folder: Path) -> Iterator[float]:
 
     for process in read_run(run_folder).processes:
         for path in process.snapshots:
-            yield Snapshot.load(path).number("hold_ms") / 1e3
+            yield Snapshot.load(path).number("pause_ms") / 1e3
 
 
 def _under_look(bench: Bench, tool: str, program: list[str], work: Path, folder: Path, version: str) -> Result:

@@ -7,60 +7,19 @@
    Tuples and frozensets that a C function of the program is still filling are in the list as well (listing.py); the
    list is let go before the GIL is. */
 
-#include "_walk_row.h"
+#include "_walk_slices.h"
 
-#define PREFETCH_AHEAD 32
-
-static void
-drain(Walk *walk, PyObject *types)
-{
-    while (walk->pending.used > 0 && !walk->budget.exceeded) {
-        walk->pending.used -= sizeof(PyObject *);
-        row_of_object(walk, *(PyObject **)(walk->pending.data + walk->pending.used), 0, types);
-    }
-}
-
-/* `roots` is flat: object, its locals as a dict or None, object, … */
-static void
-walk_roots(Walk *walk, PyObject *roots, PyObject *types)
-{
-    Py_ssize_t i;
-
-    for (i = 0; i + 1 < PyList_Size(roots) && !walk->budget.exceeded; i += 2) {
-        PyObject *root = PyList_GetItem(roots, i), *locals = PyList_GetItem(roots, i + 1);
-        uint64_t address = (uint64_t)(uintptr_t)root;
-        if (locals != Py_None) {
-            addresses_add(&walk->budget, &walk->seen, address);
-            addresses_add(&walk->budget, &walk->hidden, address); /* has its row, also when it is listed */
-            row_of_frame(walk, root, locals, types);
-        }
-        else if (addresses_add(&walk->budget, &walk->seen, address))
-            ARRAY_PUSH(&walk->budget, &walk->pending, PyObject *, root);
-        drain(walk, types);
-    }
-}
-
-/* In which tenth of the collector's list an object at `place` of it stands, oldest first. The list begins with generation 0
-   and ends with generation 2; within each the oldest comes first. */
-static inline size_t
-tenth_of(const Walk *walk, size_t place)
-{
-    size_t young = walk->younger[0], old = young + walk->younger[1], rank;
-
-    if (place >= old)
-        rank = place - old;
-    else
-        rank = place >= young ? walk->listed - old + place - young : walk->listed - young + place;
-    return rank * TENTHS / walk->listed;
-}
-
+/* Called before the row of the listed object at `place`, and at the end. */
 static void
 note_generations(Walk *walk, size_t place)
 {
-    if (place == walk->younger[0])
-        walk->first_rows[0] = walk->rows;
-    if (place == walk->younger[0] + walk->younger[1])
-        walk->first_rows[1] = walk->rows;
+    int generation;
+
+    for (generation = 1; generation < 3; generation++)
+        if (walk->begun < generation && place >= walk->younger[0] + (generation == 2 ? walk->younger[1] : 0)) {
+            walk->first_rows[generation - 1] = walk->rows;
+            walk->begun = generation;
+        }
 }
 
 static void
@@ -78,7 +37,7 @@ walk_deep(Walk *walk, PyObject *listed, PyObject *roots, PyObject *types)
         note_generations(walk, (size_t)i);
         if (!addresses_has(&walk->hidden, (uint64_t)(uintptr_t)item)) {
             walk->tenth = tenth_of(walk, (size_t)i);
-            row_of_object(walk, item, 1, types);
+            row_of_object(walk, item, LISTED, types);
             drain(walk, types);
         }
     }
@@ -94,8 +53,12 @@ walk_census(Walk *walk, PyObject *listed, PyObject *types)
         PyObject *item = PyList_GetItem(listed, i);
         Kind *kind;
         int64_t length;
+        if (walk->is_sliced && i % SLICE == SLICE - 1 && !give_way(walk))
+            return;
         if (i + PREFETCH_AHEAD < count)
             __builtin_prefetch(PyList_GetItem(listed, i + PREFETCH_AHEAD));
+        if (walk->is_sliced && item == Py_None)
+            continue;
         if (addresses_has(&walk->hidden, (uint64_t)(uintptr_t)item))
             continue;
         kind = kind_of(walk, item, types);
@@ -107,11 +70,58 @@ walk_census(Walk *walk, PyObject *listed, PyObject *types)
             kind->bytes += size_of(walk, kind, item);
         if (kind->length_rule != NO_ITEMS && (length = length_of(kind, item)) >= CONTAINER_FLOOR)
             note_container(walk, item, (uint32_t)(kind - &ARRAY_AT(&walk->kinds, Kind, 0)), length);
+        if (!walk->is_frontier)
+            continue;
+        if (addresses_has(&walk->seen, (uint64_t)(uintptr_t)item))
+            ARRAY_PUSH(&walk->budget, &walk->places, uint32_t, (uint32_t)i);
+        else
+            choose_holder(walk, kind, item, (size_t)i);
     }
     for (i = 0; i < (Py_ssize_t)ARRAY_COUNT(&walk->kinds, Kind); i++) {
         Kind *kind = &ARRAY_AT(&walk->kinds, Kind, i);
         if (kind->size_rule == SIZE_FIXED)
             kind->bytes = kind->count * (uint64_t)kind->size_bytes;
+    }
+}
+
+/* Census or frontier, in slices; the list is let go. */
+static void
+walk_slices(Walk *walk, PyObject *listed, PyObject *roots, PyObject *types)
+{
+    take_out_unfinished(walk, listed, types);
+    if (walk->is_frontier)
+        choose_young(walk, listed, roots);
+    if (give_way(walk))
+        walk_census(walk, listed, types);
+    if (walk->is_frontier && !walk->is_given_up) {
+        rows_of_frontier(walk, listed, roots, types);
+        if (give_way(walk))
+            find_places(walk, listed);
+    }
+    release(walk, listed);
+}
+
+/* As walk_deep, but with rows for what was chosen only; the others are counted. */
+static void
+walk_frontier(Walk *walk, PyObject *listed, PyObject *roots, PyObject *types)
+{
+    size_t i;
+
+    choose_young(walk, listed, roots);
+    choose_near(walk, roots, types);
+    walk_census(walk, listed, types);
+    walk->left_out = walk->listed - ARRAY_COUNT(&walk->places, uint32_t);
+    walk_roots(walk, roots, types);
+    for (i = 0; i < ARRAY_COUNT(&walk->places, uint32_t) && !walk->budget.exceeded; i++) {
+        size_t place = ARRAY_AT(&walk->places, uint32_t, i);
+        note_generations(walk, place);
+        row_of_object(walk, PyList_GetItem(listed, (Py_ssize_t)place), is_old(walk, place) ? LISTED_OLD : LISTED, types);
+        drain(walk, types);
+    }
+    note_generations(walk, walk->listed);
+    for (i = 0; i < ARRAY_COUNT(&walk->unlisted, PyObject *) && !walk->budget.exceeded; i++) {
+        row_of_object(walk, ARRAY_AT(&walk->unlisted, PyObject *, i), FOUND, types);
+        drain(walk, types);
     }
 }
 
@@ -163,7 +173,8 @@ walk_free(Walk *walk)
         &walk->kinds, &walk->kind_slots, &walk->pending, &walk->held, &walk->address, &walk->type, &walk->size,
         &walk->length, &walk->refcount, &walk->flags, &walk->count, &walk->target, &walk->container_address,
         &walk->container_type, &walk->container_length, &walk->weak_source, &walk->weak_target, &walk->bases,
-        &walk->row_of, &walk->huge, &walk->spectrum,
+        &walk->row_of, &walk->huge, &walk->spectrum, &walk->keys, &walk->holders, &walk->unlisted,
+        &walk->places, &walk->near_ones, &walk->place,
     };
     size_t i;
 
@@ -172,6 +183,8 @@ walk_free(Walk *walk)
     addresses_free(&budget, &walk->seen);
     addresses_free(&budget, &walk->hidden);
     addresses_free(&budget, &walk->known);
+    addresses_free(&budget, &walk->line_marks);
+    addresses_free(&budget, &walk->sought);
     munmap(walk, sizeof(*walk));
 }
 
@@ -208,6 +221,12 @@ walk_tidy(Walk *walk)
     array_free(&walk->budget, &walk->kind_slots);
     addresses_free(&walk->budget, &walk->hidden);
     addresses_free(&walk->budget, &walk->known);
+    addresses_free(&walk->budget, &walk->line_marks);
+    addresses_free(&walk->budget, &walk->sought);
+    array_free(&walk->budget, &walk->keys);
+    array_free(&walk->budget, &walk->unlisted);
+    array_free(&walk->budget, &walk->places);
+    array_free(&walk->budget, &walk->near_ones);
 }
 
 /* The kept objects as a list; the references that the walk took on them go to it. */
@@ -228,8 +247,25 @@ held_list(Walk *walk)
     return list;
 }
 
+/* Whether the heap is so large that only the frontier is walked, and a line between old and young is known. */
+static int
+has_frontier(Walk *walk, PyObject *listed, PyObject *line_marks, unsigned long long frontier_min)
+{
+    Py_ssize_t i;
+
+    if (!walk->deep || walk->listed < frontier_min || PyList_Size(line_marks) == 0)
+        return 0;
+    for (i = 0; i < PyList_Size(line_marks); i++)
+        addresses_add(&walk->budget, &walk->line_marks, (uint64_t)(uintptr_t)PyList_GetItem(line_marks, i));
+    if (!find_line(walk, listed, (size_t)PyList_Size(line_marks)))
+        return 0;
+    walk->bulk_items = walk->listed / BULK_SHARE > BULK_ITEMS_MIN ? walk->listed / BULK_SHARE : BULK_ITEMS_MIN;
+    return 1;
+}
+
 int
-walk_heap(Walk *walk, PyObject *hidden, PyObject *roots, PyObject *types, PyObject **held)
+walk_heap(Walk *walk, PyObject *hidden, PyObject *roots, PyObject *line_marks, unsigned long long frontier_min,
+          unsigned long long sliced_min, PyObject *types, PyObject **held)
 {
     PyObject *listed, *empty = PyTuple_New(0);
 
@@ -247,11 +283,21 @@ walk_heap(Walk *walk, PyObject *hidden, PyObject *roots, PyObject *types, PyObje
         return 0;
     }
     walk->listed = (size_t)PyList_Size(listed);
-    if (walk->deep)
+    walk->is_frontier = has_frontier(walk, listed, line_marks, frontier_min);
+    walk->is_sliced = walk->listed >= sliced_min && (walk->is_frontier || !walk->deep);
+    if (walk->is_sliced) {
+        walk_slices(walk, listed, roots, types);
+        listed = NULL;
+        if (walk->is_given_up)
+            return 0;
+    }
+    else if (walk->is_frontier)
+        walk_frontier(walk, listed, roots, types);
+    else if (walk->deep)
         walk_deep(walk, listed, roots, types);
     else
         walk_census(walk, listed, types);
-    Py_DECREF(listed);
+    Py_XDECREF(listed);
     *held = held_list(walk);
     if (*held == NULL)
         return 0;

@@ -5,6 +5,8 @@
 
 #include "_walk_heap.h"
 
+#define PREFETCH_AHEAD 32
+
 static size_t
 kind_hash(const PyTypeObject *type)
 {
@@ -52,6 +54,8 @@ kind_of(Walk *walk, PyObject *item, PyObject *types)
     size_t slots = ARRAY_COUNT(&walk->kind_slots, uint32_t), slot;
     Kind *kind;
 
+    if (walk->kinds.used > 0 && ARRAY_AT(&walk->kinds, Kind, walk->last_kind).type == type) /* like stands by like */
+        return &ARRAY_AT(&walk->kinds, Kind, walk->last_kind);
     if (2 * ARRAY_COUNT(&walk->kinds, Kind) >= slots) {
         if (!kind_slots_grow(walk))
             return NULL;
@@ -59,8 +63,10 @@ kind_of(Walk *walk, PyObject *item, PyObject *types)
     }
     for (slot = kind_hash(type) & (slots - 1); ARRAY_AT(&walk->kind_slots, uint32_t, slot); slot = (slot + 1) & (slots - 1)) {
         kind = &ARRAY_AT(&walk->kinds, Kind, ARRAY_AT(&walk->kind_slots, uint32_t, slot) - 1);
-        if (kind->type == type)
+        if (kind->type == type) {
+            walk->last_kind = ARRAY_AT(&walk->kind_slots, uint32_t, slot) - 1;
             return kind;
+        }
     }
     kind = kind_add(walk, type, item, types);
     if (kind != NULL)
@@ -148,6 +154,16 @@ visit_unknown(PyObject *item, void *argument)
     return visit(item, argument);
 }
 
+static int
+visit_seen(PyObject *item, void *argument)
+{
+    Walk *walk = argument;
+
+    if (item == NULL || !addresses_has(&walk->seen, (uint64_t)(uintptr_t)item))
+        return 0;
+    return visit(item, argument);
+}
+
 static void
 traverse(const Kind *kind, PyObject *item, visitproc visitor, Walk *walk)
 {
@@ -184,7 +200,21 @@ traverse_mapping(const Kind *kind, PyObject *item, Walk *walk)
         addresses_remove(&walk->known, ARRAY_AT(&walk->target, uint64_t, first + i));
 }
 
-/* Put what a row refers to on the stack, where it was not seen before. */
+static inline int
+is_unfinished_kind(PyObject *item)
+{
+    return Py_TYPE(item) == &PyTuple_Type || Py_TYPE(item) == &PyFrozenSet_Type;
+}
+
+/* Whether the collector tracks it, so that it had its chance to be chosen; tuples had none in a walk in slices. */
+static inline int
+is_left_out(const Walk *walk, PyObject *item)
+{
+    return PyObject_GC_IsTracked(item) && !(walk->is_sliced && is_unfinished_kind(item));
+}
+
+/* Put what a row refers to on the stack, where it was not seen before. What the collector tracks has been chosen or left
+   out by then, where not all of the heap is walked. */
 static void
 discover(Walk *walk, size_t first)
 {
@@ -192,6 +222,9 @@ discover(Walk *walk, size_t first)
 
     for (i = first; i < end; i++) {
         uint64_t address = ARRAY_AT(&walk->target, uint64_t, i);
+        if (walk->is_frontier &&
+            (addresses_has(&walk->seen, address) || is_left_out(walk, (PyObject *)(uintptr_t)address)))
+            continue;
         if (addresses_add(&walk->budget, &walk->seen, address))
             ARRAY_PUSH(&walk->budget, &walk->pending, PyObject *, (PyObject *)(uintptr_t)address);
     }
@@ -258,8 +291,43 @@ visit_owner(const Kind *kind, PyObject *item, Walk *walk)
     PyErr_Clear();
 }
 
+/* The part of a large old container that has rows: what is young, and what leads to it. Values, then their keys. */
 static void
-row_of_object(Walk *walk, PyObject *item, int is_listed, PyObject *types)
+traverse_bulk(const Kind *kind, PyObject *item, Walk *walk)
+{
+    Py_ssize_t place = 0;
+    PyObject *key, *value;
+    size_t i;
+
+    if (!kind->is_mapping) {
+        traverse(kind, item, visit_seen, walk);
+        return;
+    }
+    walk->keys.used = 0;
+    while (PyDict_Next(item, &place, &key, &value))
+        if (addresses_has(&walk->seen, (uint64_t)(uintptr_t)value) || addresses_has(&walk->seen, (uint64_t)(uintptr_t)key)) {
+            visit(value, walk);
+            ARRAY_PUSH(&walk->budget, &walk->keys, uint64_t, (uint64_t)(uintptr_t)key);
+        }
+    for (i = 0; i < ARRAY_COUNT(&walk->keys, uint64_t); i++)
+        ARRAY_PUSH(&walk->budget, &walk->target, uint64_t, ARRAY_AT(&walk->keys, uint64_t, i));
+}
+
+/* Counted in the census, as what the collector lists. */
+static void
+count_listed(Walk *walk, Kind *kind, PyObject *item, uint64_t size, int64_t length)
+{
+    kind->count++;
+    kind->tenths[walk->tenth]++;
+    kind->bytes += size;
+    if (length >= CONTAINER_FLOOR)
+        note_container(walk, item, (uint32_t)(kind - &ARRAY_AT(&walk->kinds, Kind, 0)), length);
+}
+
+typedef enum { FOUND, LISTED, LISTED_OLD } Standing; /* in a frontier graph, listed ones have been counted before */
+
+static void
+row_of_object(Walk *walk, PyObject *item, Standing standing, PyObject *types)
 {
     Kind *kind = kind_of(walk, item, types);
     size_t first = ARRAY_COUNT(&walk->target, uint64_t);
@@ -273,22 +341,23 @@ row_of_object(Walk *walk, PyObject *item, int is_listed, PyObject *types)
     type = (uint32_t)(kind - &ARRAY_AT(&walk->kinds, Kind, 0));
     size = size_of(walk, kind, item);
     length = length_of(kind, item);
-    if (is_listed) {
+    if (standing != FOUND) {
         flags = OBJECT_TRACKED | (PyObject_GC_IsFinalized(item) ? OBJECT_FINALIZED : 0);
-        kind->count++;
-        kind->tenths[walk->tenth]++;
-        kind->bytes += size;
-        if (length >= CONTAINER_FLOOR)
-            note_container(walk, item, type, length);
+        if (standing == LISTED_OLD)
+            flags |= OBJECT_OLD;
+        if (!walk->is_frontier)
+            count_listed(walk, kind, item, size, length);
     }
     if (kind->is_weak)
         note_weak(walk, item);
-    append_row(walk, item, type, size, length, is_listed ? refcount_of(item, 1) : SATURATED, flags);
+    append_row(walk, item, type, size, length, standing == LISTED ? refcount_of(item, 1) : SATURATED, flags);
     if (kind->held < kind->held_max && ARRAY_PUSH(&walk->budget, &walk->held, PyObject *, item)) {
         kind->held++;
         Py_IncRef(item); /* after its count is taken */
     }
-    if (kind->is_mapping)
+    if (standing == LISTED_OLD && length >= (int64_t)walk->bulk_items)
+        traverse_bulk(kind, item, walk);
+    else if (kind->is_mapping)
         traverse_mapping(kind, item, walk);
     else
         traverse(kind, item, visit, walk);
@@ -312,6 +381,53 @@ row_of_frame(Walk *walk, PyObject *frame, PyObject *locals, PyObject *types)
     while (PyDict_Next(locals, &place, NULL, &value))
         visit(value, walk);
     end_row(walk, first);
+}
+
+static void
+drain(Walk *walk, PyObject *types)
+{
+    while (walk->pending.used > 0 && !walk->budget.exceeded) {
+        walk->pending.used -= sizeof(PyObject *);
+        row_of_object(walk, *(PyObject **)(walk->pending.data + walk->pending.used), FOUND, types);
+    }
+}
+
+/* `roots` is flat: object, its locals as a dict or None, object, … */
+static void
+walk_roots(Walk *walk, PyObject *roots, PyObject *types)
+{
+    Py_ssize_t i;
+
+    for (i = 0; i + 1 < PyList_Size(roots) && !walk->budget.exceeded; i += 2) {
+        PyObject *root = PyList_GetItem(roots, i), *locals = PyList_GetItem(roots, i + 1);
+        uint64_t address = (uint64_t)(uintptr_t)root;
+        if (locals != Py_None) {
+            addresses_add(&walk->budget, &walk->seen, address);
+            addresses_add(&walk->budget, &walk->hidden, address); /* has its row, also when it is listed */
+            row_of_frame(walk, root, locals, types);
+        }
+        else if (addresses_add(&walk->budget, &walk->seen, address))
+            ARRAY_PUSH(&walk->budget, &walk->pending, PyObject *, root);
+        drain(walk, types);
+    }
+}
+
+/* How many in the collector's list are older than the object at `place` of it. The list begins with generation 0 and ends
+   with generation 2; within each the oldest comes first. */
+static inline size_t
+rank_of(const Walk *walk, size_t place)
+{
+    size_t young = walk->younger[0], old = young + walk->younger[1];
+
+    if (place >= old)
+        return place - old;
+    return place >= young ? walk->listed - old + place - young : walk->listed - young + place;
+}
+
+static inline size_t
+tenth_of(const Walk *walk, size_t place)
+{
+    return rank_of(walk, place) * TENTHS / walk->listed;
 }
 
 #endif

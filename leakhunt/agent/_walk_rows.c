@@ -1,6 +1,6 @@
 /* Rows, and the columns that are written from its memory: single methods, called by native.py. */
 
-#include "_walk_rows.h"
+#include "_walk_names.h"
 
 typedef struct {
     PyObject_HEAD
@@ -206,6 +206,34 @@ rows_generations(Rows *self, PyObject *unused)
     return Py_BuildValue("(KK)", (unsigned long long)self->walk->first_rows[0], (unsigned long long)self->walk->first_rows[1]);
 }
 
+/* left_out() -> listed objects without a row, or None where all of the heap was walked */
+static PyObject *
+rows_left_out(Rows *self, PyObject *unused)
+{
+    (void)unused;
+    return self->walk->is_frontier ? PyLong_FromSize_t(self->walk->left_out) : Py_NewRef(Py_None);
+}
+
+/* places() -> (dtype, buffer) of object.place, or None where the rows are in order of the list */
+static PyObject *
+rows_places(Rows *self, PyObject *unused)
+{
+    (void)unused;
+    if (!self->walk->is_sliced)
+        return Py_NewRef(Py_None);
+    return Py_BuildValue("(sN)", "<u4", column_of(self, &self->walk->place));
+}
+
+/* holders() -> bytes: addresses of old objects far from the roots that refer to young ones */
+static PyObject *
+rows_holders(Rows *self, PyObject *unused)
+{
+    const Array *holders = &self->walk->holders;
+
+    (void)unused;
+    return PyBytes_FromStringAndSize(holders->data ? holders->data : "", (Py_ssize_t)holders->used);
+}
+
 static void
 rows_dealloc(Rows *self)
 {
@@ -246,6 +274,9 @@ static PyMethodDef rows_methods[] = {
     {"take_types", (PyCFunction)rows_take_types, METH_NOARGS, NULL},
     {"take_held", (PyCFunction)rows_take_held, METH_NOARGS, NULL},
     {"figures", (PyCFunction)rows_figures, METH_NOARGS, NULL},
+    {"holders", (PyCFunction)rows_holders, METH_NOARGS, NULL},
+    {"places", (PyCFunction)rows_places, METH_NOARGS, NULL},
+    {"left_out", (PyCFunction)rows_left_out, METH_NOARGS, NULL},
     {"generations", (PyCFunction)rows_generations, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
@@ -298,8 +329,10 @@ rows_make_types(PyObject *module)
 
     types->rows = (PyTypeObject *)PyType_FromSpec(&rows_spec);
     types->column = (PyTypeObject *)PyType_FromSpec(&column_spec);
-    if (types->rows == NULL || types->column == NULL ||
-        PyModule_AddObjectRef(module, "Rows", (PyObject *)types->rows) < 0)
+    types->names = (PyTypeObject *)PyType_FromSpec(&known_names_spec);
+    if (types->rows == NULL || types->column == NULL || types->names == NULL ||
+        PyModule_AddObjectRef(module, "Rows", (PyObject *)types->rows) < 0 ||
+        PyModule_AddObjectRef(module, "KnownNames", (PyObject *)types->names) < 0)
         return -1;
     return PyModule_AddObjectRef(module, "Column", (PyObject *)types->column);
 }

@@ -5,9 +5,9 @@
 
 #include "_walk_heap.h"
 
-/* The module's state: its two classes. */
+/* The module's state: its classes. */
 typedef struct {
-    PyTypeObject *rows, *column;
+    PyTypeObject *rows, *column, *names;
 } RowTypes;
 
 typedef struct {

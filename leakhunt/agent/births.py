@@ -198,6 +198,8 @@ class Births:
         heap = asked.Heap(self._yield_gil)
         try:
             return awaiting.awaiting(coroutines, heap)
+        except Exception:  # the program forks or ends, and the stacks are worth more than who awaits
+            return {}
         finally:
             heap.close()
 
@@ -253,6 +255,7 @@ class Births:
         self.is_over = True
         if self._pid != os.getpid():
             return
+        self._yield_gil = nothing  # at the program's end there is no other time
         try:
             if self._window is not None:
                 self._close_window()
@@ -297,6 +300,10 @@ class Births:
             head += "\t".join([schema.escape(word) for word in words]) + "\n"
         lines = [head] + self._frame_lines + self._stack_lines + self._record_lines
         write.write_whole(self.path, ["".join(lines).encode("utf-8", "backslashreplace")])
+
+
+def nothing():
+    """In the place of a pause."""
 
 
 def write_failure(folder, number, text):

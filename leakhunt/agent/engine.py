@@ -1,5 +1,6 @@
 """Which walker takes the snapshot, and why not the other; from the moment to the file's bytes."""
 
+import gc
 import sys
 from time import perf_counter, sleep, time
 
@@ -8,6 +9,14 @@ from .type_table import Types
 from .walk import Walk
 
 HOLD_SECONDS = 0.002
+FRONTIER_MIN = 1000000
+SLICED_MIN = 1000000  # … the GIL is given away while they are counted
+STRINGS_MIN = 20000  # that may come to those of the first graph before they are made anew
+
+
+def frontier_min():
+    """From how many listed objects on a graph has what is young and what leads to it, and counts the rest."""
+    return FRONTIER_MIN if listing.is_in_order_of_birth() and not gc.get_freeze_count() else native.NEVER
 
 
 class GilYielder:
@@ -61,7 +70,11 @@ class Engine:
             except native.Refused as problem:
                 self.refusal = str(problem)
         self.pauses_per_deep = 1.0 if self.native is None else 4.0
+        self.frontier_min = native.NEVER if self.native is None else FRONTIER_MIN
         self._allocators = ledger.Allocators(self.native)
+        self._known = self._strings = None  # names of the last graph, and the strings that they are
+        self._strings_max = 0
+        self._holders = b""  # old objects far from the roots that held young ones at the last graph, as addresses
 
     def settle(self):
         """Learn what belongs to the agent; call again when it has loaded more."""
@@ -71,6 +84,7 @@ class Engine:
     def leave(self):
         """Leave the process's memory as it was found, as far as that can be: called when no snapshot will follow."""
         self._own = ()  # this engine is among them, and would wait for the collector with all of it
+        self._known = self._strings = None
         self._allocators.trim()
 
     def forget_own(self):
@@ -140,7 +154,7 @@ class Engine:
         strings, columns, yield_gil = take(deep, meta, begun, stopped)
         if deep and self._with_values:
             columns.update(values.columns(strings, yield_gil))
-        meta["hold_ms"] = round(yield_gil.longest * 1e3, 3)
+        meta["pause_ms"] = round(yield_gil.longest * 1e3, 3)
         meta["cost_ms"] = round((perf_counter() - begun) * 1e3, 3)
         return meta, strings, columns
 
@@ -183,19 +197,40 @@ class Engine:
         columns.update(types.columns)
         return strings, columns, yield_gil
 
+    def _lasting(self):
+        """(KnownNames, LastingStrings): names are made anew where most of their strings are of what has gone."""
+        if self._known is None:
+            self._known = self.native.known_names()
+        if self._strings is None or len(self._strings) > self._strings_max > 0:
+            self._known.forget()
+            self._strings, self._strings_max = write.LastingStrings(), 0
+        elif self._strings_max == 0 and len(self._strings) > 1:
+            self._strings_max = 2 * len(self._strings) + STRINGS_MIN
+        return self._known, self._strings
+
     def _by_c(self, deep, meta, begun, stopped):
         """The rows in one call that holds the GIL, then their names in slices."""
         yield_gil = GilYielder(begun, stopped)
         limit_bytes = self._ask_system(meta, yield_gil, True)
         found = roots.listed(self.package) if deep else []
+        known, strings = self._lasting()
+        marks = known.line_marks()
         hidden = self._hidden()
         hidden.update((id(meta), id(hidden), id(yield_gil)))
+        hidden.update(map(id, (known, marks, *marks, *strings.parts())))
+        if not deep:
+            strings = write.Strings()
         hidden.update([root.made for root in found])
-        rows = native.take(self.native, deep, hidden, found, limit_bytes)
+        line = (marks, frontier_min(), self._holders)
+        hidden.add(id(line))
+        rows = native.take(self.native, deep, hidden, found, limit_bytes, *line, yield_gil, SLICED_MIN)
+        known.mark_line()
+        left_out = rows.left_out()
+        if left_out is not None:
+            meta["left_out"], self._holders = left_out, rows.holders()
         held_seconds, memory_bytes = rows.figures()
         meta["walk_ms"], meta["walk_bytes"] = round(held_seconds * 1e3, 3), memory_bytes
         yield_gil()
-        strings = write.Strings()
         types = Types(strings)
         for kind in rows.take_types():
             types.plan_of(kind)
@@ -203,9 +238,11 @@ class Engine:
         kind = None
         columns = native.census(rows, types)
         if deep:
-            columns.update(native.name(rows, types, found, strings, yield_gil))
+            columns.update(native.name(rows, types, found, strings, known, yield_gil))
         if not listing.is_in_order_of_birth():
             del columns["spectrum.count"]
+        elif deep and rows.places() is not None:
+            columns["object.place"] = rows.places()
         elif deep:
             meta["generation_rows"] = "%d %d" % rows.generations()
         columns.update(types.columns)

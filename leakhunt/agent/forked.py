@@ -49,7 +49,7 @@ def snapshot(engine, meta, path, stopped):
     figures, begun = engine.figures(), perf_counter()
     pid = engine.native.twin(sys.setswitchinterval, sys.getswitchinterval(), LONG_INTERVAL, SECONDS_MAX)
     if pid == 0:
-        be_twin(engine, meta, path, dict(figures, hold_ms=round((perf_counter() - begun) * 1e3, 3)))
+        be_twin(engine, meta, path, dict(figures, pause_ms=round((perf_counter() - begun) * 1e3, 3)))
     return wait(pid, stopped)
 
 

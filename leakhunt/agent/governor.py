@@ -18,24 +18,26 @@ REPAYMENT = 1 / 6  # of the budget, until what was spent beyond it is paid back:
 SIDE_EFFECTS = 1.3  # seconds that the program loses for one of the agent: caches, the GIL (benchmarks/slowdown.py)
 CENSUS_SHARE = 0.5  # of the budget for censuses once it is overdrawn: the rest pays the debt off, and graphs come again
 WAIT_SECONDS_MAX = 600.0
+FRONTIER_PAUSES = 2.0  # pauses of a census that a frontier graph takes, at most (benchmarks/README.md)
 FIRST_SECONDS = 0.2  # to the first look at a program that has run for a while, and from it to its first graph
 
 
 class Governor:
     """Decides over the snapshots of one process; `options` are the sampler's.
 
-    `pauses_per_deep` is how many times the pause of a census a deep snapshot may take, until one was measured.
+    `pauses_per_deep` is how many times the pause of a census a deep snapshot may take, until one was measured; of a
+    heap of `frontier_min` listed objects and more it is FRONTIER_PAUSES at most.
     `lived_seconds` is how long the process ran before: one whose imports are long over is looked at at once, twice as
     deep as may be, for it can be judged by that (analysis/growth/age.py).
     `spent_seconds` is processor time of the agent; `waited_seconds` how long the last wait for a snapshot was to be.
     """
 
-    def __init__(self, options, pauses_per_deep, lived_seconds=0.0):
+    def __init__(self, options, pauses_per_deep, lived_seconds=0.0, frontier_min=float("inf")):
         self._options = options
         self._is_old = lived_seconds >= FIRST_DEEP * options.interval
         self._taken = self._graphs = 0
         self._budget = options.budget / SIDE_EFFECTS
-        self._pauses_per_deep = pauses_per_deep
+        self._pauses_per_deep, self._frontier_min = pauses_per_deep, frontier_min
         self._begun = monotonic()
         self.spent_seconds = 0.0
         self.waited_seconds = options.interval
@@ -108,7 +110,10 @@ class Governor:
     def _expected_pause_ms(self):
         """Of a graph now: by the last census, or by the last graph and what is listed since, whichever is longer."""
         grown = self._listed / self._deep_listed if self._deep_listed else 1.0
-        return max(self._census_pause_ms * self._pauses_per_deep, self._deep_pause_ms * grown)
+        ratio = self._pauses_per_deep
+        if not self._has_measured and self._listed >= self._frontier_min:
+            ratio = min(ratio, FRONTIER_PAUSES)
+        return max(self._census_pause_ms * ratio, self._deep_pause_ms * grown)
 
     def _is_deep_due(self):
         mode, now = self._options.deep, self.elapsed()

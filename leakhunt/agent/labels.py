@@ -4,6 +4,7 @@ Keys of the program's own dicts are data and are never taken; keys of a namespac
 instance) are identifiers and are.
 """
 
+from _collections import _count_elements
 from array import array
 from gc import get_referents
 
@@ -13,12 +14,11 @@ from .roots import local_values
 
 LABELLED_MAX = 1024  # objects of one class, or functions of one code, that get names; others are read by analogy
 SUSPENDED_MAX = 2  # of one code that get names for their locals: the ones that wait for long are few
+OTHERS_MAX = 4  # objects of one class whose attributes are looked for among the names that the program uses
 UNLABELLED = (plans.ATOM, plans.SEQUENCE, plans.WEAK)
-
-
-def is_large(item):
-    """Whether this is a builtin container of so many items that a census lists it."""
-    return type(item) in (list, dict, set) and len(item) >= schema.CONTAINER_FLOOR
+# Whose names stay right as long as they refer to the same things: not of what runs, nor of what threads have.
+LASTING = (plans.FUNCTION, plans.METHOD, plans.MODULE, plans.CLASS, plans.INSTANCE, plans.MAPPING)
+HASH_BITS = (1 << 64) - 1
 
 
 class Labels:
@@ -27,6 +27,9 @@ class Labels:
     def __init__(self, strings):
         self._id_of = strings.id_of
         self.namespaces = {}  # id() -> mapping that proved to be a namespace
+        self._names_used = None  # by the program's own code, as a tuple; None until needed
+        self._members = {}  # id() of a class -> names under which it gives out what it has in C
+        self._asked = {}  # id() of a class -> instances whose attributes were looked for among these
         self._named_by_code = {}  # id() of a code object -> functions of it that have a name already
         self.position, self.label = array("Q"), array("I")
         self.name_address, self.name_text, self.name_file, self.name_line = (
@@ -36,6 +39,7 @@ class Labels:
             array("I"),
         )
         self.bound_row, self.bound_value = array("I"), array("Q")
+        self.found, self.spaces = array("Q"), array("Q")  # what was named, and namespaces in the order they were found
 
     def columns(self):
         return {
@@ -53,6 +57,50 @@ class Labels:
         name = NAMER_BY_SHAPE.get(plan.shape)
         if name is not None:
             name(self, item, plan, ids, base, row)
+
+    def note(self, address=0, qualname=0, group=0):
+        """All that was named since the last call belongs to the object at `address`, 0 for none (see _walk_names.c)."""
+        ends = len(self.position), len(self.name_address), len(self.bound_row), len(self.spaces)
+        self.found.extend((address, qualname, group, *ends))
+
+    def identity(self, item, plan):
+        """(hash of a function's qualified name or 0, id() of what limits how many are named) of what was just named."""
+        if plan.shape == plans.FUNCTION:
+            qualname, code = item.__qualname__, id(item.__code__)
+            is_counted = self._named_by_code.get(code, 0) <= LABELLED_MAX
+            return hash(qualname) & HASH_BITS if type(qualname) is str else 0, code if is_counted else 0
+        return 0, id(plan.kind) if 0 < plan.labelled < LABELLED_MAX else 0
+
+    def named(self):
+        """What was named here, as KnownNames.remember() takes it."""
+        return (
+            self.found, self.spaces, self.position, self.label, self.name_address, self.name_text, self.name_file,
+            self.name_line, self.bound_value,
+        )  # fmt: skip
+
+    def limit_by(self, groups, plan_by_id):
+        """Count for the limits what has its names from the last graph; `groups`: ids of codes and classes, as bytes."""
+        counts = {}
+        _count_elements(counts, array("Q", groups))
+        for address, count in counts.items():
+            plan = plan_by_id.get(address)
+            if plan is None:
+                self._named_by_code[address] = count
+            else:
+                plan.labelled = count
+
+    def recalled(self, columns):
+        """Add the names that are still right since the last graph, as KnownNames.columns() gives them."""
+        own = (
+            self.position, self.label, self.name_address, self.name_text, self.name_file, self.name_line,
+            self.bound_row, self.bound_value,
+        )  # fmt: skip
+        for column, data in zip(own, columns):
+            column.frombytes(data)
+
+    def _register(self, namespace):
+        self.namespaces[id(namespace)] = namespace
+        self.spaces.append(id(namespace))
 
     def mark(self, position, text):
         self.position.append(position)
@@ -114,7 +162,7 @@ class Labels:
 
     def _module(self, item, plan, ids, base, row):
         namespace = generic_getattr(item, "__dict__")
-        self.namespaces[id(namespace)] = namespace
+        self._register(namespace)
         self.name(item, *(plans.text_of(plans.entry_of(namespace, word)) for word in ("__name__", "__file__")))
         self._find(ids, namespace, base, schema.LABEL_INTERNAL + "__dict__")
 
@@ -128,7 +176,7 @@ class Labels:
         self.name(item, plans.class_name(item), file, line)
         for namespace in get_referents(proxy):
             if type(namespace) is dict:
-                self.namespaces[id(namespace)] = namespace
+                self._register(namespace)
                 self._find(ids, namespace, base, schema.LABEL_INTERNAL + "__dict__")
 
     def _coded(self, item, plan, ids, base, row):
@@ -138,7 +186,7 @@ class Labels:
         self.name(item, getattr(code, "co_qualname", code.co_name), code.co_filename, code.co_firstlineno)
         named = self._named_by_code.get(id(code), 0)
         self._named_by_code[id(code)] = named + 1
-        if named < SUSPENDED_MAX and any(map(is_large, get_referents(item))):
+        if named < SUSPENDED_MAX and any(map(plans.is_filled, get_referents(item))):
             self._locals(item, plan, ids, base)
 
     def _locals(self, item, plan, ids, base):
@@ -167,6 +215,8 @@ class Labels:
             plan.attributes = plans.attribute_names(plan.kind)
         name_by_id = self._attributes(item, plan, row) if plan.attributes else {}
         adoptable = {id(referent): referent for referent in get_referents(item) if type(referent) is dict}
+        self._given_by_others(item, plan, ids, name_by_id)
+        self._only_member(item, plan, name_by_id)
         if name_by_id or adoptable:
             # An attribute that was given another value after the walk is known by its place among the references.
             now = list(map(id, get_referents(item)))
@@ -211,6 +261,40 @@ class Labels:
                 found[id(value)] = name
         return found
 
+    def _only_member(self, item, plan, name_by_id):
+        """Adds the name of what an object of an extension's class has in C, where it has one thing and one name."""
+        names = self._members.get(id(plan.kind))
+        if names is None:
+            names = self._members[id(plan.kind)] = plans.members_in_c(plan.kind)
+        if len(names) == 1 and not name_by_id:
+            held = [id(other) for other in get_referents(item) if not issubclass(type(other), type)]
+            if len(held) == 1:
+                name_by_id[held[0]] = names[0]
+
+    def _given_by_others(self, item, plan, ids, name_by_id):
+        """Adds the names of attributes that the program gave an object of somebody else's class (`app.cache = {}`).
+
+        The class's own code does not mention them. They are looked for among all names that the program's own code
+        uses, where an object refers to a container of some size that has no name.
+        """
+        asked = self._asked.get(id(plan.kind), 0)
+        if asked >= OTHERS_MAX or not plans.flags_of(plan.kind) & plans.HEAP_FLAG:
+            return
+        unknown = {id(other) for other in get_referents(item) if plans.is_filled(other)}.difference(name_by_id)
+        if not unknown.intersection(ids):
+            return
+        self._asked[id(plan.kind)] = asked + 1
+        if self._names_used is None:
+            self._names_used = plans.names_used()
+        for name in self._names_used:
+            if plans.is_plain(plan.kind, name):
+                try:
+                    address = id(generic_getattr(item, name))
+                except Exception:
+                    continue
+                if address in unknown:
+                    name_by_id[address] = name
+
     def _adopt(self, item, plan, namespace, ids, base, row):
         """Mark `namespace` as the `__dict__` of `item` when its entries prove to be the attributes of `item`."""
         proven, cached = None, False
@@ -229,7 +313,7 @@ class Labels:
             elif proven is None and not cached:
                 cached = plans.is_cached(plan.kind, name)
         if proven or (cached and proven is None):
-            self.namespaces[id(namespace)] = namespace
+            self._register(namespace)
             self._find(ids, namespace, base, schema.LABEL_INTERNAL + "__dict__")
 
     def _bound_attribute(self, row, name, value):

@@ -1,4 +1,4 @@
-"""The door: a thread that sleeps in accept() until `leakhunt attach` knocks; opened only where that was asked for.
+"""The listener: a thread that sleeps in accept() until `leakhunt attach` connects; only where that was asked for.
 
 An abstract socket: it has no file that could stay behind, and goes with the process. Only the process's own user and
 root are heard. What is said is what `payload.py` reads: action, run folder and options, separated by zero bytes.
@@ -60,7 +60,7 @@ def _started():
 
 
 def _in_child():
-    """A forked child closes its copy of the door and opens one of its own."""
+    """A forked child closes its copy of the socket and listens on one of its own."""
     global _listener
     if _listener is not None:
         listener, _listener = _listener, None

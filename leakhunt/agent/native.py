@@ -16,6 +16,8 @@ ELF_KIND = slice(4, 6)  # 32 or 64 bits, byte order
 ELF_MACHINE = slice(18, 20)
 OLDEST_GLIBC = (2, 17)
 SLICE = 64
+NEVER = (1 << 64) - 1
+RECALL_SLICE = 2048
 
 
 class Refused(Exception):
@@ -90,8 +92,14 @@ def rules():
     )  # fmt: skip
 
 
-def take(walk, deep, hidden, roots, limit_bytes):
+def take(
+    walk, deep, hidden, roots, limit_bytes, line_marks=(), frontier_min=0, sought=b"", yield_gil=None, sliced_min=NEVER
+):
     """The rows of this moment. `hidden` are addresses that are never rows; `roots` as from roots.listed().
+
+    In a list of `frontier_min` objects and more, what is older than all of the objects `line_marks` has no rows but
+    where it leads to what is younger (_walk_frontier.h), or to `sought`, the `holders()` of the last rows.
+    Lists of `sliced_min` and more are counted in slices, between which `yield_gil` is called (_walk_slices.h).
 
     Raises MemoryError when the walk would take more than `limit_bytes`.
     """
@@ -107,7 +115,9 @@ def take(walk, deep, hidden, roots, limit_bytes):
         [r.locals for r in roots if r.locals],
     ):
         hidden.extend(map(id, group))
-    return walk.take(given, hidden, flat, deep, limit_bytes)
+    line_marks = list(line_marks)
+    hidden.append(id(line_marks))
+    return walk.take(given, hidden, flat, deep, limit_bytes, line_marks, frontier_min, sought, yield_gil, sliced_min)
 
 
 def census(rows, types):
@@ -119,23 +129,37 @@ def census(rows, types):
     return {**{"census." + name: column for name, column in columns.items()}, **rows.containers()}
 
 
-def name(rows, types, roots, strings, yield_gil):
-    """Columns of the graph: C's, and the names, given now in slices to what the walk kept for that."""
+def name(rows, types, roots, strings, known, yield_gil):
+    """Columns of the graph: C's, and the names, given now in slices to what the walk kept for that.
+
+    `known` (_walk_names.c) has the names of the last graph: only what changed since is named again.
+    """
     given = labels.Labels(strings)
     rows.number()
+    known.begin()
     table = name_roots(rows, roots, given, strings)
-    held = rows.take_held()
+    given.note()
+    held, changed = rows.take_held(), []
     while held:
         yield_gil()
-        for item in held[-SLICE:]:
+        changed.extend(known.recall(rows, held[-RECALL_SLICE:], plans.FunctionType))
+        del held[-RECALL_SLICE:]
+    given.limit_by(known.columns()[-1], types.plan_by_id)
+    while changed:
+        yield_gil()
+        for item in changed[-SLICE:]:
             name_object(rows, item, types.plan_of(type(item)), given)
         item = None
-        del held[-SLICE:]
+        del changed[-SLICE:]
     for mapping in list(given.namespaces.values()):
         yield_gil()
         found = rows.locate(id(mapping))
-        if found is not None:
+        if found is not None and not known.recall_namespace(rows, id(mapping)):
             given.namespace(mapping, found[2], found[1])
+            given.note(id(mapping))
+    known.remember(rows, *given.named())
+    given.recalled(known.columns())
+    known.end()
     return {**rows.columns(), **given.columns(), **table}
 
 
@@ -145,6 +169,10 @@ def name_object(rows, item, plan, given):
         if found is not None:
             row, base, ids = found
             given.add(item, plan, ids, base, row)
+            if plan.shape in labels.LASTING:
+                given.note(id(item), *given.identity(item, plan))
+            else:
+                given.note()
 
 
 def name_roots(rows, roots, given, strings):

@@ -1,6 +1,7 @@
 """What belongs to the agent, so that it never appears in its own results."""
 
 import sys
+from _weakref import getweakrefs
 from gc import get_referents
 
 from . import __builtins__, plans
@@ -10,6 +11,9 @@ DEPTH_MAX = 50
 SHARED = frozenset(
     map(id, (type(len), type(list.append), type(list.__len__), type(plans.FunctionType.__code__), plans.SlotType, ()))
 )
+CTYPES_BASES = ("Array", "CFuncPtr", "Structure", "_SimpleCData")
+# Of methods in C, slots, members and attributes; each has the class that it was made for.
+DESCRIPTORS = (type(list.append), type(list.__len__), plans.SlotType, type(plans.FunctionType.__code__))
 
 
 def modules(package):
@@ -41,17 +45,29 @@ def objects(package):
                     found[id(referent)] = referent
                     following.append(referent)
         layer = following
-    return list(found.values())
+    return [*found.values(), *made_by_classes(found.values())]
 
 
 def classes_left(package):
     """Classes of an agent that was in this process before: a class is a cycle, and waits for the collector."""
-    every = type.__subclasses__(object) + type.__subclasses__(Exception)
+    bases = [object, Exception]
+    bases += [plans.entry_of(vars(m), name) for m in modules("_ctypes") for name in CTYPES_BASES]  # of ledger.py
+    every = [kind for base in bases for kind in type.__subclasses__(base)]
     return [kind for kind in every if plans.class_module(kind).startswith(package + ".")]
 
 
 def functions_of(kind):
     return [entry for entry in type.__dict__["__dict__"].__get__(kind).values() if type(entry) is plans.FunctionType]
+
+
+def made_by_classes(mine):
+    """What the interpreter makes for these classes: their descriptors, and the weak references that bases have."""
+    made = []
+    for kind in [item for item in mine if issubclass(type(item), type)]:
+        entries = list(type.__dict__["__dict__"].__get__(kind).values())
+        made += [entry for entry in entries if type(entry) in DESCRIPTORS and entry.__objclass__ is kind]
+        made += getweakrefs(kind)
+    return made
 
 
 def foreign_loaders(mine):

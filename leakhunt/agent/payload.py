@@ -9,6 +9,7 @@ import sys
 from posix import O_CLOEXEC, O_CREAT, O_EXCL, O_RDONLY, O_WRONLY, close, open, read, rename, stat, write
 
 PACKAGE = "_leakhunt_agent"
+METHODS = (type(lambda: 0), property, staticmethod, classmethod)
 
 
 def main(stage, agent_folder):
@@ -153,8 +154,8 @@ def disarm(only_from):
         return "absent"
     folder, thread = agent._sampler._run_folder, agent._sampler._tid
     agent.disarm()
-    door = sys.modules.get(PACKAGE + ".door")
-    if door is not None and door.is_open():
+    listener = sys.modules.get(PACKAGE + ".listener")
+    if listener is not None and listener.is_open():
         return "stopped\0" + folder  # armed beforehand: it goes on sleeping
     if thread and not vanishes("/proc/self/task/%d" % thread):
         return "stopping\0" + folder
@@ -185,11 +186,16 @@ def leave(agent):
 
 
 def forget():
-    """Drop the agent's modules, and what holds them together, so that they go without waiting for the collector."""
+    """Drop the agent's modules, and what holds them together, so that they go without waiting for the collector.
+
+    A class refers to itself and waits for it all the same; its methods do not.
+    """
     for name in [name for name in list(sys.modules) if name.partition(".")[0] == PACKAGE]:
-        module = sys.modules.pop(name)
-        if str(getattr(module, "__file__", "")).endswith(".py"):
-            module.__dict__.clear()
+        namespace = sys.modules.pop(name).__dict__
+        for kind in [item for item in namespace.values() if type(item) is type and item.__module__ == name]:
+            for entry in [entry for entry, value in vars(kind).items() if type(value) in METHODS]:
+                delattr(kind, entry)
+        namespace.clear()
 
 
 def unhook(namespace, names):

@@ -34,6 +34,7 @@ ModuleType = type(sys)
 MethodType = type(FunctionType.__get__(_function, 0))
 FrameType = type(sys._getframe())
 MethodDescriptorType = type(list.append)
+GetSetType = type(FunctionType.__code__)
 SlotType = type(FunctionType.__globals__)  # member_descriptor: reads a C field, runs no code
 HEAP_FLAG = 1 << 9  # Py_TPFLAGS_HEAPTYPE
 
@@ -83,6 +84,8 @@ BOUND_NAMES = frozenset(
     ]
 )
 CANDIDATES_MAX = 400
+NAMES_USED_MAX = 1500
+FILLED_MIN = 16  # items of a container that is worth asking for its name
 # Containers of C with a limit that is not an attribute.
 BOUND_OF = {
     id(deque): deque.maxlen.__get__,
@@ -298,7 +301,10 @@ def buffer_rules():
         (bytearray, bytearray.__len__, None),
         (array, array.__len__, array.itemsize.__get__),
     ]
-    for module_name, class_name_, length in (("mmap", "mmap", "__len__"), ("numpy", "ndarray", "nbytes")):
+    # A StringIO is written at its end nearly always: where that is, is its length.
+    for module_name, class_name_, length in (
+        ("mmap", "mmap", "__len__"), ("numpy", "ndarray", "nbytes"), ("_io", "StringIO", "tell"),
+    ):  # fmt: skip
         kind = module_entry(module_name, class_name_)
         if type(kind) is type:
             entry = namespace_proxy_of(kind).get(length)
@@ -356,6 +362,65 @@ def attribute_names(kind):
         if is_plain(kind, name) and name not in slots:
             names.append(name)
     return names
+
+
+def members_in_c(kind):
+    """Names under which a class of an extension gives out what it has in C, by its getset descriptors, as a list.
+
+    They are not asked: behind one there may be any code. What Cython calls `cdef public` is among them.
+    """
+    names = []
+    for base in mro_of(kind)[:-1]:
+        for name, entry in list(namespace_proxy_of(base).items()):
+            if type(entry) is FunctionType:
+                return []  # a class of Python's, whose attributes are another matter
+            if type(entry) is GetSetType and name[:2] != "__":
+                names.append(name)
+    return names
+
+
+def is_filled(item):
+    """Whether this is a builtin container, or one derived from it, with some items in it."""
+    for base, length in LENGTHS:
+        if issubclass(type(item), base):
+            return length(item) >= FILLED_MIN
+    return issubclass(type(item), deque) and deque.__len__(item) >= FILLED_MIN
+
+
+def names_used():
+    """Names that the program's own code uses for attributes and globals, as a tuple: `__main__`'s code first.
+
+    The program's own is what lies in no library: neither below the interpreter's prefix nor in a site-packages.
+    """
+    found = {}
+    libraries = [prefix + "/lib" for prefix in {sys.prefix, sys.base_prefix}]
+    modules = [module for module in list(dict.values(sys.modules)) if type(module) is ModuleType]
+    main = entry_of(sys.modules, "__main__")
+    for module in sorted(modules, key=lambda one: one is not main):
+        namespace = generic_getattr(module, "__dict__")
+        file = text_of(entry_of(namespace, "__file__"))
+        if module is main or not (file == "" or "-packages" in file or any(map(file.startswith, libraries))):
+            for code in codes_of(list(dict.values(namespace)), text_of(entry_of(namespace, "__name__"))):
+                found.update(dict.fromkeys(code.co_names))
+        if len(found) >= NAMES_USED_MAX:
+            break
+    for frame in list(sys._current_frames().values()):
+        while frame is not None and len(found) < NAMES_USED_MAX:
+            if entry_of(frame.f_globals, "__name__") == "__main__":
+                found.update(dict.fromkeys(frame.f_code.co_names))
+            frame = frame.f_back
+    return tuple(list(found)[:NAMES_USED_MAX])
+
+
+def codes_of(values, module_name):
+    """Code objects of functions and of methods of classes among `values` that were defined in the module."""
+    for value in values:
+        if type(value) is FunctionType:
+            yield value.__code__
+        elif issubclass(type(value), type) and class_module(value) == module_name:
+            for entry in list(namespace_proxy_of(value).values()):
+                if type(entry) is FunctionType:
+                    yield entry.__code__
 
 
 def is_plain(kind, name):

@@ -18,6 +18,7 @@ except ImportError:  # not every build has pthread_sigmask
 EXIT_WAIT_SECONDS = 10.0
 EXIT_GRAPH_SECONDS = 0.1  # who stops a service, or recycles a worker, waits for its end
 EXIT_GRAPHS = 4  # … but where there are fewer graphs than a trend needs, the one at exit may take longer
+ENDING = "ending"  # a file in the run folder while who waits outside was asked to end the program
 LOOK_SECONDS = 5.0
 PROBLEMS_BYTES = 4096
 # A process that ends sooner is not looked at: one snapshot can't be compared, and to a program that starts many short
@@ -80,7 +81,8 @@ class Sampler:
         self._number = 0  # of the process folder, among those of this pid
         self._sequence = self._graphs = 0
         lived_seconds = process_times().get("process_seconds", 0.0)
-        self._governor = Governor(self._options, self._engine.pauses_per_deep, lived_seconds)
+        engine = self._engine
+        self._governor = Governor(self._options, engine.pauses_per_deep, lived_seconds, engine.frontier_min)
         self._due = monotonic() + self._governor.first_wait()  # of the next snapshot
         self._footprint = {}
         self._fork_refused = ""
@@ -210,9 +212,15 @@ class Sampler:
             self._stop = True
 
     def _has_time_for_graph(self):
-        """Whether a graph at exit is quick, by the last one of this process or of the one that it was forked from."""
-        is_quick = self._graph_seconds <= EXIT_GRAPH_SECONDS
-        return is_quick or self._options.deep == "every" or (not self._is_forked and self._graphs < EXIT_GRAPHS)
+        """Whether somebody waits for the end of this process, and a graph would hold it up.
+
+        It is known to be quick by the last one of this process, or of the one that it was forked from.
+        """
+        if self._options.deep == "every" or 0 < self._graph_seconds <= EXIT_GRAPH_SECONDS:
+            return True
+        if self._is_forked or write.is_there(self._run_folder + "/" + ENDING):
+            return False
+        return self._graphs < EXIT_GRAPHS
 
     def _run(self):
         try:
@@ -348,7 +356,7 @@ class Sampler:
         if meta["kind"] == "deep":
             self._graphs += 1
             self._graph_seconds = monotonic() - begun
-        return meta["hold_ms"] if deep == (meta["kind"] == "deep") else 0.0
+        return meta["pause_ms"] if deep == (meta["kind"] == "deep") else 0.0
 
     def _may_fork(self, meta):
         """Whether a twin of the process may take this snapshot; `meta` is told why not."""
@@ -398,8 +406,7 @@ class Sampler:
                 continue
             break
         self._folder, self._number = folder, number
-        lines = "".join("%s\t%s\n" % (key, schema.escape(str(value))) for key, value in description.items())
-        write.write_whole(folder + "/process", [lines.encode("utf-8", "backslashreplace")])
+        write.write_whole(folder + "/process", [schema.lines(description)])
 
     def _description(self):
         arguments = texts(getattr(sys, "orig_argv", None)) or texts([sys.executable]) + texts(

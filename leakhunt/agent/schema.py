@@ -12,7 +12,7 @@ A file is, little-endian throughout:
 The tail comes last, so a cut file is known by its missing END_MAGIC. A reader takes the columns it knows by
 name and ignores the rest; dtypes are numpy's ("<u8", "<u4", "|u1"). Two columns are text:
 
-    meta             |u1   UTF-8 lines "key<TAB>value" (backslash, tab and newline escaped): the moment and the ledger
+    meta             |u1   UTF-8 lines "key<TAB>value" (see `lines`): the moment and the ledger
     strings.bytes    |u1   all strings, UTF-8, end to end
     strings.end      <u8   end of each string in strings.bytes; string 0 is empty and means "none"
 
@@ -66,7 +66,59 @@ Graph, in deep snapshots only (N objects, E references):
     value.address    <u8   with `--values` only: strings, bytes and numbers in containers
     value.text       <u4   string: its repr, cut
 
+A graph of a heap of many objects may be a frontier graph; the meta data has `left_out` then, the number of listed
+objects without a row. A line is drawn in the collector's list at an early look at the process. Rows are: what is
+younger than the line; what is older and refers to something younger; of who refers to that, one step more at each
+further graph; what is near the roots: all that can be reached from them without going through a large container that
+is older than the line. What is older has OBJECT_OLD, and SATURATED for its refcount, for not all that refers to it
+has a row. A large old container has references to those of its items only that have rows (the keys of a mapping
+follow these values, fewer than `length` of each); `object.length` is its true length. References to what has no row
+are GONE. The census has everything.
+
 Without `--values` nothing of the program's data is stored: type names, attribute names, identifiers and sizes only.
+
+The keys of `meta`; one whose value could not be had is absent. Names end in the unit; what the JSON report has of them
+has the same name there.
+
+    pid, sequence, python    of the process; number of the snapshot in it, from 1; version of the interpreter
+    moment                   "interval", "exit" (the last one, at a normal end) or "pinned" (of the caller's process)
+    kind                     "deep" (with the graph) or "census"
+    time                     seconds since the epoch
+    elapsed                  seconds since the agent was started
+    interval, budget, pause_limit_seconds   the options that it runs with
+    lost                     snapshots that could not be taken or written so far
+    spent_seconds, waited_seconds   processor time that the agent took so far; time that it has waited for its budget
+    agent_rss_anonymous_bytes, agent_malloc_…, agent_pymalloc_…
+                             what the process grew by while snapshots were taken: the agent's growth, not the program's
+    engine                   "c" or "python"; beside it, where another was wanted: engine_wanted, engine_refusal
+    graph_refused            why there is no graph though it was due: "budget", "pause", "memory" or "sub-interpreters"
+    fork_refused             why no copy of the process took it though that was asked for
+    collected                objects that `gc.collect()` found, where it was asked for before the snapshot
+    note                     a text that the caller gave
+    pause_ms                 the longest that the program stood still for it (files of leakhunt 0.1: hold_ms)
+    cost_ms                  from its begin to its end, by the clock
+    walk_ms, walk_bytes      time and memory of the walk over the heap
+    generation_rows          see object.place
+    left_out                 listed objects without a row in a frontier graph, see there; absent in a whole one
+    rss_bytes, rss_anonymous_bytes, swap_bytes, virtual_bytes, threads   by /proc/self/status
+    mappings                 lines of /proc/self/maps
+    process_seconds, process_cpu_seconds   since the process began: by the clock, and computed
+    gc_enabled, gc_threshold, gc_count, gc_collections, gc_collected, gc_uncollectable, gc_garbage, gc_frozen
+                             by the gc module; one number for each generation, the youngest first, spaces between
+    malloc_in_use_bytes, malloc_free_bytes, malloc_top_bytes, malloc_mapped_bytes   by mallinfo2: given out; free; of
+                             that at the top, where `malloc_trim` gives it back; given out in mappings of their own
+    pymalloc_in_use_bytes, pymalloc_arena_bytes, pymalloc_blocks   by sys._debugmallocstats(): the last "size:blocks …"
+    allocated_blocks         by sys.getallocatedblocks()
+    atexit_callbacks         registered (3.8 to 3.13)
+    interned_strings         in the interpreter's table (3.12+)
+
+The `process` file in the folder of a process has the same lines about the process itself:
+
+    pid, ppid, executable, python, engine   of the process, when it was first looked at
+    command                  its arguments with spaces between, secrets masked unless --values was given
+    started                  seconds since the epoch when the agent was started in it
+    path, cwd                sys.path with "\x1f" between its entries; the current directory
+    lived                    seconds, of a process that ended before its first snapshot
 """
 
 from . import __builtins__
@@ -104,6 +156,7 @@ TYPE_TOLD = 1 << 31  # the agent was new enough to tell all of these
 
 OBJECT_TRACKED = 1  # the collector listed it
 OBJECT_FINALIZED = 2  # its finalizer has run already (gc.is_finalized, 3.9+)
+OBJECT_OLD = 4  # older than the line of a frontier graph
 
 NO_LENGTH = 0xFFFFFFFF
 NO_PLACE = 0xFFFFFFFF
@@ -119,6 +172,7 @@ LABEL_INTERNAL = "-"  # a slot of the interpreter's own: __dict__, __closure__, 
 LABEL_DEFAULTS = "-defaults "  # of a function that has some it could change; names of the parameters follow
 
 META_TEXT = "meta"
+RENAMED = {"hold_ms": "pause_ms"}  # keys of earlier versions
 
 
 def escape(text):
@@ -134,6 +188,22 @@ def unescape(text):
             character = {"t": "\t", "n": "\n", "r": "\r"}.get(next(parts, ""), "\\")
         out.append(character)
     return "".join(out)
+
+
+def lines(values):
+    """UTF-8 text "key<TAB>value" of a dict, as in `meta` and in the `process` file; `values_of` is its inverse."""
+    text = "".join(["%s\t%s\n" % (key, escape(str(value))) for key, value in values.items()])
+    return text.encode("utf-8", "backslashreplace")
+
+
+def values_of(data):
+    """Keys to texts, by their names of today; a last line that is cut is left out."""
+    found = {}
+    for line in data.decode("utf-8", "replace").split("\n")[:-1]:
+        key, tab, value = line.partition("\t")
+        if key and tab:
+            found[RENAMED.get(key, key)] = unescape(value)
+    return found
 
 
 def padded(size):

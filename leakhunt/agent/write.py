@@ -19,9 +19,12 @@ class Strings:
     def id_of(self, text):
         number = self._ids.get(text)
         if number is None:
-            number = self._ids[text] = len(self._texts)
-            self._texts.append(text.encode("utf-8", "backslashreplace"))
+            number = self._ids[text] = self._number_of(text)
         return number
+
+    def _number_of(self, text):
+        self._texts.append(text.encode("utf-8", "backslashreplace"))
+        return len(self._texts) - 1
 
     def columns(self):
         ends, end = [], 0
@@ -31,14 +34,52 @@ class Strings:
         return {"strings.bytes": ("|u1", b"".join(self._texts)), "strings.end": array("Q", ends)}
 
 
+class LastingStrings(Strings):
+    """Texts of several graphs, of which each has all: what was named once keeps its number.
+
+    Between graphs nothing is kept of the program's own strings but those that were asked for at the last graph and not
+    at the first, for they will be again; what is asked for again later has a second number.
+    """
+
+    def __init__(self):
+        Strings.__init__(self)
+        self._texts, self._bytes, self._ends = [], b"", array("Q", (0,))
+        self._last, self._is_first = {}, True
+
+    def __len__(self):
+        return len(self._ends) + len(self._texts)
+
+    def parts(self):
+        """What is made for this object, which the agent keeps out of its graphs."""
+        return self, self._ids, self._last, self._texts, self._ends
+
+    def _number_of(self, text):
+        number = self._last.get(text)
+        if number is None:
+            number = len(self)
+            self._texts.append(text.encode("utf-8", "backslashreplace"))
+        return number
+
+    def columns(self):
+        """Columns with all texts so far; a graph is over with this."""
+        ends, end = [], self._ends[-1]
+        for text in self._texts:
+            end += len(text)
+            ends.append(end)
+        self._ends.extend(ends)
+        self._bytes += b"".join(self._texts)
+        self._last = {} if self._is_first else self._ids
+        self._ids, self._texts, self._is_first = {"": 0}, [], False
+        return {"strings.bytes": ("|u1", self._bytes), "strings.end": self._ends}
+
+
 def pieces(meta, strings, columns):
     """The file's bytes in order, as an iterator of buffers.
 
     `meta` maps str to printable values; `columns` maps a name to an `array` of typecode B, I or Q or to a pair
     (dtype, bytes). Arrays are written from their own memory, without a copy.
     """
-    text = "".join("%s\t%s\n" % (key, schema.escape(str(value))) for key, value in meta.items())
-    sections = {schema.META_TEXT: ("|u1", text.encode("utf-8", "backslashreplace"))}
+    sections = {schema.META_TEXT: ("|u1", schema.lines(meta))}
     for name, column in {**strings.columns(), **columns}.items():
         sections[name] = column if isinstance(column, tuple) else (DTYPE_BY_CODE[column.typecode], column)
     head = schema.MAGIC + little(schema.VERSION, 4) + little(0, 4)

@@ -21,6 +21,9 @@ class Policy:
     warm_up: float = _limit(
         0.2, "a program fills its tables when it starts: growth in this share of a run means nothing"
     )
+    started: float = _limit(
+        0.9, "of its modules are imported when a program's start-up is over: what grew before means nothing"
+    )
     p_value: float = _limit(0.06, "four looks, each with more than the last, are one order of 24: rarer than this")
     deceleration: float = _limit(0.3, "growth whose later half has less than this share of the slope comes to an end")
     drawdown: float = _limit(0.25, "what falls back by this share of its gain is a saw-tooth or a population")
@@ -37,7 +40,16 @@ class Policy:
         0.5, "where half of what came are weak references, what keeps their objects alive is elsewhere"
     )
 
+    # Which class stands for the unit of a leak
+    per_entry: float = _limit(0.05, "entries may share an object, or be of several classes; what is rarer is by chance")
+    as_much: float = _limit(0.8, "of classes that dominate about as much, the one nearest to one for each entry is it")
+    carried: float = _limit(0.15, "for each child: several carriers may share what they carry")
+    majority: float = _limit(0.4, "where all is plumbing, the class of most entries stands for them")
+    alone: float = _limit(0.95, "of what entries carry, but for strays: more of another class is a part of them")
+    one_each: float = _limit(0.8, "for each entry: a few of another class are among any")
     # What is said of a place
+    values_new: float = _limit(0.8, "values that come one for each entry were put in; shared ones are only noted")
+    keys_outweigh: float = _limit(2.0, "of a table of numbers and texts the part that takes most is what piles up")
     instances_kept: float = _limit(5, "a bounded cache on a method may keep self of the few objects meant to live")
     class_follows: float = _limit(
         0.3, "a class grows by a good part of what the place gains, or the place is not its holder"
@@ -45,6 +57,9 @@ class Policy:
     class_drawdown: float = _limit(0.35, "a class that falls back by more is a batch that is dropped and begun anew")
     class_at_most: float = _limit(0.6, "worth a note: garbage that waits makes a class fall back, too")
     often_collected: float = _limit(0.5, "full collections in most intervals tell nothing of what falls in them")
+    pruned_in_c: float = _limit(
+        1000, "C code that keeps weak references clears out the dead at some hundreds: sqlite3 at 200, pandas at 500"
+    )
     unseen_holder_at_most: float = _limit(0.7, "worth a note: a bound that C code keeps to can't be seen")
     lock_step: float = _limit(
         1.25, "a registry and its index gain the same; a lost entry or two between looks is noise"
@@ -88,6 +103,9 @@ class Policy:
     certainty: float = _limit(0.99, "no observation of a while proves what happens for ever")
     few_looks: float = _limit(6, "of so few points a rise may be chance")
     few_looks_less: float = _limit(0.12, "one in eight")
+    three_looks_less: float = _limit(
+        0.2, "one order of six; that nothing went and the pace stayed is what makes it more than chance"
+    )
     some_looks: float = _limit(9, "enough for the halves to be compared")
     some_looks_less: float = _limit(0.04, "one in 25")
     steady: float = _limit(0.9, "a leak grows in nearly every interval of a busy program")
@@ -107,6 +125,8 @@ class Policy:
     # Processes that run the same code
     siblings: float = _limit(5, "the same place in five of five processes is no chance (1 in 32)")
     siblings_share: float = _limit(0.8, "a leak of the code shows in nearly every process that runs it")
+    siblings_levelled: float = _limit(2, "a place that stopped growing in two processes is a table with a bound")
+    level_slack: float = _limit(1.1, "the last entries of a bounded table come slowly")
     work_share: float = _limit(0.1, "a process that does less of the work tells little of the program")
 
     c_objects: float = _limit(8, "so few objects of C classes do not have the megabytes that are missing")
@@ -121,7 +141,12 @@ class Policy:
     native_fits: float = _limit(0.9, "memory taken for each of some objects fits a line on their number (R²)")
     native_share: float = _limit(0.5, "who is to have it accounts for most of it")
     unseen_bytes: float = _limit(300_000, "free lists, the interpreter's caches, what a walk in slices misses")
+    of_one_size: float = _limit(0.5, "most of the blocks gained: they are of that size, or are interned strings")
     unseen_share: float = _limit(0.5, "of what Python's allocator gained; else it is what the objects beside have in C")
+    objects_explain: float = _limit(0.5, "objects that grew by more than half of what the process did are its growth")
+    used_share: float = _limit(0.3, "where that much of the growth is in use, or has a finding, it is not free memory")
+    fragmented_bytes: float = _limit(6_000_000, "one burst of a program leaves as much, which the next one uses again")
+    fragmented_of_resident: float = _limit(0.25, "… and so does a quarter of what a large process has")
     open_bytes: float = _limit(1_500_000, "an arena of each allocator and a page of every pool come to less")
     open_of_resident: float = _limit(0.06, "small change of a large process")
     unexplained: float = _limit(0.1, "of a growth that matters a tenth may be rounding of blocks and pages")
@@ -143,6 +168,7 @@ class Policy:
     settled_intervals: float = _limit(
         18, "the interval is what the user said of the program's time scale: sessions, batches"
     )
+    starting_at_most: float = _limit(0.7, "worth a note: what a program makes while it imports its modules has an end")
     unsettled_at_most: float = _limit(0.7, "worth a note: what only lives a while grows too until its first goes")
     accuse_at: float = _limit(0.75, "a verdict surer than this is an accusation; a less sure one is worth a note")
     sure_at: float = _limit(0.82, "surer ones come first, the larger before the smaller")

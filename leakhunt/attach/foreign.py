@@ -105,7 +105,7 @@ def open_file(name: str, folder: int) -> int:
     descriptor = os.open(name, _READ_FILE, dir_fd=folder)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise OSError(f"{name} is no regular file")
+        raise OSError(f"{name} is not a regular file")
     return descriptor
 
 

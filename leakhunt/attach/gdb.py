@@ -30,7 +30,7 @@ class Gdb:
 
     def why_not(self, pid: int) -> Reason | None:
         if shutil.which("gdb") is None:
-            return Reason("There is no gdb here.", "`apt-get install gdb`, or use another way.")
+            return Reason("gdb is not installed.", "`apt-get install gdb`, or use another way.")
         if reason := refusals.first_reason(Target(pid), refusals.LIVING_PYTHON):
             return reason
         if not procfs.is_same_root(pid):

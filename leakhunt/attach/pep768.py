@@ -90,7 +90,7 @@ class Pep768:
         stage.withdraw()
         # A thread that took the path at the last moment still finds the file, and no request.
         time.sleep(_GRACE_SECONDS)
-        raise AttachError(f"All threads of process {target.pid} are blocked in C code, and run no script.")
+        raise AttachError(f"All threads of process {target.pid} are blocked in C code and cannot run a script.")
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ class Door:
     def find(cls, target: Target, memory: Memory) -> Door:
         runtime = target.interpreter.section_address(_RUNTIME_SECTION) if target.interpreter else None
         if runtime is None:
-            raise AttachError("The interpreter's file does not say where its state is (no .PyRuntime section).")
+            raise AttachError("The interpreter's file does not tell where its state is (no .PyRuntime section).")
         return cls(target, memory, runtime)
 
     def why_not(self) -> Reason | None:

@@ -29,7 +29,7 @@ class Prearmed:
         if door_name(target)[1:] not in _listening(pid):
             return Reason("The program did not call leakhunt.arm().", "Call it early in the program; it costs nothing.")
         if os.geteuid() not in (0, target.uid):
-            return Reason(f"Process {pid} hears user {target.uid} and root only.", "Use `sudo leakhunt attach PID`.")
+            return Reason(f"Process {pid} accepts only user {target.uid} and root.", "Use `sudo leakhunt attach PID`.")
         return None
 
     def inject(self, pid: int, request: Request) -> Answer:
@@ -43,7 +43,9 @@ class Prearmed:
                 door.sendall(request.text())
                 door.shutdown(socket.SHUT_WR)
             except OSError as error:
-                raise TargetGone(pid) if target.is_gone else AttachError(f"The door is shut: {error}.") from error
+                raise (
+                    TargetGone(pid) if target.is_gone else AttachError(f"The listening socket is closed: {error}.")
+                ) from error
             answer = Answer.parse(_all(door, pid))
         return Answer(answer.word, answer.detail, self.name)
 
@@ -51,7 +53,7 @@ class Prearmed:
         """Names of abstract sockets are free for all: see that it is the process itself that listens."""
         data = door.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
         if _CREDENTIALS.unpack(data)[0] != pid:
-            raise AttachError(f"Another process listens in the name of process {pid}.")
+            raise AttachError(f"Another process has taken the socket name of process {pid}.")
 
 
 def door_name(target: Target) -> str:
@@ -72,5 +74,5 @@ def _all(door: socket.socket, pid: int) -> bytes:
     except OSError as error:
         raise LeftBehind(f"Process {pid} took the request and did not answer: {error}.") from error
     if not heard:
-        raise AttachError(f"Process {pid} did not listen to us.")
+        raise AttachError(f"Process {pid} did not answer.")
     return heard

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from leakhunt.agent import marks
 from leakhunt.command import LAUNCH_FOLDER
 from leakhunt.errors import AttachError
+from leakhunt.runfolder import note_outer_pid
 
 from . import procfs
 from .attachment import Attachment, MeasuredAlready, begin, is_far
@@ -118,6 +119,8 @@ class ProcessTree:
             life = ProcessId.of(pid)
             if not life.started:
                 continue
+            if life not in self._first_seen:
+                note_outer_pid(self._run_folder, Target(life.pid).inner_pid, life.pid)
             age = time.monotonic() - self._first_seen.setdefault(life, time.monotonic())
             if life not in self._settled and self._took_the_agent_along(life, parent):
                 self._is_measured(life, life.started)

@@ -99,11 +99,11 @@ def _forbidden(target: Target) -> Reason:
     if not capable and os.geteuid() not in (0, target.uid):
         return Reason(f"Process {pid} belongs to user {target.uid}, and you are user {os.geteuid()}.", _AS_ROOT)
     if not capable and os.geteuid() == 0:
-        return Reason("This container may not look into processes: it lacks the capability SYS_PTRACE.", _CONTAINER)
+        return Reason("This container may not trace processes: it lacks the capability SYS_PTRACE.", _CONTAINER)
     if not capable and scope in ("1", "2"):
-        return Reason(f"Only root may look into running processes here (yama ptrace_scope {scope}).", _YAMA)
+        return Reason(f"Only root may trace processes on this machine (yama ptrace_scope {scope}).", _YAMA)
     if not capable and target.status.mask("CapPrm") & ~procfs.Status.of("self").mask("CapPrm"):
-        return Reason(f"Process {pid} has privileges that you have not.", _AS_ROOT)
+        return Reason(f"Process {pid} has privileges that you do not have.", _AS_ROOT)
     return Reason(f"The kernel keeps process {pid} to itself (a security module, or it is undumpable).", _AS_ROOT)
 
 
@@ -156,7 +156,9 @@ def is_free_of_sandbox(target: Target) -> Reason | None:
     mode, filters = target.status.number("Seccomp"), target.status.number("Seccomp_filters")
     container = procfs.Status.of(1, f"/proc/{target.pid}/root/proc").number("Seccomp_filters")
     if mode == _SECCOMP_STRICT or (mode and filters > container):
-        return Reason(f"Process {target.pid} limits its own system calls (seccomp), and might die of ours.", _LAUNCH)
+        return Reason(
+            f"Process {target.pid} restricts its own system calls (seccomp) and could be killed by ours.", _LAUNCH
+        )
     return None
 
 

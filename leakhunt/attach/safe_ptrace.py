@@ -135,7 +135,9 @@ def start_thread(target: Target, plan: Plan, script: str) -> float:
         if target.is_gone:
             raise TargetGone(target.pid)
         time.sleep(0.0005)
-    raise AttachError(f"No thread of process {target.pid} came by a safe place in {_SEARCH_SECONDS:g} s.", "Try again.")
+    raise AttachError(
+        f"No thread of process {target.pid} reached a safe place within {_SEARCH_SECONDS:g} s.", "Try again."
+    )
 
 
 def _try(target: Target, plan: Plan, tid: int, script: str) -> float | None:
@@ -155,7 +157,7 @@ def _call_pthread_create(borrowed: HijackedThread, plan: Plan, script: str) -> N
     try:
         page = borrowed.system_call(instruction, _MMAP, 0, size, _READ | _EXECUTE, _PRIVATE_ANONYMOUS, _NO_FILE, 0)
     except OSError as error:
-        raise AttachError(f"Process {thread.pid} may not have new code: {error.strerror}.") from error
+        raise AttachError(f"Process {thread.pid} does not allow new executable memory: {error.strerror}.") from error
     second, stack = page + PAGE_BYTES, page + 2 * PAGE_BYTES
     try:
         borrowed.system_call(instruction, _MPROTECT, stack, _STACK_BYTES, _READ | _WRITE)
@@ -163,7 +165,7 @@ def _call_pthread_create(borrowed: HijackedThread, plan: Plan, script: str) -> N
         thread.write(second, machine_code.second_page(plan.addresses))
     except OSError as error:
         borrowed.system_call(instruction, _MUNMAP, page, size)
-        raise AttachError(f"Process {thread.pid} may not have new code: {error.strerror}.") from error
+        raise AttachError(f"Process {thread.pid} does not allow new executable memory: {error.strerror}.") from error
     if number := borrowed.call(second + CODE_OFFSET, len(machine_code.GO), stack + _STACK_BYTES, second):
         borrowed.system_call(instruction, _MUNMAP, page, size)
         raise AttachError(f"Process {thread.pid} can't start a thread: {os.strerror(number)}.")

@@ -30,6 +30,8 @@ from .target import Target
 AGENT_FOLDER = Path(__file__).parent.parent / "agent"
 PLACES = ("tmp", "var/tmp", "dev/shm", "run")
 
+ROOM_BYTES = 2_000_000  # the agent takes half of it, a first snapshot of a small program the rest
+
 STOP = "stop"  # the file that asks an agent to stop, in its process folder
 
 _ANSWER_LIMIT = 65536
@@ -45,6 +47,8 @@ try:
     main(STAGE, AGENT)
 except BaseException:
     pass
+finally:
+    globals().clear()
 """
 
 
@@ -121,14 +125,14 @@ class Stage:
         try:
             self._folder = Folder(target, "" if self._is_near else _name_for_copies(target))
         except OSError as error:
-            raise AttachError(f"Nothing can be staged for process {target.pid}: {error.strerror}.") from error
+            raise AttachError(f"No files can be placed for process {target.pid}: {error.strerror}.") from error
 
     def __enter__(self) -> Stage:
         try:
             self._fill()
         except OSError as error:
             self._folder.remove()
-            raise AttachError(f"Nothing can be staged for process {self._target.pid}: {error.strerror}.") from error
+            raise AttachError(f"No files can be placed for process {self._target.pid}: {error.strerror}.") from error
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
@@ -193,23 +197,72 @@ class Stage:
 
 
 def _make_in_a_place(pid: int, owner: Owner, name: str) -> tuple[int, str]:
-    """Make a folder in the first place that the target can write to: that place, open, and its path."""
+    """Make a folder in the first place with room that the target can write to: that place, open, and its path."""
     root = os.open(f"/proc/{pid}/root/", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    small = ""
     try:
         with owner.acting():
             for place in PLACES:
-                with contextlib.suppress(_NotWritable):
+                try:
                     return _make(name, place, root), place
+                except _NoRoom:
+                    small = small or place
+                except _NotWritable:
+                    pass
     finally:
         os.close(root)
-    raise AttachError(
+    raise _no_place(pid, small)
+
+
+def place_in(target: Target) -> str:
+    """The directory below its root that a process can be given files in; nothing is written.
+
+    Raises:
+        AttachError: there is none.
+    """
+    owner, small = Owner.of(target), ""
+    root = os.open(f"/proc/{target.pid}/root/", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with owner.acting():
+            for place in PLACES:
+                with contextlib.suppress(OSError):
+                    descriptor = foreign.open_folder(place, root)
+                    try:
+                        if not os.access(f"/proc/self/fd/{descriptor}", os.W_OK | os.X_OK, effective_ids=True):
+                            continue
+                        if _has_room(descriptor):
+                            return f"/{place}"
+                        small = small or place
+                    finally:
+                        os.close(descriptor)
+    finally:
+        os.close(root)
+    raise _no_place(target.pid, small)
+
+
+def _no_place(pid: int, small: str) -> AttachError:
+    if small:
+        return AttachError(
+            f"/{small} of process {pid} has less than {ROOM_BYTES / 1e6:.0f} MB free, and no other place to write to.",
+            f"Make room there; in a container: `--tmpfs /{small}:size=64m`, or a larger `sizeLimit` of its volume.",
+        )
+    return AttachError(
         f"Process {pid} has no directory that it can write to.",
-        f"Give it a writable /{PLACES[0]}; in a container: `--tmpfs /tmp`.",
+        f"Give it a writable /{PLACES[0]}; in a container: `--tmpfs /{PLACES[0]}`.",
     )
 
 
+def _has_room(folder: int) -> bool:
+    about = os.fstatvfs(folder)
+    return about.f_bavail * about.f_frsize >= ROOM_BYTES
+
+
 class _NotWritable(Exception):
-    """A link, or a read-only or full file system."""
+    """A link, or a read-only file system."""
+
+
+class _NoRoom(Exception):
+    """A file system that is full, or too small for the agent."""
 
 
 def _make(name: str, place: str, root: int) -> int:
@@ -218,6 +271,9 @@ def _make(name: str, place: str, root: int) -> int:
         descriptor = foreign.open_folder(place, root)
     except OSError as error:
         raise _NotWritable from error
+    if not _has_room(descriptor):
+        os.close(descriptor)
+        raise _NoRoom
     try:
         os.mkdir(name, 0o700, dir_fd=descriptor)
     except OSError as error:

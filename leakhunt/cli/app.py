@@ -43,7 +43,8 @@ class _Commands(click.Group):
 @click.group(
     cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Start with:  leakhunt run -- python app.py",
+    epilog="Start with:  leakhunt run -- python app.py\n\n"
+    "What census, deep snapshot, holder and other words mean: docs/glossary.md",
 )
 @click.version_option(__version__, message="leakhunt %(version)s")
 def leakhunt() -> None:

@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -18,6 +19,9 @@ from leakhunt.attach import procfs
 from leakhunt.attach.attachment import Attachment, begin
 from leakhunt.attach.attachment import detach as detach_from
 from leakhunt.attach.process_tree import ProcessTree
+from leakhunt.attach.stage import STOP
+from leakhunt.attach.target import Target
+from leakhunt.cli.following import note_packages_of
 from leakhunt.cli.measuring import begin_family, detached_in_the_end, entered, how, say_notes
 from leakhunt.cli.monitored import Monitored
 from leakhunt.cli.options import (
@@ -26,21 +30,30 @@ from leakhunt.cli.options import (
     DEEP,
     ENGINE,
     FORK_SNAPSHOT,
+    HTML,
     MAX_DISK,
     METHOD,
     NO_CHILDREN,
     OUT,
     PAUSE,
     SECONDS,
+    SERVICE_FOLDER,
+    interval,
     monitoring,
+    sending,
 )
 from leakhunt.cli.output import say, verbosity
 from leakhunt.cli.reporting import check_report, report_run
+from leakhunt.cli.sending import Sending
 from leakhunt.cli.thinking import Thinking
 from leakhunt.command import AgentOptions
 from leakhunt.errors import AttachError, UsageError
 from leakhunt.retention import Retention
 from leakhunt.runfolder import create, finish, note_removed
+from leakhunt.starts import forget_oldest, make_room
+
+if TYPE_CHECKING:
+    from leakhunt.findings import Findings
 
 _TICK_SECONDS = 0.1
 _SNAPSHOT_SECONDS = 300.0
@@ -51,7 +64,7 @@ _PID = click.argument("pid", type=click.IntRange(min=1))
 @click.command(epilog="Example:  leakhunt attach 4711 --duration 600 --interval 10")
 @_PID
 @click.option("--duration", type=SECONDS, metavar="SECONDS", help="Detach after this long (default: at Ctrl-C).")
-@click.option("--interval", type=SECONDS, default=5.0, metavar="SECONDS", help="Take a census this often (default 5).")
+@interval(5.0)
 @OUT
 @MAX_DISK
 @DEEP
@@ -63,8 +76,9 @@ _PID = click.argument("pid", type=click.IntRange(min=1))
 @NO_CHILDREN
 @METHOD
 @click.option("--fail-on-leak", is_flag=True, help="Exit 1 if a leak was found.")
-@click.option("--html", metavar="FILE", help="Also write the report as one HTML page.")
+@HTML
 @monitoring
+@sending
 @verbosity
 def attach(
     pid: int,
@@ -85,29 +99,38 @@ def attach(
     metrics: str | None,
     otel: bool,
     on_leak: str | None,
+    log: str | None,
+    service: bool,
+    to: str | None,
+    service_name: str | None,
+    release: str | None,
     quiet: bool,
     verbose: bool,
 ) -> int:
-    """Measure a process that runs already, and say what it leaks.
+    """Measure a running process and report what it leaks.
 
-    Nothing needs to be installed in it, and it runs on as before when the time is over or Ctrl-C is pressed.
+    Nothing needs to be installed in it. It runs on as before when the time is up or Ctrl-C is pressed.
     """
     from leakhunt.config import known_places
 
     check_report(html)
-    monitored = Monitored(metrics, otel, on_leak, quiet)
+    monitored = Monitored(metrics, otel, on_leak, quiet, log, max_disk if service else 0)
+    to_fleet = Sending(to, service_name, release, quiet)
     options = AgentOptions(
         interval, deep, "never", budget, not no_children, engine=engine, pause=pause, fork_snapshot=fork_snapshot,
         births=births,
     )  # fmt: skip
-    folder = create(out, procfs.command(pid), dataclasses.asdict(options))
+    where = (out or SERVICE_FOLDER) if service else out
+    folder = create(where, procfs.command(pid), dataclasses.asdict(options), service)
     attachment, family = begin_family(pid, folder, options, method)
     if verbose:
         say(entered(attachment, pid, folder))
     elif not quiet:
         say(f"measuring process {pid}; Ctrl-C ends it and shows the report")
-    retention = Retention(folder, max_disk)
-    thinking = None if quiet else Thinking(folder, known_places(Path.cwd()))
+    if service:
+        forget_oldest(folder.parent)
+    retention = Retention(folder, make_room(folder, max_disk) if service else max_disk)
+    thinking = None if quiet or service or log else Thinking(folder, known_places())
     asking = Asking(folder, births != "never")
     with detached_in_the_end(family, quiet), contextlib.closing(asking):
         monitored.start(folder)
@@ -115,10 +138,16 @@ def attach(
     if thinking is not None:
         thinking.end()
     say_notes(family, quiet)
+    note_packages_of(folder)
     note_removed(folder, retention.removed)
     finish(folder, None)
+
+    def also(findings: Findings) -> None:
+        monitored.keep(findings)
+        to_fleet.send(findings, folder)
+
     try:
-        leaks = report_run(folder, html, quiet, also=monitored.keep)
+        leaks = report_run(folder, html, quiet or (service and html is None), also=also)
     finally:
         monitored.end()
     return 1 if leaks and fail_on_leak else 0
@@ -130,7 +159,7 @@ def attach(
 @METHOD
 @verbosity
 def snapshot(pid: int, output: Path, method: str | None, quiet: bool, verbose: bool) -> None:
-    """Take one snapshot of a running process, and leave it as it was."""
+    """Take one snapshot of a running process and leave it as it was."""
     if output.is_dir() or not os.access(output.absolute().parent, os.W_OK):
         raise UsageError(f"-o {output} cannot be written.", "Name a file in a directory that exists.")
     options = AgentOptions(_FIRST_SNAPSHOT_SECONDS, "every", "never", 1.0, False)
@@ -149,8 +178,9 @@ def snapshot(pid: int, output: Path, method: str | None, quiet: bool, verbose: b
 @_PID
 @verbosity
 def detach(pid: int, quiet: bool, verbose: bool) -> None:
-    """Take the agent out of a process, for one that `leakhunt attach` or `run` had to leave there."""
+    """Remove an agent that `leakhunt attach` or `run` had to leave in a process."""
     answer = detach_from(pid)
+    _end_watch(pid, Path(answer.detail))
     if quiet:
         return
     if answer.word == "absent":
@@ -159,6 +189,13 @@ def detach(pid: int, quiet: bool, verbose: bool) -> None:
         say(f"the agent in process {pid} stops when its last snapshot is written, into {answer.detail}")
     else:
         say(f"detached from process {pid}; `leakhunt report {answer.detail}` shows what was seen")
+
+
+def _end_watch(pid: int, run: Path) -> None:
+    """Tell whoever still looks after the process for this run (see following.py) that this is over."""
+    for folder in run.glob(f"pid-{Target(pid).inner_pid}.*/"):
+        with contextlib.suppress(OSError):
+            (folder / STOP).touch(mode=0o600)
 
 
 def _wait(

@@ -14,7 +14,7 @@ from leakhunt.cli.output import emit, output_option, pick_format, told, verbosit
 @click.option("--type", "type_name", required=True, metavar="CLASS", help="The class, by module.qualname.")
 @click.option("--depth", type=click.IntRange(min=1), help="Go back this many references.")
 @click.option("--width", type=click.IntRange(min=1), help="Draw this many referrers of one object.")
-@click.option("--format", "format_", metavar="FORMAT", help="svg (default), png, dot, html; or by -o's suffix.")
+@click.option("--format", "format_", metavar="FORMAT", help="svg (default), png, dot, html; or by the suffix of -o.")
 @output_option
 @verbosity
 def backrefs(
@@ -24,7 +24,6 @@ def backrefs(
     width: int | None,
     format_: str | None,
     output: str | None,
-    quiet: bool,
     verbose: bool,
 ) -> None:
     """Draw the back-reference graph of a class. Needs no `dot` program.

@@ -15,7 +15,7 @@ from leakhunt.cli.output import emit, output_option, page_of, pick_format, told,
 @click.argument("snapshot", type=click.Path(path_type=Path), metavar="S")
 @click.option("--type", "type_name", required=True, metavar="CLASS", help="The class, by module.qualname.")
 @click.option("--limit", type=click.IntRange(min=1), default=3, help="Show this many chains (default 3).")
-@click.option("--format", "format_", metavar="FORMAT", help="text (default) or json; else what -o's suffix says.")
+@click.option("--format", "format_", metavar="FORMAT", help="text (default) or json; else by the suffix of -o.")
 @output_option
 @verbosity
 def chains(
@@ -24,7 +24,6 @@ def chains(
     limit: int,
     format_: str | None,
     output: str | None,
-    quiet: bool,
     verbose: bool,
 ) -> None:
     """Show retaining chains of a class: from a GC root, and by every object on the way that defines __del__.

@@ -13,12 +13,10 @@ from leakhunt.errors import UsageError
 @click.command(epilog="Example:  leakhunt diff run1/pid-4711.0/000001.leak run1/pid-4711.0/000009.leak")
 @click.argument("snapshots", nargs=-1, type=click.Path(path_type=Path), metavar="S1 S2 [S3]")
 @click.option("--limit", type=click.IntRange(min=0), default=20, help="Show this many classes (default 20; 0: all).")
-@click.option("--format", "format_", metavar="FORMAT", help="text (default) or json; else what -o's suffix says.")
+@click.option("--format", "format_", metavar="FORMAT", help="text (default) or json; else by the suffix of -o.")
 @output_option
 @verbosity
-def diff(
-    snapshots: tuple[Path, ...], limit: int, format_: str | None, output: str | None, quiet: bool, verbose: bool
-) -> None:
+def diff(snapshots: tuple[Path, ...], limit: int, format_: str | None, output: str | None, verbose: bool) -> None:
     """Compare snapshots of one process: counts and sizes by class, births, deaths, survivors.
 
     With three, also what was born between the first two and still lives in the third: the usual shape of a leak.

@@ -15,7 +15,7 @@ from pathlib import Path
 import click
 
 from leakhunt.cli.output import verbosity, wants_color, width_of
-from leakhunt.errors import AttachError
+from leakhunt.errors import AttachError, LeakhuntError
 
 _PTRACE_SCOPE = Path("/proc/sys/kernel/yama/ptrace_scope")
 _PTRACE_SCOPES = {
@@ -39,16 +39,17 @@ class Check:
 @click.command(epilog="Example:  leakhunt doctor 4711")
 @click.argument("pid", type=click.IntRange(min=1), required=False)
 @verbosity
-def doctor(pid: int | None, quiet: bool, verbose: bool) -> int:
-    """Show what works on this machine and, with PID, which ways lead into that process."""
+def doctor(pid: int | None, quiet: bool) -> int:
+    """Show what works on this machine and, with PID, how that process can be attached to."""
     checks = [*machine_checks()]
     if pid is not None:
         if not Path(f"/proc/{pid}").exists():
             raise AttachError(f"There is no process {pid}.", "`ps -ef | grep python` lists those that run.")
         ways = [*attach_checks(pid)]
-        checks += ways
+        place = place_check(pid)
+        checks += [*ways, place]
     _print([check for check in checks if not quiet or not check.works])
-    return 3 if pid is not None and not any(way.works for way in ways) else 0
+    return 3 if pid is not None and not (place.works and any(way.works for way in ways)) else 0
 
 
 def machine_checks() -> Iterator[Check]:
@@ -75,6 +76,20 @@ def attach_checks(pid: int) -> Iterator[Check]:
         reason = method.why_not(pid)
         words = f"{reason} {getattr(reason, 'remedy', '')}".strip() if reason else getattr(method, "description", "")
         yield Check(f"attach to {pid} by {method.name}", reason is None, words)
+
+
+def place_check(pid: int) -> Check:
+    """Whether the process has a directory in which it can be handed the agent: no way leads in without one."""
+    from leakhunt.attach.stage import place_in
+    from leakhunt.attach.target import Target
+
+    name = f"files for {pid}"
+    try:
+        return Check(name, True, place_in(Target(pid)))
+    except LeakhuntError as problem:
+        return Check(name, False, str(problem))
+    except OSError as problem:
+        return Check(name, False, f"its root directory cannot be opened: {problem.strerror}")
 
 
 def _extension(name: str, module: str, otherwise: str) -> Check:

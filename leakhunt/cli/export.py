@@ -29,7 +29,6 @@ def export(
     format_: str | None,
     type_name: str | None,
     every: bool,
-    quiet: bool,
     verbose: bool,
 ) -> None:
     """Write a heap or a run for other tools.
@@ -53,7 +52,6 @@ def export(
 
 
 def _parquet(source: Path, output: str, type_name: str, every: bool) -> None:
-    from leakhunt.config import known_places
     from leakhunt.export import parquet
     from leakhunt.export.tables import Tables
 
@@ -61,7 +59,7 @@ def _parquet(source: Path, output: str, type_name: str, every: bool) -> None:
         raise UsageError("Parquet is a folder of files.", "Name it with -o.")
     if not Path(output).is_dir():
         check_writable(output.rstrip("/"), "-o")
-    parquet.write(Tables(source, every, known_places(Path.cwd())), Path(output))
+    parquet.write(Tables(source, every), Path(output))
 
 
 def _of_heap(module: str, source: Path, output: str, type_name: str, every: bool) -> None:
@@ -78,7 +76,7 @@ def _of_heap(module: str, source: Path, output: str, type_name: str, every: bool
     if output != "-":
         written_whole(write, Path(output))
     elif sys.stdout.isatty():
-        raise UsageError("A heap is too long for a terminal.", "Name a file with -o, or pipe it somewhere.")
+        raise UsageError("A heap is too large for a terminal.", "Name a file with -o, or pipe it somewhere.")
     else:
         write(sys.stdout.buffer)
 

@@ -11,14 +11,12 @@ from leakhunt.cli.output import emit, output_option, pick_format, told, verbosit
 
 @click.command(epilog="Example:  leakhunt lint src tests/conftest.py")
 @click.argument("paths", type=click.Path(path_type=Path), metavar="PATH...", nargs=-1, required=True)
-@click.option("--format", "format_", metavar="FORMAT", help="text (default) or json; else what -o's suffix says.")
+@click.option("--format", "format_", metavar="FORMAT", help="text (default) or json; else by the suffix of -o.")
 @click.option("--fail-on-finding", is_flag=True, help="Exit 1 if anything was found.")
 @output_option
 @verbosity
-def lint(
-    paths: tuple[Path, ...], format_: str | None, fail_on_finding: bool, output: str | None, quiet: bool, verbose: bool
-) -> int:
-    """Say of source code what its finalizers and registries will do, before it runs.
+def lint(paths: tuple[Path, ...], format_: str | None, fail_on_finding: bool, output: str | None, verbose: bool) -> int:
+    """Check source code for finalizers, caches and registries that will keep objects alive.
 
     PATH is a file, or a folder with all Python files below it. The code is parsed and never imported. A line that
     ends in `# leakhunt: ignore` is left alone.

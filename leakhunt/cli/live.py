@@ -17,7 +17,7 @@ from leakhunt.attach import procfs
 from leakhunt.attach.attachment import MeasuredAlready
 from leakhunt.attach.process_tree import ProcessTree
 from leakhunt.cli.measuring import begin_family, detached_in_the_end, entered, say_notes
-from leakhunt.cli.options import BIRTHS, BUDGET, DEEP, ENGINE, METHOD, NO_CHILDREN, PAUSE, SECONDS
+from leakhunt.cli.options import BIRTHS, BUDGET, DEEP, ENGINE, METHOD, NO_CHILDREN, PAUSE, interval
 from leakhunt.cli.output import say, verbosity
 from leakhunt.cli.reporting import short
 from leakhunt.command import AgentOptions
@@ -29,9 +29,9 @@ _LEAVING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @click.command(epilog="Example:  leakhunt live 4711 --interval 1")
 @click.argument("target", metavar="PID|RUN")
-@click.option("--interval", type=SECONDS, default=2.0, metavar="SECONDS", help="Of PID: census this often (default 2).")
+@interval(2.0)
 @click.option(
-    "--out", type=click.Path(path_type=Path), metavar="DIR", help="Of PID: keep what is seen, as a run folder."
+    "--out", type=click.Path(path_type=Path), metavar="DIR", help="With PID: keep what is seen, as a run folder."
 )
 @DEEP
 @BUDGET
@@ -55,9 +55,9 @@ def live(
     quiet: bool,
     verbose: bool,
 ) -> None:
-    """Watch on the terminal what grows: classes, the containers that hold them, and memory.
+    """Show on the terminal what grows: classes, the containers that hold them, and memory.
 
-    PID is a process that runs already; nothing needs to be installed in it, and it is left as it was when you quit. RUN
+    PID is a running process; nothing needs to be installed in it, and it is left as it was when you quit. RUN
     is a run folder, finished or still being written by `leakhunt run` elsewhere. A folder whose name is a number is
     ./NUMBER.
 
@@ -87,7 +87,7 @@ def _check_terminal(target: str) -> None:
     """
     if not all(os.isatty(number) for number in (0, 1, 2)) or os.environ.get("TERM") == "dumb":
         instead = f"`leakhunt attach {target}`" if target.isdecimal() else f"`leakhunt report {target}`"
-        raise UsageError("`leakhunt live` draws on a terminal, and this is none.", f"Use {instead} here.")
+        raise UsageError("`leakhunt live` needs a terminal.", f"Use {instead} here.")
 
 
 def _measure(pid: int, options: AgentOptions, out: Path | None, method: str | None, quiet: bool, verbose: bool) -> None:
@@ -133,7 +133,9 @@ def _view(folder: Path, fetch: Callable[[], bool] = lambda: False, pid: int = 0)
     if view.problem is not None:
         raise view.problem
     if view.return_code:
-        raise LeakhuntError("The view broke, which is a bug.", "LEAKHUNT_DEBUG=1 shows where; please report it.")
+        raise LeakhuntError(
+            "The view crashed, which is a bug in leakhunt.", "LEAKHUNT_DEBUG=1 shows where; please report it."
+        )
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""What `run` and `attach` do for --metrics, --otel and --on-leak: a monitor beside the program."""
+"""What `run` and `attach` do for --metrics, --otel, --on-leak, --log and --service: a monitor beside the program."""
 
 from __future__ import annotations
 
@@ -20,14 +20,25 @@ class Monitored:
         UsageError: as `Monitor`.
     """
 
-    def __init__(self, metrics: str | None, otel: bool, on_leak: str | None, quiet: bool) -> None:
+    def __init__(
+        self,
+        metrics: str | None,
+        otel: bool,
+        on_leak: str | None,
+        quiet: bool,
+        log: str | None = None,
+        service_bytes: int = 0,
+    ) -> None:
+        """`service_bytes` is the limit on disk of a service's folder, 0 for a run that is none of a service."""
         self._monitor: Monitor | None = None
-        self._quiet = quiet
+        self._quiet, self._is_service = quiet, bool(service_bytes)
         self._report: str | None = None
-        if metrics or otel or on_leak:
+        if service_bytes:
+            log = log or "plain"
+        if metrics or otel or on_leak or log:
             from leakhunt.monitor.beside import Monitor, Wishes
 
-            self._monitor = Monitor(Wishes(metrics, otel, on_leak))
+            self._monitor = Monitor(Wishes(metrics, otel, on_leak, log, service_bytes))
 
     def __bool__(self) -> bool:
         return self._monitor is not None
@@ -52,12 +63,17 @@ class Monitored:
         if self._monitor is None:
             return
         try:
-            problem = self._monitor.end(self._report, in_haste and self._report is None)
+            problem = self._monitor.end(self._report, in_haste and self._report is None, self._is_service)
         except KeyboardInterrupt:
             self._monitor.abandon()
             return
         if problem and not self._quiet:
             say(problem)
+
+    def leave(self) -> None:
+        """Let the monitor go on with the daemons that the program left behind."""
+        if self._monitor is not None:
+            self._monitor.leave()
 
     def abandon(self) -> None:
         if self._monitor is not None:

@@ -13,6 +13,18 @@ from leakhunt.retention import DEFAULT_LIMIT_BYTES, parse_size
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 
+def _deep(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    if value in ("auto", "never", "every"):
+        return value
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise click.BadParameter(f"{value!r} is not auto, never, every or a number of seconds.")
+    return f"{seconds:g}"
+
+
 def _size(context: click.Context, parameter: click.Parameter, value: str) -> int:
     try:
         return parse_size(value)
@@ -26,20 +38,21 @@ OUT = click.option(
     metavar="DIR",
     help="Run folder; %t stands for the time, %p for leakhunt's pid. Default leakhunt-run-%t.",
 )
+SERVICE_FOLDER = Path("leakhunt-service")
 MAX_DISK = click.option(
     "--max-disk",
     callback=_size,
     default=f"{DEFAULT_LIMIT_BYTES // 1_000_000}M",
     metavar="SIZE",
     show_default=True,
-    help="Largest size of the run folder; the snapshots that tell least are removed to keep to it.",
+    help="Largest size of the run folder; the least informative snapshots are removed to stay within it.",
 )
 BUDGET = click.option(
     "--budget",
     type=click.FloatRange(min=0, min_open=True, max=1),
     default=0.01,
     metavar="FRACTION",
-    help="Largest share of the program's time to take (default 0.01).",
+    help="Largest share of the program's time that measuring may take (default 0.01).",
 )
 PAUSE = click.option(
     "--pause",
@@ -51,7 +64,7 @@ PAUSE = click.option(
 FORK_SNAPSHOT = click.option(
     "--fork-snapshot",
     is_flag=True,
-    help="Let a copy of the process record the object graph, at up to twice its memory (default: in the process).",
+    help="Record the object graph in a copy of the process, which may take twice its memory (default: in the process).",
 )
 ENGINE = click.option(
     "--engine",
@@ -84,29 +97,69 @@ BIRTHS = click.option(
 SECONDS = click.FloatRange(min=0, min_open=True, max=86400 * 365)
 DEEP = click.option(
     "--deep",
-    type=click.Choice(["auto", "never", "every"]),
+    callback=_deep,
     default="auto",
-    help="When to record the whole object graph (default auto).",
+    metavar="auto|SECONDS|never|every",
+    help="When to record the whole object graph (default auto: more and more rarely, as far as --budget allows).",
 )
-NO_CHILDREN = click.option("--no-children", is_flag=True, help="Leave processes alone that it started or will start.")
+HTML = click.option("--html", metavar="FILE", help="Also write the report as one HTML page.")
+NO_CHILDREN = click.option(
+    "--no-children", is_flag=True, help="Ignore the processes that it has started or will start."
+)
 METHOD = click.option(
     "--method",
     type=click.Choice(["prearmed", "pep768", "ptrace", "gdb"]),
-    help="Use this way in only (default: the first that is open).",
+    help="Attach in this way only (default: the first one that works).",
 )
 
 
+def sending(command: Decorated) -> Decorated:
+    """The options of a fleet, as the parameters `to`, `service_name` and `release`."""
+    to = click.option(
+        "--to",
+        metavar="PLACE",
+        help="Put what was found there in the end, for `leakhunt fleet`: a path, s3://…, gs://…",
+    )
+    name = click.option(
+        "--service-name", metavar="NAME", help="What to call it there (default: OTEL_SERVICE_NAME, or the program)."
+    )
+    release = click.option("--release", metavar="VERSION", help="Its release there (default: OTEL's service.version).")
+    return to(name(release(command)))
+
+
+def interval(default: float) -> Callable[[Decorated], Decorated]:
+    """The option --interval, with the command's own default."""
+    return click.option(
+        "--interval",
+        type=SECONDS,
+        default=default,
+        metavar="SECONDS",
+        help=f"Count the objects of each class this often (default {default:g}).",
+    )
+
+
 def monitoring(command: Decorated) -> Decorated:
-    """The options of the monitor, as the parameters `metrics`, `otel` and `on_leak`."""
+    """The options of the monitor, as the parameters `metrics`, `otel`, `on_leak`, `log` and `service`."""
     metrics = click.option(
         "--metrics",
         metavar="[HOST:]PORT",
-        help="Serve figures to Prometheus meanwhile, on this machine only by default.",
+        help="Serve metrics to Prometheus during the run, by default to this machine only.",
     )
     otel = click.option(
-        "--otel", is_flag=True, help="Send figures by OpenTelemetry meanwhile, as OTEL_* variables say."
+        "--otel", is_flag=True, help="Send metrics by OpenTelemetry during the run, as set by the OTEL_* variables."
     )
     on_leak = click.option(
-        "--on-leak", metavar="COMMAND", help="Run by the shell once for each leak found, with its JSON on stdin."
+        "--on-leak", metavar="COMMAND", help="Shell command to run once for each leak found, with its JSON on stdin."
     )
-    return metrics(otel(on_leak(command)))
+    log = click.option(
+        "--log",
+        type=click.Choice(["plain", "json"]),
+        help="Tell of leaks on stderr while the program runs, a line for each, and again when it changes.",
+    )
+    service = click.option(
+        "--service",
+        is_flag=True,
+        help="For what runs for weeks: --out DIR (default leakhunt-service) gets a run folder for each start, "
+        "--max-disk holds for all of them, --log is on, and no analysis delays the end.",
+    )
+    return metrics(otel(on_leak(log(service(command)))))

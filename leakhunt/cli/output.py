@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import os
 import sys
 import time
@@ -21,16 +22,21 @@ DEFAULT_WIDTH = 100
 
 
 def verbosity(command: Decorated) -> Decorated:
-    """The options -q and -v, as the parameters `quiet` and `verbose`."""
-    quiet = click.option("-q", "--quiet", is_flag=True, help="Say nothing but the result.")
-    verbose = click.option("-v", "--verbose", is_flag=True, help="Say what is being done.")
+    """The options -q and -v of every command, as the parameters `quiet` and `verbose` of those that have them."""
+    taken = inspect.signature(command).parameters
+    quiet = click.option(
+        "-q", "--quiet", is_flag=True, expose_value="quiet" in taken, help="Print nothing but the result."
+    )
+    verbose = click.option(
+        "-v", "--verbose", is_flag=True, expose_value="verbose" in taken, help="Also print what is being done."
+    )
     return quiet(verbose(command))
 
 
 def output_option(command: Decorated) -> Decorated:
     """The option -o, as the parameter `output`."""
     option = click.option(
-        "-o", "--output", metavar="FILE", callback=_writable, help="Write to FILE; - or nothing is stdout."
+        "-o", "--output", metavar="FILE", callback=_writable, help="Write to FILE (default, or -: stdout)."
     )
     return option(command)
 
@@ -106,7 +112,7 @@ def pick_format(explicit: str | None, output: str | None, choices: Sequence[str]
         return default
     name = {"txt": "text", "htm": "html"}.get(name, name)
     if name not in choices:
-        raise UsageError(f"There is no format {name!r} here.", f"Choose one of: {', '.join(choices)}.")
+        raise UsageError(f"This command has no format {name!r}.", f"Choose one of: {', '.join(choices)}.")
     return name
 
 
@@ -134,7 +140,7 @@ def _to_stdout(data: str | bytes) -> None:
         text = data if data.endswith("\n") else data + "\n"
         data = text.encode(sys.stdout.encoding, "backslashreplace")
     elif sys.stdout.isatty() and b"\0" in data:
-        raise UsageError("A picture is not for a terminal.", "Name a file with -o, or pipe it somewhere.")
+        raise UsageError("A picture cannot be shown on a terminal.", "Name a file with -o, or pipe it somewhere.")
     with contextlib.suppress(OSError):  # the flush fails again, and knows what to do
         sys.stdout.buffer.write(data)
     flush_stdout()

@@ -12,9 +12,9 @@ from leakhunt.cli.reporting import analysed, tracked
 
 @click.command(epilog="Example:  leakhunt report run1 --format html -o leaks.html")
 @click.argument("run", type=click.Path(path_type=Path), metavar="RUN")
-@click.option("--format", "format_", metavar="FORMAT", help="text (default), json or html; else what -o's suffix says.")
+@click.option("--format", "format_", metavar="FORMAT", help="text (default), json or html; else by the suffix of -o.")
 @click.option("--fail-on-leak", is_flag=True, help="Exit 1 if a leak was found.")
-@click.option("--why", "asked", metavar="NAME", help="Tell why a place or class was named, or what spoke against it.")
+@click.option("--why", "asked", metavar="NAME", help="Explain why a holder or class was reported, or why not.")
 @output_option
 @verbosity
 def report(
@@ -28,7 +28,7 @@ def report(
 ) -> int:
     """Analyse a run folder and show what leaks.
 
-    Works on a run that goes on, too, and on one that was killed.
+    Works while the run is still going, and on one that was killed.
     """
     from leakhunt.render import REGISTRY
     from leakhunt.render.tracks import TracksText

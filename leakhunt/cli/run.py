@@ -4,53 +4,49 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from leakhunt.cli.following import Following, went_on
 from leakhunt.cli.monitored import Monitored
-from leakhunt.cli.options import BIRTHS, BUDGET, ENGINE, FORK_SNAPSHOT, MAX_DISK, OUT, PAUSE, monitoring
+from leakhunt.cli.options import (
+    BIRTHS,
+    BUDGET,
+    DEEP,
+    ENGINE,
+    FORK_SNAPSHOT,
+    HTML,
+    MAX_DISK,
+    OUT,
+    PAUSE,
+    SERVICE_FOLDER,
+    interval,
+    monitoring,
+    sending,
+)
 from leakhunt.cli.output import say, verbosity
-from leakhunt.cli.reporting import Following, check_report, report_run, short
+from leakhunt.cli.reporting import check_report, report_run, short
+from leakhunt.cli.sending import Sending
 from leakhunt.command import AgentOptions, find_program
 from leakhunt.errors import LeakhuntError, UsageError
 from leakhunt.launch import ExitStatus, end_like, launch
 from leakhunt.retention import Retention
 from leakhunt.runfolder import RunRemoved, create, discard, finish
+from leakhunt.starts import forget_oldest
 
-
-def _deep(context: click.Context, parameter: click.Parameter, value: str) -> str:
-    if value in ("auto", "never", "every"):
-        return value
-    try:
-        seconds = float(value)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < float("inf"):
-        raise click.BadParameter(f"{value!r} is not auto, never, every or a number of seconds.")
-    return f"{seconds:g}"
+if TYPE_CHECKING:
+    from leakhunt.findings import Findings
 
 
 @click.command(
     context_settings={"allow_interspersed_args": False},
     epilog="Example:  leakhunt run --interval 2 --out run1 -- python -m http.server",
 )
-@click.option(
-    "--interval",
-    type=click.FloatRange(min=0, min_open=True, max=86400),
-    default=5.0,
-    metavar="SECONDS",
-    help="Take a census this often (default 5).",
-)
+@interval(5.0)
 @OUT
 @MAX_DISK
-@click.option(
-    "--deep",
-    callback=_deep,
-    default="auto",
-    metavar="auto|SECONDS|never|every",
-    help="When to record the whole object graph (default auto).",
-)
+@DEEP
 @click.option(
     "--collect",
     type=click.Choice(["never", "before-deep"]),
@@ -62,13 +58,21 @@ def _deep(context: click.Context, parameter: click.Parameter, value: str) -> str
 @FORK_SNAPSHOT
 @BIRTHS
 @ENGINE
-@click.option("--no-children", is_flag=True, help="Measure the first Python process only, not those it starts.")
-@click.option("--no-attach", is_flag=True, help="Leave a Python alone that did not load the agent (-I, -E, -S).")
-@click.option("--exec", "exec_", is_flag=True, help="Become the program; analyse later with `leakhunt report`.")
+@click.option("--no-children", is_flag=True, help="Measure only the first Python process, not those it starts.")
+@click.option(
+    "--no-attach", is_flag=True, help="Do not attach to interpreters that did not load the agent (-I, -E, -S)."
+)
+@click.option(
+    "--exec",
+    "exec_",
+    is_flag=True,
+    help="Become the program (exec); analyse later with `leakhunt report`.",
+)
 @click.option("--fail-on-leak", is_flag=True, help="Exit 1 if a leak was found and the program exited 0.")
-@click.option("--html", metavar="FILE", help="Also write the report as one HTML page.")
+@HTML
 @monitoring
-@click.option("--values", is_flag=True, help="Store values of the program's data too, not names and sizes only.")
+@sending
+@click.option("--values", is_flag=True, help="Also store values of the program's data, not only names and sizes.")
 @verbosity
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED, metavar="[--] CMD [ARGS]...")
 def run(
@@ -94,28 +98,43 @@ def run(
     metrics: str | None,
     otel: bool,
     on_leak: str | None,
+    log: str | None,
+    service: bool,
+    to: str | None,
+    service_name: str | None,
+    release: str | None,
 ) -> NoReturn:
-    """Run a program, and say what it leaks when it ends.
+    """Run a program and report what it leaks when it ends.
 
     Input, output, signals and the exit status are the program's own. The report goes to stderr and everything that was
     seen to the run folder. Killing leakhunt kills the program; a program killed at any moment leaves a run folder that
     `leakhunt report` reads. Told to end from outside (SIGTERM, as by systemd or a container), leakhunt ends with the
-    program and leaves the analysis to `leakhunt report`, unless --html or --fail-on-leak asks for it.
+    program and leaves the analysis to `leakhunt report`, unless --html, --fail-on-leak or --to asks for it.
     """
     find_program(command[0])
     check_report(html)
     if html is not None and exec_:
         raise UsageError("--exec leaves no leakhunt behind to write --html.", "Use `leakhunt report --format html`.")
-    monitored = Monitored(metrics, otel, on_leak, quiet)
+    if service and (fail_on_leak or html is not None):
+        raise UsageError(
+            "--service makes no report when the program ends, so --html and --fail-on-leak can't be kept.",
+            "Leave them out; `leakhunt report DIR --html FILE` does it at any time.",
+        )
+    monitored = Monitored(metrics, otel, on_leak, quiet, log, max_disk if service else 0)
+    to_fleet = Sending(to, service_name, release, quiet)
+    if to_fleet and exec_:
+        raise UsageError("--exec leaves no leakhunt behind to send anything.", "Use `leakhunt fleet add RUN PLACE`.")
     if monitored and exec_:
         raise UsageError("--exec leaves no leakhunt behind to tell of figures or leaks.", "Leave --exec out.")
     options = AgentOptions(
         interval, deep, collect, budget, not no_children, values, engine, pause, fork_snapshot, births
     )
-    folder = create(out, command, dataclasses.asdict(options))
+    folder = create((out or SERVICE_FOLDER) if service else out, command, dataclasses.asdict(options), service)
+    if service:
+        forget_oldest(folder.parent)
     if verbose:
         say(f"the run folder is {folder}")
-    following = Following(folder, options, verbose, Retention(folder, max_disk), attaches=not no_attach)
+    following = Following(folder, options, verbose, Retention(folder, max_disk), not no_attach, service)
     monitored.start(folder)
     try:
         status = launch(command, folder, options, exec_, following)
@@ -126,8 +145,17 @@ def run(
     if not quiet:
         for line in following.lines():
             say(line)
-    leaks = _after(folder, status, html, quiet, verbose, fail_on_leak, monitored)
-    monitored.end(in_haste=status.was_asked_to_end)
+    daemons = following.daemons()
+    is_quiet = quiet or service or bool(daemons)
+    leaks = _after(folder, status, html, is_quiet, verbose, fail_on_leak, monitored, to_fleet)
+    if daemons and not quiet:
+        say(went_on(daemons, short(folder)))
+    elif service and not quiet:
+        say(f"ended; `leakhunt report {short(folder)}` shows what was seen")
+    if daemons:
+        monitored.leave()
+    else:
+        monitored.end(in_haste=status.was_asked_to_end)
     end_like(ExitStatus(code=1) if leaks and fail_on_leak and status.number == 0 else status)
 
 
@@ -139,16 +167,22 @@ def _after(
     verbose: bool,
     wants_verdict: bool,
     monitored: Monitored,
+    to_fleet: Sending,
 ) -> bool:
     """Close the run and report on it; True when it leaks. Nothing that fails here reaches the exit status."""
     try:
         _finish(folder, status, quiet)
-        nobody_waits = html is None and not wants_verdict
+        nobody_waits = html is None and not wants_verdict and not to_fleet
         if nobody_waits and status.was_asked_to_end and not quiet:
             say(f"stopped; `leakhunt report {short(folder)}` shows what was seen")
         if nobody_waits and (quiet or status.was_asked_to_end):
             return False
-        return report_run(folder, html, quiet, verbose, also=monitored.keep)
+
+        def also(findings: Findings) -> None:
+            monitored.keep(findings)
+            to_fleet.send(findings, folder)
+
+        return report_run(folder, html, quiet, verbose, also=also)
     except KeyboardInterrupt:
         problem = f"The analysis was interrupted. `leakhunt report {short(folder)}` does it again."
     except LeakhuntError as error:

@@ -24,7 +24,7 @@ def write(tables: Tables, folder: Path) -> None:
     """
     columns.needed("pyarrow", "export")
     if folder.exists() and not is_export(folder):
-        raise UsageError(f"{folder} is there already, and is no export of leakhunt.", "Choose another name for -o.")
+        raise UsageError(f"{folder} already exists and is not a leakhunt export.", "Choose another name for -o.")
     temporary = Path(tempfile.mkdtemp(dir=folder.absolute().parent, prefix=f".{folder.name}."))
     try:
         for table in columns.TABLES:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from leakhunt import pipeline
 from leakhunt.agent import schema
-from leakhunt.analysis.growth.known import BUILT_IN, Known
+from leakhunt.analysis.growth.known import Known
 from leakhunt.analysis.heap.dominators import Dominators, is_affordable, kept_dominators
 from leakhunt.analysis.heap.edges import ATTRIBUTE, KINDS, edge_names
 from leakhunt.analysis.heap.graph import HeapGraph
@@ -61,7 +61,7 @@ class Tables:
     `every`: objects, references and types of every snapshot with a graph, not of each process's newest one only.
     """
 
-    def __init__(self, path: str | Path, every: bool = False, known: Known = BUILT_IN) -> None:
+    def __init__(self, path: str | Path, every: bool = False, known: Known | None = None) -> None:
         self.path, self.every, self.known = Path(path), every, known
         self.folder = read_run(self.path) if self.path.is_dir() else _around(self.path)
         self.run = run_identity(self.folder)
@@ -120,7 +120,7 @@ class Tables:
                         "has_graph": [taken.is_deep],
                         "seconds": [taken.number("elapsed")],
                         "gc_objects": [sum(count for count, _ in taken.census.values())],
-                        "pause_ms": [taken.number("hold_ms")],
+                        "pause_ms": [taken.number("pause_ms")],
                     }
                 )
 
@@ -247,7 +247,7 @@ class Tables:
                 is_any = True
                 yield process, HeapGraph(taken)
         if not is_any:
-            raise RunError(f"{self.path} holds no object graph, only counts.", "Run longer, or with --deep every.")
+            raise RunError(f"{self.path} has no object graph, only counts.", "Run longer, or with --deep every.")
 
 
 def run_identity(folder: RunFolder) -> str:

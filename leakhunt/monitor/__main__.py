@@ -14,12 +14,16 @@ import socket
 import sys
 import threading
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from leakhunt.errors import LeakhuntError
 
-from .beside import HASTE_SECONDS
+from .beside import HASTE_SECONDS, LEAVE, LINGER_SECONDS
+from .earlier import earlier
 from .ending import Ending
+
+if TYPE_CHECKING:
+    from .log import FindingsLog
 
 NICE = 15  # the program and its users come first
 LAST_SECONDS, COMMAND_SECONDS = 5.0, 3.0  # after haste was asked for: until it ends itself, and a command of --on-leak
@@ -46,10 +50,26 @@ def _mind_haste(ending: Ending) -> None:
     """A service manager tells a whole group of processes to end: this one does so in haste, then."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: threading.Thread(target=ending.hurry, daemon=True).start())
+    signal.signal(LEAVE, lambda *_: _hold_up_nobody())
     signal.signal(signal.SIGALRM, signal.SIG_DFL)  # the kernel ends it, whatever it is at
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGHUP, signal.SIGALRM})
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGHUP, LEAVE, signal.SIGALRM})
     ending.in_haste(0.0, lambda: signal.setitimer(signal.ITIMER_REAL, LAST_SECONDS))
     ending.in_haste(HASTE_SECONDS, _let_go_of_stderr)
+    ending.when_left(_linger)
+
+
+def _linger() -> None:
+    """Go on when leakhunt is gone, for a time that is bounded."""
+    signal.setitimer(signal.ITIMER_REAL, LINGER_SECONDS)
+    _hold_up_nobody()
+
+
+def _hold_up_nobody() -> None:
+    """Let go of stderr, unless it is a file or journald reads it: who reads a pipe to its end waits for that."""
+    from .log import journal_reads
+
+    if not journal_reads() and not os.path.isfile("/dev/fd/2"):
+        _let_go_of_stderr()
 
 
 def _let_go_of_stderr() -> None:
@@ -72,7 +92,8 @@ def _watch(wishes: dict[str, Any], ending: Ending) -> None:
     if notifier is not None:
         ending.in_haste(0.0, notifier.stop)
         ending.in_haste(COMMAND_SECONDS, notifier.break_off)
-    watch = Watch(folder, interval, known_places(Path.cwd()), notifier, _say)
+    log = _log(folder, wishes) if wishes["log"] else None
+    watch = Watch(folder, interval, known_places(), notifier, _say, log, wishes["limit_bytes"])
     otel = None
     if wishes["listening"] is not None:
         from .prometheus import serve
@@ -89,10 +110,21 @@ def _watch(wishes: dict[str, Any], ending: Ending) -> None:
             otel.end()
 
 
-def _say(message: str) -> None:
+def _log(folder: Path, wishes: dict[str, Any]) -> FindingsLog:
+    from .log import FindingsLog, journal_reads
+
+    known, starts = earlier(folder) if wishes["limit_bytes"] else ({}, 0)
+    return FindingsLog(_write, wishes["log"] == "json", journal_reads(), known, starts)
+
+
+def _write(line: str) -> None:
     with contextlib.suppress(OSError, ValueError, AttributeError):
-        sys.stderr.write(f"leakhunt: {message}\n")
+        sys.stderr.write(f"{line}\n")
         sys.stderr.flush()
+
+
+def _say(message: str) -> None:
+    _write(f"leakhunt: {message}")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from .beside import HASTE
+from .beside import HASTE, LINGER
 
 
 class Ending:
@@ -16,6 +16,7 @@ class Ending:
         self.text = b""
         self._over = threading.Event()
         self._haste = threading.Event()
+        self._left = threading.Event()
         self._read = read
         _aside(self._listen)
 
@@ -45,11 +46,23 @@ class Ending:
 
         _aside(act)
 
+    def when_left(self, action: Callable[[], object]) -> None:
+        """Do something when the watch is left to itself, with a last analysis to make; never where it is not."""
+
+        def act() -> None:
+            self._left.wait()
+            action()
+
+        _aside(act)
+
     def _listen(self) -> None:
         try:
             self.text = self._read()
             if self.text == HASTE:
                 self._haste.set()
+            elif self.text == LINGER:
+                self.text = b""
+                self._left.set()
         finally:
             self._over.set()
 

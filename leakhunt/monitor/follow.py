@@ -30,10 +30,12 @@ class ProcessFigures:
     cost_seconds: float = 0.0
     last_seen: float = 0.0  # seconds since the epoch
     is_over: bool = False
+    census_bytes: int = 0  # on disk, of the last census and the last graph
+    graph_bytes: int = 0
 
-    def after(self, snapshot: Snapshot) -> ProcessFigures:
+    def after(self, snapshot: Snapshot, size_bytes: int = 0) -> ProcessFigures:
         """The figures with one more snapshot."""
-        pause = snapshot.number("hold_ms") / 1000
+        pause = snapshot.number("pause_ms") / 1000
         return replace(
             self,
             rss_bytes=int(snapshot.number("rss_bytes")),
@@ -48,6 +50,8 @@ class ProcessFigures:
             cost_seconds=self.cost_seconds + snapshot.number("cost_ms") / 1000,
             last_seen=snapshot.number("time"),
             is_over=snapshot.meta.get("moment") == "exit",
+            census_bytes=self.census_bytes if snapshot.is_deep else size_bytes,
+            graph_bytes=size_bytes if snapshot.is_deep else self.graph_bytes,
         )
 
 
@@ -87,8 +91,8 @@ class Followed:
         for path in unread(folder, newest):
             newest = path
             try:
-                figures = figures.after(Snapshot.load(path))
-            except SnapshotError:
+                figures = figures.after(Snapshot.load(path), path.stat().st_size)
+            except (SnapshotError, OSError):
                 continue
         self._by_folder[folder.path] = newest, figures
 

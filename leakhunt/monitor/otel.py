@@ -65,7 +65,7 @@ def _exporters() -> list[MetricExporter]:
         elif name.strip() == "otlp":
             found.append(_otlp())
         elif name.strip() != "none":
-            raise UsageError(f"OTEL_METRICS_EXPORTER={name} is not known here.", "Use otlp, console or none.")
+            raise UsageError(f"OTEL_METRICS_EXPORTER={name} is not supported.", "Use otlp, console or none.")
     return found
 
 

@@ -28,7 +28,7 @@ BY: dict[str, tuple[Choose, str, str]] = {
 _POINTS = 600
 # The number of each curve's colour, dash and marker.
 LEDGER_LOOKS = {"RSS": 0, "in use by malloc": 2, "kept free by malloc": 3, "objects under gc": 1}
-_STYLE: dict[Any, Any] = {
+STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 9,
     "svg.fonttype": "none",
@@ -44,7 +44,7 @@ def growth(findings: Findings, format: str = "png", by: str = "class") -> bytes:
         raise UsageError(f"A plot cannot be written as {format!r}.", f"Choose one of: {', '.join(FORMATS)}.")
     if by not in BY:
         raise UsageError(f"There is no growth by {by!r}.", f"Choose one of: {', '.join(BY)}.")
-    with matplotlib.rc_context(_STYLE), warnings.catch_warnings():
+    with matplotlib.rc_context(STYLE), warnings.catch_warnings():
         # A name in a script that the font lacks is drawn as boxes; a warning would help nobody.
         warnings.filterwarnings("ignore", message="Glyph .* missing")
         target = io.BytesIO()

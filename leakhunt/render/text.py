@@ -98,7 +98,9 @@ def _rows(findings: Findings, finding: Finding, ascii_only: bool) -> Iterator[tu
         yield what, words.sentence(why)
     for finalizer in finding.finalizers[:3]:
         yield "__del__", _finalizer(finalizer)
-    yield "mend", words.sentence(finding.advice)
+    if finding.packages:
+        yield "packages", words.packages(finding)
+    yield "fix", words.sentence(finding.advice)
     yield "next", Line(words.next_command(findings, finding), style="bold")
 
 

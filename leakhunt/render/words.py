@@ -88,6 +88,12 @@ def _number(per_entry: float) -> str:
     return f"{per_entry:.0f}" if per_entry >= 10 or abs(per_entry - round(per_entry)) < 0.05 else f"{per_entry:.1f}"
 
 
+def packages(finding: Finding, limit: int = 4) -> str:
+    """The installed packages on the chain with their versions: what can be pinned or updated."""
+    shown = ", ".join(f"{name(one.name, 60)} {name(one.version, 30)}" for one in finding.packages[:limit])
+    return shown + (", …" if len(finding.packages) > limit else "")
+
+
 def quote(text: str) -> str:
     """An argument that a shell takes back whole, and that is safe to print."""
     return shlex.quote(name(text, 1000))

@@ -371,6 +371,26 @@ def test_attributes_that_only_the_class_names_are_named(target: Target) -> None:
     assert len(seen) == 3
 
 
+def test_attributes_that_the_program_gave_an_object_of_another_class_are_named(target: Target) -> None:
+    heap, seen = heap_of(
+        target,
+        """
+        import string
+        tool = string.Formatter()
+        def serve():
+            tool.kept.append([3])
+        tool.kept = [[n] for n in range(40)]
+        serve()
+        print("tool", id(tool)); print("kept", id(tool.kept))
+        take()
+        """,
+    )
+    labels = heap.labelled(seen["tool"])
+    if "-__dict__" in labels:  # until 3.10 the attributes are a dict's
+        labels = heap.labelled(labels["-__dict__"])
+    assert labels[".kept"] == seen["kept"]
+
+
 def test_what_a_cached_property_left_is_named(target: Target) -> None:
     if target.version == "3.13":
         pytest.skip("3.13 shows a collector the values of an instance's __dict__, not the dict: nothing names them")

@@ -25,7 +25,7 @@ def test_nothing_that_leakhunt_brings_with_it_is_harmless_by_its_name() -> None:
     assert not BUILT_IN.harmless
 
 
-def test_a_known_leak_has_its_mend() -> None:
+def test_a_known_leak_has_its_fix() -> None:
     assert "checkcache" in BUILT_IN.advice_for("linecache.cache")
     assert "plt.close" in BUILT_IN.advice_for("matplotlib._pylab_helpers.Gcf.figs")
     assert "its text the same" in BUILT_IN.advice_for("shop.orders.__warningregistry__")

@@ -103,3 +103,15 @@ def test_lives_of_different_length_are_laid_over_each_other() -> None:
 def test_processes_of_one_command_and_one_parent_are_siblings() -> None:
     kinds = [("gunicorn app", "1"), ("gunicorn app", "7"), ("gunicorn app", "7"), ("python job.py", "7")]
     assert list(groups(kinds).values()) == [[0], [1, 2], [3]]
+
+
+def test_a_place_that_stopped_growing_in_others_of_its_kind_is_no_leak_below_that_level() -> None:
+    same = [siblings.levels(lives(Evidence(worker(100 + n, warm_up, 12))))["shop.KEPT"] for n in range(3)]
+    assert same == [24.0] * 3
+    assert siblings.is_below_level(20.0, same) and siblings.is_below_level(24.0, same)
+    assert not siblings.is_below_level(60.0, same)
+    assert not siblings.is_below_level(20.0, same[:1])
+
+
+def test_a_leak_has_no_level() -> None:
+    assert siblings.levels(lives(Evidence(worker(1, leak, 16)))) == {}

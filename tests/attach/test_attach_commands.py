@@ -103,6 +103,26 @@ def test_a_snapshot_is_one_deep_file(leaking: subprocess.Popen[bytes], tmp_path:
     assert thread_count(leaking.pid) == 1
 
 
+def test_two_snapshots_taken_by_hand_show_nothing_of_the_agent(
+    tmp_path: Path,
+) -> None:
+    from leakhunt.pipeline import diff
+
+    idle = "import gc, time; gc.collect(); kept = []\nwhile True: time.sleep(0.02); kept.append({1})"
+    taken = [tmp_path / "1.leak", tmp_path / "2.leak", tmp_path / "3.leak"]
+    with subprocess.Popen([os.path.realpath(sys.executable), "-c", idle], stdout=subprocess.PIPE) as process:
+        time.sleep(0.3)
+        for path in taken:
+            assert leakhunt("snapshot", process.pid, "-o", path).returncode == 0
+        process.kill()
+    found = diff(taken[1:])  # the first one brings modules of the standard library
+    assert found.seconds > 0.05
+    grown = {row.type: row.after - row.before for row in found.rows}
+    assert grown.pop("builtins.set") > 0
+    grown.pop("builtins.int", 0)  # counters of the collector and of times
+    assert sum(max(0, more) for more in grown.values()) < 20, grown
+
+
 def test_detach_ends_what_an_attach_left_when_it_was_killed(leaking: subprocess.Popen[bytes], tmp_path: Path) -> None:
     command = [*LEAKHUNT, "attach", str(leaking.pid), "--interval", "0.2", "--out", str(tmp_path / "run")]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:

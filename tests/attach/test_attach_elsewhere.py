@@ -17,6 +17,11 @@ import pytest
 from targets import CHROOT, hostile_target, interpreters
 
 from leakhunt.attach import BY_NAME, DISARM, Request, attach, attachment, procfs
+from leakhunt.attach.process_tree import ProcessTree, nobody
+from leakhunt.attach.stage import place_in
+from leakhunt.attach.target import Target
+from leakhunt.cli.doctor import place_check
+from leakhunt.errors import AttachError
 from leakhunt.runfolder import create, read_run
 
 SOURCE = Path(attachment.__file__).parents[2]
@@ -104,6 +109,47 @@ def test_a_container_is_entered_by_the_hosts_pid(tmp_path: Path) -> None:
         assert [found.pid for found in run.processes] == [1]
         assert len(run.processes[0].snapshots) >= 3
         os.kill(pid, 0)
+
+
+@as_root
+def test_a_process_of_a_container_is_called_by_the_pid_that_the_host_knows(tmp_path: Path) -> None:
+    if not can_unshare():
+        pytest.skip("no namespaces can be made here")
+    with program(WAITING, *UNSHARE) as process:
+        pid = children(process.pid)[-1]
+        folder = create(tmp_path / "run", ["test"])
+        attachment.begin(pid, folder, OPTIONS).end()
+        tree = ProcessTree(pid, folder, OPTIONS, nobody)
+        tree.look()
+        (found,) = read_run(folder).processes
+        assert (found.pid, found.path.name) == (pid, "pid-1.0")
+
+
+@as_root
+@pytest.mark.parametrize("other", ["/var/tmp", ""])
+def test_a_small_tmp_is_passed_over_and_where_all_are_small_the_next_step_is_told(tmp_path: Path, other: str) -> None:
+    if not can_unshare():
+        pytest.skip("no namespaces can be made here")
+    small = " && ".join(
+        f"mount -t tmpfs -o size=300k small {place}"
+        for place in ("/tmp", "/var/tmp", "/dev/shm", "/run")
+        if place != other
+    )
+    with program(WAITING, *UNSHARE, "sh", "-c", f'{small} && exec "$0" "$@"') as process:
+        pid = children(process.pid)[-1]
+        if other:
+            assert place_in(Target(pid)) == other
+            measure(pid, tmp_path)
+        else:
+            with pytest.raises(AttachError, match=r"/tmp of process .* less than 2 MB free.*size=64m"):
+                attachment.begin(pid, create(tmp_path / "run", ["test"]), OPTIONS)
+            assert not place_check(pid).works
+
+
+def test_doctor_finds_the_place_that_an_attach_would_use() -> None:
+    with program(WAITING) as process:
+        assert place_check(process.pid).works
+        assert place_in(Target(process.pid)) == "/tmp"
 
 
 def test_children_that_it_forks_are_measured_and_freed_again(tmp_path: Path) -> None:

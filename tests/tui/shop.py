@@ -33,8 +33,7 @@ class Shop:
         self._say(pid=pid, command=f"python shop.py {pid}", started=1.7e9 + pid, python="3.11.7")
 
     def _say(self, **told: Any) -> None:
-        lines = "".join(f"{key}\t{schema.escape(str(value))}\n" for key, value in told.items())
-        (self.place / "process").write_text(lines)
+        (self.place / "process").write_bytes(schema.lines(told))
 
     def order(self, number: int) -> None:
         self.orders.extend(self.heap.instance(ORDER) for _ in range(number))

@@ -53,6 +53,9 @@ class Group:
 class Evidence:
     """One process: `censuses` are all its snapshots in order, `deep` those with a graph; the one at exit is apart.
 
+    A process that became large has whole graphs first and frontier graphs then. They can't be compared, for what was
+    left out would seem to have gone: `deep` are the last ones of one kind.
+
     At exit the locals of the main function are gone, and with them what a running program holds: no trend may
     compare that moment with the others.
     """
@@ -67,18 +70,20 @@ class Evidence:
         self.snapshots, self.known, self.policy = tuple(snapshots), known, policy
         self.births = tuple(births)
         self.censuses = tuple(s for s in snapshots if s.meta.get("moment") != EXIT)
-        self.deep = tuple(s for s in self.censuses if s.is_deep)
+        self.deep = _of_one_kind([s for s in self.censuses if s.is_deep])
         self.seconds = np.array([s.number("elapsed") for s in self.censuses])
 
     @property
     def intervals(self) -> float:
-        """For how many intervals the process was watched, its exit included."""
+        """For how many intervals the process was watched: until its last snapshot was taken, or its exit."""
         last = self.snapshots[-1]
-        return last.number("elapsed") / max(last.number("interval", 5.0), 1e-9)
+        until = last.number("elapsed") + last.number("cost_ms") / 1e3
+        return until / max(last.number("interval", 5.0), 1e-9)
 
     @functools.cached_property
     def lineage(self) -> Lineage:
-        at_exit = [HeapGraph(s) for s in self.snapshots[-1:] if s.is_deep and s.meta.get("moment") == EXIT]
+        last = [s for s in self.snapshots[-1:] if s.is_deep and s.meta.get("moment") == EXIT]
+        at_exit = [HeapGraph(s) for s in last if s.is_frontier == self.deep[-1].is_frontier]
         return Lineage([HeapGraph(s) for s in self.deep], *at_exit)
 
     @property
@@ -90,10 +95,35 @@ class Evidence:
         return Names(self.graph)
 
     @functools.cached_property
+    def started(self) -> int:
+        """Number of the census at which the start-up is over: by then the program has imported its modules.
+
+        0 where modules come all the time: they are no start-up then.
+        """
+        modules = self._class_rows.get("builtins.module", np.zeros((len(self.censuses), 2)))[:, 0]
+        if not len(modules):
+            return 0
+        found = int(np.argmax(modules >= self.policy.started * modules[-1]))
+        later = trends.after_warm_up(self.seconds, self.policy.warm_up)
+        comes_to_an_end = trends.objection(trends.trend(self.seconds[later], modules[later]), self.policy)
+        return found if comes_to_an_end or found <= (later.start or 0) else 0
+
+    @functools.cached_property
     def first(self) -> int:
         """Number of the deep snapshot at which the warm-up is over."""
-        start = trends.after_warm_up(self.lineage.seconds, self.policy.warm_up).start
-        return min(int(start), max(0, len(self.deep) - 2))
+        then = self.seconds[self.started] if len(self.seconds) else 0.0
+        started = int(np.searchsorted(self.lineage.seconds, then))
+        return min(trends.start(self.lineage.seconds, self.policy.warm_up, started), max(0, len(self.deep) - 2))
+
+    @property
+    def has_started(self) -> bool:
+        """Whether the start-up was over at the graph from which on growth counts."""
+        return bool(self.seconds[self.started] <= self.lineage.seconds[self.first])
+
+    @functools.cached_property
+    def since(self) -> int:
+        """Number of the census at which the warm-up is over."""
+        return trends.start(self.seconds, self.policy.warm_up, self.started)
 
     @functools.cached_property
     def is_new(self) -> Bools:
@@ -107,7 +137,7 @@ class Evidence:
     @functools.cached_property
     def grown_places(self) -> list[Place]:
         """All places that have more in them than before, those whose growth means nothing too."""
-        return holders.growing_places(self.survey, self.policy) if len(self.deep) > 1 else []
+        return holders.growing_places(self.survey, self.policy, self.first) if len(self.deep) > 1 else []
 
     @property
     def places(self) -> list[Place]:
@@ -117,8 +147,7 @@ class Evidence:
     @functools.cached_property
     def classes(self) -> dict[str, Series]:
         """Series of every class the collector lists, by name, over all censuses but the one at exit."""
-        start = trends.after_warm_up(self.seconds, self.policy.warm_up).start
-        return self._classes_since(start)
+        return self._classes_since(self.since)
 
     def _classes_since(self, start: int) -> dict[str, Series]:
         found = self._by_start.get(start)
@@ -240,3 +269,11 @@ class Evidence:
         if self.deep and other.first == self.first:
             other.__dict__["books"] = self.books
         return other
+
+
+def _of_one_kind(deep: Sequence[Snapshot]) -> tuple[Snapshot, ...]:
+    """The last snapshots that are all of the whole heap, or all of its frontier."""
+    begin = len(deep)
+    while begin > 0 and deep[begin - 1].is_frontier == deep[-1].is_frontier:
+        begin -= 1
+    return tuple(deep[begin:])

@@ -1,7 +1,8 @@
 """The places that grow: containers found by their lengths between snapshots, by the names they have in source.
 
 A place is one container, or all containers of one name (a registry of constant size whose inner lists grow). What
-is compared is the same object at several moments, so containers that come and go are never one.
+is compared is the same object at several moments, so containers that come and go are never one; or what an object
+had by the same name (rebuilt.py), where a program makes the container anew at every change.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from leakhunt.snapshot import Snapshot
 
 from . import trends
 from .age import Life, is_old, share_of_start
+from .rebuilt import rebuilt
 from .trends import Floats, Trend
 
 CANDIDATES_MAX = 4000
@@ -88,7 +90,7 @@ class Measured:
     def series(self) -> tuple[Floats, Floats]:
         """(seconds, items), by the censuses where they saw it more often than the graphs did."""
         seconds, values = self._by_graphs
-        if len(self.members) == 1:
+        if len(self.members) == 1 and self.members[0] not in self._lineage.rebuilt:
             finer = _census_series(self._lineage.last, self.members[0], self.survey.censuses, seconds[0])
             if len(finer[0]) > len(seconds):
                 return finer
@@ -131,7 +133,7 @@ class Measured:
         What is there since the start-up does not count.
         """
         lineage, then = self._lineage, self._lineage.present[self.first]
-        before = float(sum(int(extents(lineage.graphs[self.first])[then[index]]) for index in self.members))
+        before = float(sum(entries_then(lineage, self.first, index) for index in self.members))
         now = float(sum(int(extents(lineage.last)[index]) for index in self.members))
         later = before * (1.0 - share_of_start(lineage.last, then, self.members))
         return self.survey.life(self.first).agreement(later, now - before)
@@ -145,6 +147,17 @@ class Measured:
         grew = trend.gain > 0 and trend.drawdown <= policy.age_drawdown
         often = trend.points < trends.POINTS_MIN or rises >= policy.age_rises
         return grew and often and self.stayed >= policy.age_stayed and agrees(self.agreement, policy)
+
+    def only_gained(self, policy: Policy) -> bool:
+        """Whether three looks say as much as four: none of the items went, and as many came before as after the middle.
+
+        Of numbers alone three in rising order are chance; here it is known of each item that it stayed.
+        """
+        trend = self.trend
+        if trend.points != trends.LOOKS_MIN or trend.steady < 1.0 or trend.gain < policy.few_objects:
+            return False
+        kept = self.stayed == 1.0 and self.survival == 1.0 and len(_telling(self._lineage.last, self.children)) > 0
+        return trend.later_share >= policy.later and kept
 
     @functools.cached_property
     def children(self) -> Ints:
@@ -166,10 +179,8 @@ class Measured:
     @functools.cached_property
     def entries(self) -> float:
         """How many more entries the containers have in the last graph than at first."""
-        rows = list(self.members)
-        before = self._lineage.present[self.first, rows]
-        then = np.where(before >= 0, extents(self._lineage.graphs[self.first])[before], 0)
-        return float((extents(self._lineage.last)[rows] - then).sum())
+        then = sum(entries_then(self._lineage, self.first, index) for index in self.members)
+        return float(extents(self._lineage.last)[list(self.members)].sum() - then)
 
     @functools.cached_property
     def bound(self) -> int | None:
@@ -206,7 +217,13 @@ class Survey:
                 break
             if index not in frames:
                 groups[place_name(names, index)].append(index)
-        return {owner: (tuple(rows), tuple(gain[rows].tolist())) for owner, rows in groups.items()}
+        found = {owner: (tuple(rows), tuple(gain[rows].tolist())) for owner, rows in groups.items()}
+        anew = rebuilt(lineage, names, first, POLICY.gain)
+        lineage.rebuilt.update(anew)
+        for index, rows in anew.items():
+            before_it = int(extents(lineage.graphs[first])[rows[first]]) if rows[first] >= 0 else 0
+            found.setdefault(place_name(names, index), ((index,), (int(extents(lineage.last)[index]) - before_it,)))
+        return {owner: one for owner, one in found.items() if one[1][0] > 0}
 
 
 def agrees(ratio: float, policy: Policy) -> bool:
@@ -219,11 +236,14 @@ def extents(graph: HeapGraph) -> Ints:
     return graph.extents
 
 
-def growing_places(survey: Survey, policy: Policy = POLICY) -> list[Place]:
-    """All places that grew, those that are doubted too: first those that are not, that lead to most bytes first."""
+def growing_places(survey: Survey, policy: Policy = POLICY, first: int | None = None) -> list[Place]:
+    """All places that grew since graph `first` (by default the one after the warm-up), those that are doubted too.
+
+    First those that are not, that lead to most bytes first.
+    """
     lineage = survey.lineage
-    window = trends.after_warm_up(lineage.seconds, policy.warm_up)
-    first = min(window.start, len(lineage.graphs) - 2)
+    if first is None:
+        first = min(trends.start(lineage.seconds, policy.warm_up), len(lineage.graphs) - 2)
     found = []
     for owner, (members, gained) in survey.grown(first).items():
         is_one = gained[0] >= policy.stands_for_all * sum(gained)  # the others only wobble
@@ -286,7 +306,9 @@ def _another_container(owner: str, seen: Measured, policy: Policy) -> Doubt | No
 
 def _no_growth(owner: str, seen: Measured, policy: Policy) -> Doubt | None:
     problem = trends.objection(seen.trend, policy)
-    return ended("no growth", problem) if problem and not seen.has_grown_all_along(policy) else None
+    if not problem or seen.has_grown_all_along(policy) or seen.only_gained(policy):
+        return None
+    return ended("no growth", problem)
 
 
 def _few_more(owner: str, seen: Measured, policy: Policy) -> Doubt | None:
@@ -325,7 +347,9 @@ def place_name(names: Names, index: int) -> str:
 def _sameness(lineage: Lineage, index: int, first: int) -> float:
     least = 1.0
     for k in range(first, len(lineage.graphs) - 1):
-        before = _items(lineage.graphs[k], int(lineage.present[k, index]))
+        if lineage.row(k, index) < 0:
+            continue  # it was not there yet
+        before = _items(lineage.graphs[k], lineage.row(k, index))
         kept = np.isin(_then(lineage, index, k), _then(lineage, index, k + 1))
         least = min(least, float(kept.sum()) / len(before)) if len(before) else 0.0
     return least
@@ -335,19 +359,19 @@ def _series(lineage: Lineage, members: Iterable[int], first: int) -> tuple[Float
     total = np.zeros(len(lineage.graphs) - first)
     for index in members:
         for k in range(first, len(lineage.graphs)):
-            total[k - first] += extents(lineage.graphs[k])[lineage.present[k, index]]
+            total[k - first] += entries_then(lineage, k, index)
     return lineage.seconds[first:], total
 
 
 def _with_exit(lineage: Lineage, members: list[int], seconds: Floats, values: Floats) -> tuple[Floats, Floats]:
-    """The series with the moment of exit, where the containers are there still and not smaller.
+    """The series with the moment of exit, where the containers are there still and larger.
 
     What a program lets go when it ends says nothing of it as it ran, but what it added until then does.
     """
     if lineage.at_exit is None or (lineage.present_at_exit[members] < 0).any():
         return seconds, values
     total = float(extents(lineage.at_exit)[lineage.present_at_exit[members]].sum())
-    if total < values[-1]:
+    if total <= values[-1]:
         return seconds, values
     return np.append(seconds, lineage.at_exit.snapshot.number("elapsed")), np.append(values, total)
 
@@ -380,7 +404,9 @@ def replaced_values(lineage: Lineage, index: int, first: int) -> int:
 
     A mapping lists its values before its keys; one that only gains keeps every value that it had.
     """
-    then = int(lineage.present[first, index])
+    then = lineage.row(first, index)
+    if then < 0:
+        return 0
     before, now = lineage.graphs[first], lineage.last
     if before.lengths[then] < 0 or not now.is_a(index, schema.TYPE_MAPPING):
         return 0
@@ -393,11 +419,13 @@ def replaced_values(lineage: Lineage, index: int, first: int) -> int:
 
 def _then(lineage: Lineage, index: int, k: int) -> Ints:
     """Indexes (in the last snapshot) of those objects that container `index` referred to in snapshot `k`."""
-    row = lineage.present[k]
+    container, row = lineage.row(k, index), lineage.present[k]
+    if container < 0:
+        return NOTHING
     back = np.full(lineage.graphs[k].count, -1, dtype=np.int64)
     kept = row >= 0
     back[row[kept]] = np.flatnonzero(kept)
-    held = back[lineage.graphs[k].referents(int(row[index]))]
+    held = back[lineage.graphs[k].referents(container)]
     return held[held >= 0]
 
 
@@ -415,12 +443,20 @@ def stayed(lineage: Lineage, members: Iterable[int], k: int) -> float:
     """Of the items that the containers held at snapshot `k`, the share that they still hold."""
     kept = total = 0
     for index in members:
-        total += len(_items(lineage.graphs[k], int(lineage.present[k, index])))
+        total += len(_items(lineage.graphs[k], lineage.row(k, index)))
         kept += len(np.intersect1d(_then(lineage, index, k), _items(lineage.last, index)))
     return kept / total if total else 1.0
 
 
+def entries_then(lineage: Lineage, k: int, index: int) -> int:
+    """How much was in a container at graph `k`; 0 where it was not there yet."""
+    row = lineage.row(k, index)
+    return int(extents(lineage.graphs[k])[row]) if row >= 0 else 0
+
+
 def _items(graph: HeapGraph, index: int) -> Ints:
+    if index < 0:
+        return NOTHING
     return _telling(graph, np.unique(graph.referents(index)).astype(np.int64))
 
 

@@ -13,6 +13,7 @@ from leakhunt.analysis.policy import POLICY, Policy
 Floats = NDArray[np.float64]
 
 POINTS_MIN = 4  # of three points each order is one of six: no rise of so few is told from chance
+LOOKS_MIN = 3  # it takes these where more is known of each look than a number
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,15 @@ def objection(trend: Trend, policy: Policy) -> str:
     if trend.later_share < policy.deceleration:
         return f"in the later half it grew at {max(0.0, trend.later_share):.0%} of its pace only: it comes to an end"
     return ""
+
+
+def start(seconds: Floats, share: float, started: int = 0) -> int:
+    """Number of the first look that counts: after the first `share` of a run, and at `started` or later.
+
+    So that enough is left: POINTS_MIN after the first share, LOOKS_MIN after the start-up.
+    """
+    by_share = after_warm_up(seconds, share).start or 0
+    return max(int(by_share), min(started, max(0, len(seconds) - LOOKS_MIN)))
 
 
 FLAT = Trend(0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0)

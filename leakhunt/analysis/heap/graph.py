@@ -222,6 +222,11 @@ class HeapGraph:
         return ~reached & (self.surplus > 0)
 
     @functools.cached_property
+    def is_old(self) -> Bools:
+        """Objects of a frontier graph that are older than its line; none of a whole graph."""
+        return self.snapshot.column("object.flags") & schema.OBJECT_OLD > 0
+
+    @functools.cached_property
     def class_tables(self) -> Bools:
         """Dicts held from outside in which classes of C have their attributes, or any class its subclasses.
 
@@ -244,7 +249,8 @@ class HeapGraph:
         """
         kept, parent = self.tree
         held = self.held_outside
-        for starts in (held & (self.in_degrees == 0), held):  # what has no referrer first: it leads to the others
+        # What has no referrer first: it leads to the others. What holds an old one may have been left out.
+        for starts in (held & (self.in_degrees == 0), held, self.is_old):
             more, second = self.walk(np.flatnonzero(starts & ~kept))
             parent = np.where(kept, parent, np.where(more, second, -1))
             kept = kept | more
@@ -297,6 +303,14 @@ class HeapGraph:
         """Number of objects of the classes of that name."""
         rows = [row for row, name in enumerate(self.snapshot.type_names) if name == type_name]
         return int(np.isin(self.types, rows).sum())
+
+    @functools.cached_property
+    def _number_by_string(self) -> dict[str, int]:
+        return {text: number for number, text in enumerate(self.snapshot.strings)}
+
+    def string_number(self, text: str) -> int:
+        """Number of a text in the snapshot's table of strings; -1 where it is none."""
+        return self._number_by_string.get(text, -1)
 
     def label(self, edge: int) -> str:
         """An edge's label with its kind as first character (see `leakhunt.agent.schema`), "" for none."""

@@ -122,9 +122,10 @@ def _is_class(graph: HeapGraph, type_names: Collection[str]) -> Bools:
 
 
 def _is_instance(graph: HeapGraph) -> Bools:
-    """Objects of classes made at run time that are no classes and no containers: what they refer to are attributes."""
+    """Objects of classes of Python or of extensions, no classes and no containers: they refer to attributes."""
+    some = schema.TYPE_HEAP | schema.TYPE_EXTENSION
     other = schema.TYPE_IS_CLASS | schema.TYPE_INTERPRETER | schema.TYPE_PLUMBING
-    return np.asarray(graph.are(schema.TYPE_HEAP) & ~graph.are(other) & (graph.lengths < 0), dtype=bool)
+    return np.asarray(graph.are(some) & ~graph.are(other) & (graph.lengths < 0), dtype=bool)
 
 
 def _jumped(up: NDArray[np.integer]) -> Ints:

@@ -175,6 +175,21 @@ def collector_at_work(case: Case, candidate: Verdict) -> Doubt | None:
     return ended("collector at work", "the collector is on and will free them when it comes by")
 
 
+def goes_with_garbage(case: Case, candidate: Verdict) -> Doubt | None:
+    """Finalizers, and entries of weak mappings, of objects that wait for the collector: they go with these."""
+    place, graph = candidate.place, case.evidence.graph
+    if place is None or not len(place.reached):
+        return None
+    references = place.reached[graph.are(schema.TYPE_WEAK)[place.reached]]
+    waiting = int(graph.garbage[weakly_held(graph, references)].sum())
+    if waiting < case.evidence.policy.watching * max(place.entries, 1.0):
+        return None
+    said = (
+        f"{waiting:,} of the objects that its entries watch are garbage, and the entries go when the collector comes by"
+    )
+    return ended("goes with garbage", said)
+
+
 def said_to_end(case: Case, candidate: Verdict) -> Doubt | None:
     why = case.evidence.known.harmless_why(candidate.owner or "") if candidate.owner else ""
     return ended("known", why) if why and candidate.kind == "python-leak" else None
@@ -217,7 +232,7 @@ def _besides_garbage(evidence: Evidence, series: Series) -> tuple[float, float]:
 
     Where full collections come all the time, they tell nothing of what falls then.
     """
-    start = trends.after_warm_up(evidence.seconds, evidence.policy.warm_up).start
+    start = evidence.since
     full = [float(s.meta.get("gc_collections", "0").split()[-1]) for s in evidence.censuses[start:]]
     collected = np.diff(full) > 0
     if not collected.any() or collected.mean() > evidence.policy.often_collected:
@@ -314,6 +329,7 @@ def explained(case: Case, candidate: Verdict) -> Doubt | None:
 def few_looks(case: Case, candidate: Verdict) -> Doubt | None:
     policy, points = case.evidence.policy, candidate.trend.points
     less = policy.few_looks_less if points < policy.few_looks else policy.some_looks_less
+    less = policy.three_looks_less if points <= trends.LOOKS_MIN else less
     if points < policy.some_looks and has_grown_all_along(case.evidence, candidate):
         ratio, life = agreement(case.evidence, candidate), case.evidence.survey.life(case.evidence.first)
         said = f"it was seen at {points} moments, when it held {ratio:.0%} of what its rate would have made in {life}"
@@ -399,29 +415,45 @@ def on_a_stack(case: Case, candidate: Verdict) -> Doubt | None:
 
 
 def unseen_holder(case: Case, candidate: Verdict) -> Doubt | None:
-    """A list of weak references that only C code holds (a connection's cursors): it may be pruned at a limit of C's."""
+    """A list of weak references that an object of C keeps for itself (a connection's cursors): pruned at its own limit.
+
+    One that has passed what such code lets pile up is none of these.
+    """
     evidence, place = case.evidence, candidate.place
     if place is None or not len(place.children) or len(place.members) > 1:
         return None
-    graph = evidence.graph
-    reached, _ = graph.tree
-    if reached[place.members[0]] or graph.in_degrees[place.members[0]]:
+    if place.extents[-1] > evidence.policy.pruned_in_c or not _is_kept_in_c(evidence, place.members[0]):
         return None
-    weak = graph.are(schema.TYPE_WEAK)[place.children]
+    weak = evidence.graph.are(schema.TYPE_WEAK)[place.children]
     if weak.mean() < evidence.policy.watching:
         return None
     said = "it holds weak references only, and C code, whose limits can't be seen, is all that holds it"
     return Doubt("unseen holder", said, at_most=evidence.policy.unseen_holder_at_most)
 
 
+def _is_kept_in_c(evidence: Evidence, index: int) -> bool:
+    """Whether only C code refers to a container: its own, or that of one object of a class made in C."""
+    graph = evidence.graph
+    edges = graph.referrer_edges(index)
+    if not len(edges):
+        return not graph.tree[0][index]
+    source = int(graph.sources[edges[0]])
+    in_c = graph.is_a(source, schema.TYPE_EXTENSION | schema.TYPE_INTERPRETER) or not graph.is_a(
+        source, schema.TYPE_HEAP
+    )
+    return len(edges) == 1 and in_c and graph.lengths[source] < 0 and not graph.is_a(source, schema.TYPE_PLUMBING)
+
+
 def in_c_objects(case: Case, candidate: Verdict) -> Doubt | None:
-    """Not all objects of C classes tell the collector what they refer to."""
+    """Not all objects of C classes tell the collector what they refer to: `threading.local` has its callbacks so."""
     evidence = case.evidence
     if candidate.kind != "refcount-leak" or candidate.group is None:
         return None
     policy, values = evidence.policy, candidate.group.counts
-    counts = (native.owner_counts(evidence, place.reached) for place in evidence.places)
-    if not any(each[-1] >= policy.c_objects and native.fit(each, values).fits >= policy.in_step for each in counts):
+    piles = [native.owner_counts(evidence, place.reached) for place in evidence.places]
+    if evidence.graph.facts.is_named(candidate.group.type, SAYS_NOTHING):
+        piles += [group.counts for group in evidence.garbage]
+    if not any(each[-1] >= policy.c_objects and native.fit(each, values).fits >= policy.in_step for each in piles):
         return None
     said = "the C objects that pile up in step with them refer to them"
     return Doubt("in C objects", said, at_most=policy.c_objects_hold_at_most, is_alternative=True)
@@ -450,11 +482,20 @@ def young(case: Case, candidate: Verdict) -> Doubt | None:
     return Doubt("young", said, at_most=policy.unsettled_at_most)
 
 
+def starting(case: Case, candidate: Verdict) -> Doubt | None:
+    """So few looks were left after the start-up that some of it had to be counted in."""
+    evidence = case.evidence
+    if evidence.started <= evidence.since and (not len(evidence.deep) or evidence.has_started):
+        return None
+    said = "the program was importing its modules for most of the looks: what grew then has an end"
+    return Doubt("starting", said, at_most=evidence.policy.starting_at_most)
+
+
 DOUBTS: tuple[Question, ...] = (
     no_growth, few_more, not_at_every_look, held_now_and_then, watched, attributes_of_objects, covered,
-    collector_at_work, said_to_end, bounded, class_does_not_follow, index, explained,
+    collector_at_work, goes_with_garbage, said_to_end, bounded, class_does_not_follow, index, explained,
     few_looks, unsteady, losing, slowing, settling, falling, few_objects,
-    keys_come_back, few_bursts, unseen_holder, on_a_stack, in_c_objects, of_c_objects, young,
+    keys_come_back, few_bursts, unseen_holder, on_a_stack, in_c_objects, of_c_objects, young, starting,
 )  # fmt: skip
 
 # These are asked when memory of C code has been given out. The first once more: who was left may have got it.

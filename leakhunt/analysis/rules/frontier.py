@@ -12,23 +12,24 @@ from leakhunt.agent import schema
 from leakhunt.analysis.doubt import Doubt, ended
 from leakhunt.analysis.growth import trends
 from leakhunt.analysis.growth.evidence import Evidence
-from leakhunt.analysis.growth.holders import limit_of
+from leakhunt.analysis.growth.holders import limit_of, new_children
 from leakhunt.analysis.heap.facts import SAYS_NOTHING
 from leakhunt.analysis.heap.graph import Bools, HeapGraph, Ints
 from leakhunt.analysis.heap.naming import Names
 from leakhunt.analysis.heap.reachability import reach
-from leakhunt.analysis.heap.representative import AS_MUCH
+from leakhunt.analysis.heap.representative import telling_class
 from leakhunt.analysis.heap.weakrefs import watching
 
 from .growing_holders import TIMELESS
 from .verdicts import Verdict
 
 SAMPLE = 5000
+ATTRIBUTES_MAX = 300  # of one object, that are walked from
 STEPS_MAX = 60  # up the dominator tree: what is farther away is a chain
 
 
 class Frontier(NamedTuple):
-    """Where old objects end and new ones begin.
+    """Where the objects of graph number `since` end and those that came after it begin.
 
     `holder` is the last old one. `door` is the one new object that it refers to and that all others are behind (a tuple
     made anew with every item, the head of a linked list), -1 where there are several.
@@ -36,6 +37,7 @@ class Frontier(NamedTuple):
 
     holder: int
     door: int
+    since: int
 
 
 def growing_classes(evidence: Evidence) -> list[Verdict]:
@@ -43,9 +45,9 @@ def growing_classes(evidence: Evidence) -> list[Verdict]:
     if len(evidence.deep) < 2:
         return []
     covered = covered_by_others(evidence)
-    since = evidence.first + max(0, (len(evidence.lineage.graphs) - 1 - evidence.first) // 2)
+    since = frontier_look(evidence)
     lasting = evidence.survey.class_survival(since)
-    by_holder: dict[Frontier, list[tuple[str, Ints]]] = {}
+    by_frontier: dict[Frontier, list[tuple[str, Ints]]] = {}
     found = []
     for name, series in evidence.classes.items():
         if series.trend.gain < evidence.policy.gain:
@@ -57,18 +59,35 @@ def growing_classes(evidence: Evidence) -> list[Verdict]:
         fresh = _instances(evidence, name) if doubt is None else None
         if fresh is not None:
             doubt = _elsewhere(evidence, fresh, covered)
-        frontier = old_dominator(evidence, fresh) if fresh is not None and doubt is None else None
+        frontier = _frontier(evidence, fresh, since) if fresh is not None and doubt is None else None
         if doubt is None and frontier is None:
             doubt = ended("no holder", "no one older object holds them: each is kept alive by another, or by several")
         if fresh is not None and frontier is not None:
             doubt = _mostly_garbage(evidence, name, fresh, frontier)
             if doubt is None:
-                by_holder.setdefault(frontier, []).append((name, fresh))
+                by_frontier.setdefault(frontier, []).append((name, fresh))
         if doubt is not None:
             found.append(_bare(evidence, name, doubt))
-    for frontier, rows in by_holder.items():
+    for frontier, rows in by_frontier.items():
         found.extend(_candidates(evidence, frontier, rows))
     return found
+
+
+def frontier_look(evidence: Evidence) -> int:
+    """Number of the graph that divides old objects from new ones: the one in the middle.
+
+    At the first of few graphs a program may still be starting: what holds the leak is new then, too, and the nearest
+    old object is the namespace of a module.
+    """
+    return evidence.first + max(0, (len(evidence.lineage.graphs) - 1 - evidence.first) // 2)
+
+
+def _frontier(evidence: Evidence, fresh: Ints, since: int) -> Frontier | None:
+    """The frontier at graph `since`, where enough of `fresh` came after it; else at the first."""
+    later = fresh[evidence.survey.is_new(since)[fresh]]
+    if len(later) >= evidence.policy.gain:
+        return old_dominator(evidence, later, since)
+    return old_dominator(evidence, fresh, evidence.first)
 
 
 def covered_by_others(evidence: Evidence) -> Bools:
@@ -133,20 +152,20 @@ def _is_gc_garbage(graph: HeapGraph, index: int) -> bool:
     return any(root.index == index and root.kind == "gc.garbage" for root in graph.roots)
 
 
-def old_dominator(evidence: Evidence, fresh: Ints) -> Frontier | None:
-    """The nearest old object that dominates most of `fresh` (the old-to-new frontier).
+def old_dominator(evidence: Evidence, fresh: Ints, since: int) -> Frontier | None:
+    """The nearest object of graph `since` that dominates most of `fresh` (the old-to-new frontier).
 
     A Context is known by its HAMT, whose nodes are made anew at every change: they all count as the topmost one.
     None when there is no such object.
     """
-    idom, graph = evidence.dominators.idom, evidence.graph
+    idom, graph, is_new = evidence.dominators.idom, evidence.graph, evidence.survey.is_new(since)
     tally: Counter[int] = Counter()
     doors: dict[int, Counter[int]] = defaultdict(Counter)
     mapping = -1
     sample = fresh[:SAMPLE].tolist()
     for index in sample:
         below, above = index, int(idom[index])
-        while 0 <= above < graph.count and evidence.is_new[above]:
+        while 0 <= above < graph.count and is_new[above]:
             below, above = above, int(idom[above])
         if above == graph.count and is_context(graph, below):
             mapping = above = mapping if mapping >= 0 else below
@@ -160,7 +179,7 @@ def old_dominator(evidence: Evidence, fresh: Ints) -> Frontier | None:
     if not (0 <= holder < graph.count and number >= evidence.policy.dominated * len(sample)):
         return None
     door, through = doors[holder].most_common(1)[0]
-    return Frontier(holder, door if through >= evidence.policy.one_door * number else -1)
+    return Frontier(holder, door if through >= evidence.policy.one_door * number else -1, since)
 
 
 def is_context(graph: HeapGraph, index: int) -> bool:
@@ -176,30 +195,36 @@ def _candidates(evidence: Evidence, frontier: Frontier, rows: list[tuple[str, In
     rows.sort(
         key=lambda row: (
             row[0].startswith("builtins."),
-            kept[row[0]] < AS_MUCH * most,
+            kept[row[0]] < evidence.policy.as_much * most,
             -_held_directly(evidence, holder, row[1]),
             -len(row[1]),
         )
     )
     name, fresh = rows[0]
+    told = _content_of(evidence, frontier) or name
     named = frontier.door if _is_attribute(names, frontier) else holder
     owners = names.owners(named)
+    chosen = _attribute(evidence, holder, name) if named == holder else None
+    if chosen is not None:
+        named, owner = chosen
+        owners = [owner, *(other for other in names.owners(named) if other != owner)]
     owner = owners[0] if owners else graph.type_name(holder)
     advice = "Look at what this object links to and never lets go."
     if is_context(graph, holder):
         owner = "current contextvars.Context of a thread"
         advice = "A ContextVar made per request is never freed: make it once, at module level."
+    series = evidence.classes[told if told in evidence.classes else name]
     trend = evidence.classes[name].trend
     reached = reach(graph, np.concatenate([objects for _, objects in rows]), evidence.is_new)
     is_garbage = owner == "gc.garbage"
     first = Verdict(
         "uncollectable" if is_garbage else "python-leak",
-        name,
+        told,
         evidence.policy.certainty - evidence.policy.class_less,
         f"{trend.gain:,.0f} more and none freed, all of them reached through one older {graph.type_name(holder)}",
         advice,
         evidence.seconds,
-        evidence.classes[name].counts,
+        series.counts,
         trend,
         owner,
         tuple(owners[1:]),
@@ -211,8 +236,58 @@ def _candidates(evidence: Evidence, frontier: Frontier, rows: list[tuple[str, In
         doubts=_doubts(evidence, holder),
         spared=TIMELESS if is_garbage else frozenset(),
     )
-    same = ended("same holder", f"{name}, reached through the same older object, stands for these")
+    same = ended("same holder", f"{told}, reached through the same older object, stands for these")
     return [first, *(replace(_bare(evidence, other, same), owner=owner) for other, _ in rows[1:])]
+
+
+def _attribute(evidence: Evidence, holder: int, type_name: str) -> tuple[int, str] | None:
+    """(object, name) of that attribute or global of a holder which leads to most objects of a class, None for none.
+
+    Nodes that know their neighbours have no dominator but what all of them hang on: the module of the first and of
+    the newest node. Of these the one is named that leads to the earlier ones, too.
+    """
+    graph, names = evidence.graph, evidence.names
+    edges = np.arange(graph.offsets[holder], graph.offsets[holder + 1])
+    edges = edges[graph.edge_labels[edges] > 0]
+    passed = graph.are(schema.TYPE_IS_CLASS | schema.TYPE_CONSTANT | schema.TYPE_ATOM)  # they lead to the whole program
+    edges = edges[~passed[graph.targets[edges]]]
+    labelled = [int(edge) for edge in edges.tolist() if graph.label(int(edge)).startswith(schema.LABEL_ATTRIBUTE)]
+    if not 0 < len(labelled) <= ATTRIBUTES_MAX or graph.is_a(holder, schema.TYPE_CONTEXT):
+        return None
+    closed = passed.copy()
+    closed[holder] = True
+    rows = [row for row, text in enumerate(graph.snapshot.type_names) if text == type_name]
+    wanted = np.isin(graph.types, rows)
+    found = [
+        (int((graph.reached_without(np.array([graph.targets[edge]], dtype=np.int64), closed) & wanted).sum()), -edge)
+        for edge in labelled
+    ]
+    number, edge = max(found)
+    if number < evidence.policy.dominated * wanted.sum():
+        return None
+    above = int(names.parents[holder]) if _is_namespace(evidence, holder) else holder
+    return int(graph.targets[-edge]), names.class_of(above) + graph.label(-edge)
+
+
+def _content_of(evidence: Evidence, frontier: Frontier) -> str:
+    """The class that stands for what a container at the frontier gained; "" where the holder is no such container.
+
+    It gained as a place does, and was seen too seldom to be judged as one.
+    """
+    lineage, holder = evidence.lineage, frontier.holder
+    graph, then = lineage.last, int(lineage.present[frontier.since, holder])
+    if frontier.door >= 0 or then < 0 or graph.lengths[holder] < 0 or is_context(graph, holder):
+        return ""
+    gained = int(graph.extents[holder]) - int(lineage.graphs[frontier.since].extents[then])
+    if gained < evidence.policy.gain / 2 or _is_namespace(evidence, holder):
+        return ""
+    children = new_children(lineage, (holder,), frontier.since)
+    return telling_class(graph, children, evidence.survey.is_new(frontier.since), gained, evidence.policy)
+
+
+def _is_namespace(evidence: Evidence, index: int) -> bool:
+    steps = evidence.names.steps(index)
+    return bool(steps) and steps[-1].is_internal
 
 
 def _dominated_bytes(evidence: Evidence, holder: int, objects: Ints) -> int:

@@ -136,6 +136,26 @@ def verdict(evidence: Evidence, place: Pooled) -> Verdict | None:
     return doubted(evidence, [pooled_candidate])[0]
 
 
+def levels(seen: Sequence[Life], policy: Policy = POLICY) -> dict[str, float]:
+    """By owner, how many items a place of one process had when it stopped growing, for those that did."""
+    found = {}
+    for life in seen:
+        trend = trends.trend(life.seconds, life.items)
+        stopped = trend.drawdown <= policy.drawdown and trend.later_share < policy.deceleration
+        if trend.points >= trends.POINTS_MIN and trend.gain > 0 and stopped:
+            found[life.owner] = float(life.items[-1])
+    return found
+
+
+def is_below_level(items: float, same: Sequence[float], policy: Policy = POLICY) -> bool:
+    """Whether a place has no more than it had in processes of its kind when it stopped growing there.
+
+    Args:
+        same: the levels of those processes in which it did stop.
+    """
+    return len(same) >= policy.siblings_levelled and items <= policy.level_slack * float(np.median(same))
+
+
 def groups(kinds: Iterable[tuple[str, str]]) -> dict[tuple[str, str], list[int]]:
     """Numbers of the processes by (command, parent's pid): those that run the same code."""
     found: dict[tuple[str, str], list[int]] = defaultdict(list)
