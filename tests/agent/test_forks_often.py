@@ -38,8 +38,6 @@ def test_a_program_that_forks_all_the_time_has_graphs(tmp_path: Path) -> None:
         "0.1",
         "--budget",
         "0.5",
-        "--engine",
-        engine,
     ]
     process = subprocess.Popen([*command, "--out", str(run), "--", sys.executable, "-c", PROGRAM])
     try:
