@@ -23,10 +23,14 @@ def survivors(run_folder: Path) -> list[int]:
 
 def lasting(run_folder: Path) -> list[int]:
     """The same, without those that end in a moment: who did not leave our session may be on its way out."""
-    begun = time.monotonic()
+    begun = since = time.monotonic()
+    before: list[int] = []
     while found := survivors(run_folder):
-        patience = ENDING_SECONDS if any(map(_is_in_our_session, found)) else GRACE_SECONDS
-        if time.monotonic() - begun >= patience:
+        if found != before:
+            before, since = found, time.monotonic()
+        waited = time.monotonic() - begun
+        is_settled = time.monotonic() - since >= GRACE_SECONDS and not any(map(_is_in_our_session, found))
+        if is_settled or waited >= ENDING_SECONDS:
             break
         time.sleep(_POLL_SECONDS)
     return found
