@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from leakhunt import births, config, packages, source_lines
+from leakhunt import births, config, packages, releases, source_lines
 from leakhunt.analysis.growth.evidence import EXIT, Evidence
 from leakhunt.analysis.growth.holders import Place
 from leakhunt.analysis.growth.known import BUILT_IN, Known
@@ -350,7 +350,8 @@ def _with_packages(finding: Finding, among: Sequence[packages.Installed]) -> Fin
     names += [link.type for link in finding.chain.links] if finding.chain else []
     names += [word.removeprefix("module ") for word in holder.path[:1]] if holder else []
     found = packages.packages_of(names, among)
-    return replace(finding, packages=tuple(Package(one.name, one.version) for one in found))
+    told = releases.with_release(finding, among)
+    return replace(told, packages=tuple(Package(one.name, one.version) for one in found))
 
 
 def _summary(process: ProcessFolder, snapshots: list[Snapshot], evidence: Evidence, notes: list[str]) -> ProcessSummary:

@@ -123,7 +123,7 @@ def test_a_snapshot_cut_short_is_left_out_and_named(run: Path, tmp_path: Path) -
 def test_what_is_no_snapshot_or_a_newer_one_is_refused(snapshots: list[Path], tmp_path: Path) -> None:
     foreign = tmp_path / "foreign.leak"
     foreign.write_text("not a snapshot")
-    assert "no leakhunt snapshot" in refusal(leakhunt("diff", snapshots[0], foreign), 3)
+    assert "not a leakhunt snapshot" in refusal(leakhunt("diff", snapshots[0], foreign), 3)
     newer = tmp_path / "newer.leak"
     data = bytearray(snapshots[0].read_bytes())
     data[-12:-8] = (99).to_bytes(4, "little")  # the format's version, before the magic at the end
