@@ -18,6 +18,7 @@ from heap import Heap, run_folder
 from leakhunt.bisect.kept import Kept, Outcome
 from leakhunt.bisect.opinion import CLEAN, LEAKS, UNCLEAR, Target, different, opinion
 from leakhunt.bisect.search import NEW, OLD, UNKNOWN, boundary
+from leakhunt.bisect.trial import end_left_over
 from leakhunt.cli.app import invoke
 from leakhunt.errors import RunError, UsageError
 from leakhunt.findings import Findings
@@ -116,6 +117,25 @@ def test_a_folder_of_another_search_is_refused(tmp_path: Path) -> None:
     again.remember(Outcome("1", "first"), None)
     assert again.outcome("1", "first") and not again.outcome("1", "again")
     again.close()
+
+
+def test_the_run_of_a_search_that_was_killed_is_ended_and_nothing_else(tmp_path: Path) -> None:
+    run = tmp_path / "runs" / "1.0-first"
+    run.parent.mkdir()
+    for words, is_ended in (([str(run)], True), (["another"], False)):
+        program = subprocess.Popen(
+            [sys.executable, "-c", "import time; time.sleep(60)", *words], start_new_session=True
+        )
+        run.with_name("1.0-first.pid").write_text(str(program.pid))
+        end_left_over(run)
+        try:
+            if is_ended:
+                assert program.wait(30) == -signal.SIGKILL
+            assert program.poll() is None or is_ended
+        finally:
+            program.kill()
+            program.wait()
+    end_left_over(run)  # there is nothing left
 
 
 @pytest.mark.parametrize(

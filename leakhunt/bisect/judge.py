@@ -99,7 +99,7 @@ class Judge:
             state, why = "fails", f"the program ended with status {outcome.exit_status}"
         else:
             state, why = UNCLEAR, "it was not looked at"
-        run = str(self.kept.run_path(outcome))
+        run = str(self.kept.run_folder(outcome.release, outcome.attempt))
         return Trial(outcome.release, state, outcome.attempt, why, round(outcome.seconds, 1), run, outcome.moved)
 
 
@@ -143,6 +143,8 @@ def choose_target(judge: Judge, oldest: str, newest: str, goal: str | None, name
             judge.target = target
             leaks, clean = (newest, oldest) if wanted == "leak" else (oldest, newest)
             if judge.state(leaks) == LEAKS and judge.state(clean) == CLEAN:
+                if is_long:  # a shorter run of the others would not show it either
+                    judge.settings = judge.longer_settings(leaks)
                 return wanted
         if goal is not None and old.verdict != "inconclusive" and new.verdict != "inconclusive":
             break
