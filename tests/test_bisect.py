@@ -15,10 +15,11 @@ import pytest
 import wheels
 from heap import Heap, run_folder
 
+from leakhunt.bisect.judge import Judge
 from leakhunt.bisect.kept import Kept, Outcome
 from leakhunt.bisect.opinion import CLEAN, LEAKS, UNCLEAR, Target, different, opinion
 from leakhunt.bisect.search import NEW, OLD, UNKNOWN, boundary
-from leakhunt.bisect.trial import end_left_over
+from leakhunt.bisect.trial import Settings, end_left_over
 from leakhunt.cli.app import invoke
 from leakhunt.errors import RunError, UsageError
 from leakhunt.findings import Findings
@@ -86,7 +87,7 @@ def test_what_does_not_grow_is_clean(leaky: Findings, tmp_path: Path) -> None:
 
 def test_a_run_too_short_to_accuse_is_unclear_where_it_still_grows(leaky: Findings, tmp_path: Path) -> None:
     said = opinion(seen(tmp_path, "short", 20, moments=5), Target(leaky.findings[0], leaky))
-    assert said.state == UNCLEAR
+    assert said.state == UNCLEAR and said.goes_on
     assert "grows at 1" in said.why
 
 
@@ -153,6 +154,36 @@ def test_wrong_use_is_told_in_a_sentence(
     monkeypatch.chdir(tmp_path)
     assert invoke(["bisect", *words]) == 2
     assert says in capsys.readouterr().err
+
+
+class Shown:
+    """Runs that show what a test says, by release and attempt; for a Judge."""
+
+    def __init__(self, folder: Path, shown: dict[tuple[str, str], Findings]) -> None:
+        self.kept, self.shown = Kept(folder, {}), shown
+
+    def run(self, release: str, attempt: str, settings: Settings) -> Outcome:
+        found = self.kept.outcome(release, attempt)
+        if found is None:
+            found = Outcome(release, attempt, interval=settings.interval, duration=settings.duration)
+            self.kept.remember(found, self.shown[release, attempt])
+        return found
+
+
+def test_what_is_sure_was_said_twice(leaky: Findings, tmp_path: Path) -> None:
+    clean, short = seen(tmp_path, "clean", 0), seen(tmp_path, "short", 20, moments=5)
+    little = seen(tmp_path, "little", 0, moments=4)
+    runs = Shown(tmp_path / "search", {
+        ("1", "first"): leaky, ("1", "again"): short,  # it goes on at its pace: they agree
+        ("2", "first"): clean, ("2", "again"): little, ("2", "again-longer"): clean,
+        ("3", "first"): clean, ("3", "again"): leaky,  # they do not
+    })  # fmt: skip
+    judge = Judge(runs, runs.kept, Settings(), Target(leaky.findings[0], leaky))
+    assert (judge.state("1"), judge.state("2"), judge.state("3")) == (LEAKS, CLEAN, CLEAN)
+    assert judge.is_confirmed("1", LEAKS)
+    assert judge.is_confirmed("2", CLEAN)
+    assert not judge.is_confirmed("3", CLEAN)
+    runs.kept.close()
 
 
 # The whole command

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from leakhunt.bisect.kept import Kept, Outcome
 from leakhunt.bisect.opinion import CLEAN, LEAKS, UNCLEAR, Opinion, Target, different, opinion
-from leakhunt.bisect.trial import AGAIN, FIRST, LONGER, Settings
+from leakhunt.bisect.trial import AGAIN, AGAIN_LONGER, FIRST, LONGER, Settings
 from leakhunt.errors import LeakhuntError, UsageError
 from leakhunt.findings import Finding, Findings, Trial
 
@@ -48,7 +48,11 @@ class Judge:
         decisive = self.kept.outcome(release, LONGER) or self.kept.outcome(release, FIRST)
         settings = Settings(decisive.interval, decisive.duration) if decisive else self.settings
         found = self._opinion(release, AGAIN, settings)
-        return found is not None and found.state == state
+        if found is not None and found.state == UNCLEAR and not (found.goes_on and state == LEAKS):
+            again = self.kept.outcome(release, AGAIN)
+            more = settings.longer(again.seconds, again.was_ended) if again else settings
+            found = self._opinion(release, AGAIN_LONGER, more)
+        return found is not None and (found.state == state or (found.goes_on and state == LEAKS))
 
     def is_same(self, release: str) -> bool:
         """Whether it shows the leak under its own fingerprint, in every run."""

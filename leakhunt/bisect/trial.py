@@ -17,8 +17,13 @@ from leakhunt.errors import LeakhuntError
 from leakhunt.findings import Findings
 from leakhunt.pipeline import hunt
 
-FIRST, LONGER, AGAIN = "first", "longer", "again"
-WORDS = {FIRST: "running", LONGER: "running longer", AGAIN: "running once more, to be sure,"}
+FIRST, LONGER, AGAIN, AGAIN_LONGER = "first", "longer", "again", "again-longer"
+WORDS = {
+    FIRST: "running",
+    LONGER: "running longer",
+    AGAIN: "running once more, to be sure,",
+    AGAIN_LONGER: "running longer, to be sure,",
+}
 ENDING_SECONDS = 20.0  # that a program has to end when it is asked to
 LOOKS = 60  # in a run that was too short: more than any rule asks for
 INTERVAL_MIN = 0.05
