@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from heap import Heap, run_folder
-from leakhunt.packages import Installed, installed, packages_of
 
+from leakhunt.packages import Installed, installed, packages_of
 from leakhunt.pipeline import hunt
 from leakhunt.render import REGISTRY
 from leakhunt.runfolder import note_packages, read_run

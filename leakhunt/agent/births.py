@@ -19,7 +19,7 @@ import os
 import sys
 from time import monotonic
 
-from . import __builtins__, asked, plans, schema, windows, write
+from . import __builtins__, asked, awaiting, plans, schema, windows, write
 from .type_table import is_stdlib
 
 VERSION = 1
@@ -31,6 +31,7 @@ TICK_SECONDS = 0.1
 TICK_SECONDS_MAX = 1.0  # where little happens
 ARMED_SECONDS = 120.0
 WRITE_SECONDS = 1.0
+LOOKS_FOR_TASKS = 6
 EVENT_SECONDS = 1.5e-7  # what an event of monitoring costs
 BIRTH, ADDITION = 0, 1
 TOOL_IDS = (4, 3, 2)  # 0 is for debuggers, 1 for coverage, 5 for the interpreter's optimizer
@@ -67,6 +68,7 @@ class Births:
         self._seen, self._ways, self._whys, self._names = {}, {}, {}, {}
         self._places = list(request.places)
         self._constructors = {}
+        self._looks_for_tasks = LOOKS_FOR_TASKS
         self._monitoring = None
         self._window = None
         self._yield_gil, self._by_caller = yield_gil, by_caller
@@ -180,29 +182,42 @@ class Births:
         if self._monitoring is not None:
             self._monitoring.spare((figures[1] - self._figures[1]) * EVENT_SECONDS, allowed)
         self._figures = figures
+        awaiting_ = self._awaiting({record[4] for record in records} - {0})
         for kind, of, item, key, generator, seconds, _, spots in records:
             if self._seen.get(of, ENOUGH) < ENOUGH:
-                self._add(kind, of, item, key, seconds, spots)
+                self._add(kind, of, item, key, seconds, spots, awaiting_.get(generator, ()))
                 if self._seen[of] == ENOUGH:
                     self._native.births_enough(of)
         return len(records)
 
-    def _add(self, kind, of, item, key, seconds, spots):
+    def _awaiting(self, coroutines):
+        """Who awaits the tasks that run these coroutines, asked a few times only: it looks through the whole heap."""
+        if not coroutines or self._looks_for_tasks <= 0:
+            return {}
+        self._looks_for_tasks -= 1
+        heap = asked.Heap(self._yield_gil)
+        try:
+            return awaiting.awaiting(coroutines, heap)
+        finally:
+            heap.close()
+
+    def _add(self, kind, of, item, key, seconds, spots, waiting):
         frames = []
         for index in range(0, len(spots), 2):
             code, line = spots[index], spots[index + 1]
             if not frames and kind == BIRTH and id(code) in self._constructors.get(of, ()):
                 continue  # the class itself, not who asked for an object
             frames.append((plans.text_of(code.co_filename), line, plans.text_of(qualified(code))))
-        self._note(kind, of, item, key, seconds, frames)
+        self._note(kind, of, item, key, seconds, frames, waiting)
 
-    def _note(self, kind, of, item, key, seconds, frames, awaiting=""):
+    def _note(self, kind, of, item, key, seconds, frames, waiting=()):
         if not frames or any(frame[0].startswith(self._package_folder) for frame in frames):
             return
         numbers = " ".join([str(self._frame(frame)) for frame in chosen(frames)])
-        if "-1" in numbers:
+        others = " ".join([str(self._frame(frame)) for frame in chosen(waiting)])
+        if "-1" in numbers + others:
             return
-        stack = self._stack(numbers + "\t" + awaiting)
+        stack = self._stack(numbers + "\t" + others)
         if stack < 0:
             return
         self._seen[of] += 1

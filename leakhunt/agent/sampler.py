@@ -18,6 +18,7 @@ except ImportError:  # not every build has pthread_sigmask
 EXIT_WAIT_SECONDS = 10.0
 EXIT_GRAPH_SECONDS = 0.1  # who stops a service, or recycles a worker, waits for its end
 EXIT_GRAPHS = 4  # … but where there are fewer graphs than a trend needs, the one at exit may take longer
+ENDING = "ending"  # a file in the run folder while who waits outside was asked to end the program
 LOOK_SECONDS = 5.0
 PROBLEMS_BYTES = 4096
 # A process that ends sooner is not looked at: one snapshot can't be compared, and to a program that starts many short
@@ -211,9 +212,15 @@ class Sampler:
             self._stop = True
 
     def _has_time_for_graph(self):
-        """Whether a graph at exit is quick, by the last one of this process or of the one that it was forked from."""
-        is_quick = self._graph_seconds <= EXIT_GRAPH_SECONDS
-        return is_quick or self._options.deep == "every" or (not self._is_forked and self._graphs < EXIT_GRAPHS)
+        """Whether somebody waits for the end of this process, and a graph would hold it up.
+
+        It is known to be quick by the last one of this process, or of the one that it was forked from.
+        """
+        if self._options.deep == "every" or 0 < self._graph_seconds <= EXIT_GRAPH_SECONDS:
+            return True
+        if self._is_forked or write.is_there(self._run_folder + "/" + ENDING):
+            return False
+        return self._graphs < EXIT_GRAPHS
 
     def _run(self):
         try:

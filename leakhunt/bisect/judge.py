@@ -13,6 +13,7 @@ from leakhunt.errors import LeakhuntError, UsageError
 from leakhunt.findings import Finding, Findings, Trial
 
 ENDS_TRIED_MAX = 5
+CANDIDATES_MAX = 3
 Tell = Callable[[str, float], None]  # what is done now, and the share of the whole that is done
 
 
@@ -138,17 +139,25 @@ def choose_target(judge: Judge, oldest: str, newest: str, goal: str | None, name
         old, new = judge.findings(oldest, is_long), judge.findings(newest, is_long)
         if old is None or new is None:
             continue
-        for wanted, leaky, other in (("leak", new, old), ("fixed", old, new)):
-            found = [finding for finding in different(leaky, other) if _is_called(finding, name)]
-            if goal in (None, wanted) and found:
-                usual = frozenset(finding.fingerprint for finding in other.findings)
-                judge.target = Target(found[0], leaky, usual)
-                leaks, clean = (newest, oldest) if wanted == "leak" else (oldest, newest)
-                if judge.state(leaks) == LEAKS and judge.state(clean) == CLEAN:
-                    return wanted
+        for wanted, target in _candidates(old, new, goal, name):
+            judge.target = target
+            leaks, clean = (newest, oldest) if wanted == "leak" else (oldest, newest)
+            if judge.state(leaks) == LEAKS and judge.state(clean) == CLEAN:
+                return wanted
         if goal is not None and old.verdict != "inconclusive" and new.verdict != "inconclusive":
             break
     raise _no_difference(judge, oldest, newest, goal, name)
+
+
+def _candidates(old: Findings, new: Findings, goal: str | None, name: str | None) -> list[tuple[str, Target]]:
+    """(goal, leak) for what the ends differ in, the surest first; of equally sure ones those of the newest."""
+    found = []
+    for wanted, leaky, other in (("leak", new, old), ("fixed", old, new)):
+        usual = frozenset(finding.fingerprint for finding in other.findings)
+        for finding in different(leaky, other):
+            if goal in (None, wanted) and _is_called(finding, name):
+                found.append((wanted, Target(finding, leaky, usual)))
+    return sorted(found, key=lambda one: -one[1].finding.confidence)[:CANDIDATES_MAX]
 
 
 def _is_called(finding: Finding, name: str | None) -> bool:

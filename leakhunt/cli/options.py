@@ -113,17 +113,6 @@ METHOD = click.option(
 )
 
 
-def interval(default: float) -> Callable[[Decorated], Decorated]:
-    """The option --interval, with the command's own default."""
-    return click.option(
-        "--interval",
-        type=SECONDS,
-        default=default,
-        metavar="SECONDS",
-        help=f"Count the objects of each class this often (default {default:g}).",
-    )
-
-
 def sending(command: Decorated) -> Decorated:
     """The options of a fleet, as the parameters `to`, `service_name` and `release`."""
     to = click.option(
@@ -136,6 +125,17 @@ def sending(command: Decorated) -> Decorated:
     )
     release = click.option("--release", metavar="VERSION", help="Its release there (default: OTEL's service.version).")
     return to(name(release(command)))
+
+
+def interval(default: float) -> Callable[[Decorated], Decorated]:
+    """The option --interval, with the command's own default."""
+    return click.option(
+        "--interval",
+        type=SECONDS,
+        default=default,
+        metavar="SECONDS",
+        help=f"Count the objects of each class this often (default {default:g}).",
+    )
 
 
 def monitoring(command: Decorated) -> Decorated:

@@ -307,3 +307,33 @@ def test_the_answer_is_private(any_engine: Target) -> None:
     ran = any_engine.run(ASKING + SHOP + "ask([Session])\nvisit(1)\nanswer()\n")
     [path] = ran.processes[0].births
     assert Path(path).stat().st_mode & 0o777 == 0o600
+
+
+def test_the_stack_of_a_task_is_joined_with_who_awaits_it(any_engine: Target) -> None:
+    ran = any_engine.run(
+        "import asyncio\n" + ASKING + "class A: pass\nkept = []\n"
+        "async def work():\n    for n in range(5):\n        kept.append(A())\n        await asyncio.sleep(0)\n"
+        "    tick()\n    await asyncio.sleep(0)\n"
+        "async def outer():\n    await asyncio.create_task(work())  # awaited here\n"
+        "async def main():\n    await asyncio.create_task(outer())\n"
+        "ask([A])\nasyncio.run(main())\nanswer()\n"
+    )
+    [seen] = answers(ran)
+    if has_hooks(any_engine):
+        assert {birth.stack.frames[0].function for birth in seen.births} == {"work"}
+        awaited = {(frame.function, frame.line) for birth in seen.births for frame in birth.stack.awaiting}
+        assert awaited == {("outer", line_of(ran, "# awaited here"))}
+
+
+def test_a_thread_is_told_by_the_function_that_it_runs(any_engine: Target) -> None:
+    """However deep the stack is below it."""
+    ran = any_engine.run(
+        ASKING + "class A: pass\nkept = []\ndef deep(n): return deep(n - 1) if n else kept.append(A())\n"
+        "gate = threading.Lock()\ngate.acquire()\ndef serve():\n    gate.acquire()\n    deep(25)\n"
+        "thread = threading.Thread(target=serve)\nthread.start()\nask([A])\ngate.release()\nthread.join()\nanswer()\n"
+    )
+    [seen] = answers(ran)
+    if has_hooks(any_engine):
+        [birth] = seen.births
+        assert len(birth.stack.frames) == 16
+        assert "serve" in [frame.function for frame in birth.stack.frames]

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from leakhunt.analysis.growth.evidence import Evidence
+from leakhunt.analysis.growth.evidence import EXIT, Evidence
 from leakhunt.analysis.rules.verdicts import Verdict
 from leakhunt.births import Addition, Birth, Births, Frame, Stack, Watched
 from leakhunt.findings import Caller, Origin
@@ -27,7 +27,11 @@ def made_at(evidence: Evidence, verdict: Verdict) -> tuple[Origin | None, str]:
     watched = [one.classes[address] for one, address in answers]
     if not births:
         return None, _why(watched, NOTHING_BORN)
-    leaked = _leaked_since(evidence, verdict, births)
+    leaked = (
+        _leaked_since(evidence, verdict, births)
+        or _put_in(evidence, verdict, births)
+        or _there_at_exit(evidence, births)
+    )
     told = _spread(leaked or births)
     package = verdict.type.partition(".")[0]
     return _origin([b.stack for b in told], lambda stack: maker(stack, package), bool(leaked), _way(watched)), ""
@@ -37,9 +41,8 @@ def added_at(evidence: Evidence, verdict: Verdict) -> tuple[Origin | None, str]:
     """(who adds to the containers that hold the leaked objects, why that is not known)."""
     if verdict.holder < 0:
         return None, ""
-    members = verdict.place.members if verdict.place is not None else (verdict.holder,)
-    held_by = set(evidence.graph.snapshot.column("object.address")[list(members)].tolist())
-    additions = [a for one in evidence.births for a in one.additions if a.of in held_by]
+    additions = _additions(evidence, verdict)
+    held_by = _held_by(evidence, verdict)
     watched = [place for one in evidence.births for address, place in one.places.items() if address in held_by]
     if not additions:
         return None, _why(watched, NOTHING_ADDED)
@@ -90,6 +93,34 @@ def _leaked_since(evidence: Evidence, verdict: Verdict, records: Sequence[Record
     addresses = graph.snapshot.column("object.address")
     leaked = set(addresses[np.concatenate([verdict.objects, verdict.direct])].tolist()) - {0}
     return [r for r in records if r.seconds <= taken and (r.address in leaked or getattr(r, "key", 0) in leaked)]
+
+
+def _held_by(evidence: Evidence, verdict: Verdict) -> set[int]:
+    """Addresses of the containers of the leak's place."""
+    members = verdict.place.members if verdict.place is not None else (verdict.holder,)
+    return (
+        set(evidence.graph.snapshot.column("object.address")[list(members)].tolist()) if verdict.holder >= 0 else set()
+    )
+
+
+def _additions(evidence: Evidence, verdict: Verdict) -> list[Addition]:
+    held_by = _held_by(evidence, verdict)
+    return [a for one in evidence.births for a in one.additions if a.of in held_by]
+
+
+def _put_in(evidence: Evidence, verdict: Verdict, births: Sequence[Birth]) -> list[Birth]:
+    """Births of what was put into the place itself: known without a graph that was taken later."""
+    added = {address for a in _additions(evidence, verdict) for address in (a.address, a.key)} - {0}
+    return [birth for birth in births if birth.address in added]
+
+
+def _there_at_exit(evidence: Evidence, births: Sequence[Birth]) -> list[Birth]:
+    """Births of what was there at the exit, where a graph was taken then."""
+    last = evidence.snapshots[-1]
+    if not last.is_deep or last.meta.get("moment") != EXIT:
+        return []
+    there = set(last.column("object.address").tolist())
+    return [birth for birth in births if birth.address in there]
 
 
 def _spread(records: Sequence[Record]) -> list[Record]:

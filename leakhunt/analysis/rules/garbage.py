@@ -23,10 +23,15 @@ def waiting_garbage(evidence: Evidence) -> list[Verdict]:
         return []
     graph = evidence.graph
     concerned = finalizers.finalizable(graph, np.concatenate([g.objects for g in groups]))
-    with_del = {graph.type_name(int(i)) for i in concerned}
+    with_del = {graph.type_name(int(i)) for i in concerned if not graph.is_a(int(i), schema.TYPE_INTERPRETER)}
     ranked = sorted(
         groups,
-        key=lambda g: (g.type not in with_del, evidence.graph.facts.is_named(g.type, SAYS_NOTHING), -g.trend.gain),
+        key=lambda g: (
+            g.type not in with_del,
+            graph.facts.is_named(g.type, SAYS_NOTHING),
+            graph.facts.is_named(g.type, schema.TYPE_INTERPRETER),
+            -g.trend.gain,
+        ),
     )
     top, objects = ranked[0], np.concatenate([g.objects for g in ranked])
     effect = " and their __del__ has not run" if top.type in with_del else ""
