@@ -1,7 +1,7 @@
 """The running interpreter: its real objects by objgraph, its heap by guppy3, one small vocabulary over both.
 
-    from leakhunt import live
-    live.growth()            # classes that have more instances than at the last call
+    from leakhunt import this_process
+    this_process.growth()            # classes that have more instances than at the last call
     live.top()               # the heap by class
     live.chain(obj)          # what keeps it alive
 
