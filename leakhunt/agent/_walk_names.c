@@ -36,9 +36,9 @@ print_of_row(const Walk *walk, uint32_t row)
 /* Of a function: its qualified name, for a new function may be at the address of an old one, with all parts where the
    old one had them. Both reads are C of the interpreter. */
 static uint64_t
-print_of_qualname(PyObject *function)
+print_of_qualname(PyObject *function, PyObject *qualname)
 {
-    PyObject *name = PyObject_GetAttrString(function, "__qualname__");
+    PyObject *name = PyObject_GetAttr(function, qualname);
     uint64_t print = name != NULL && PyUnicode_CheckExact(name) ? (uint64_t)PyObject_Hash(name) : 0;
 
     Py_XDECREF(name);
@@ -218,7 +218,7 @@ recall_object(KnownNames *self, const Walk *walk, PyObject *item, int is_functio
         return 0;
     before = entry_before(&self->last, entry);
     spaces = &ARRAY_AT(&self->last.spaces, uint64_t, before.space_end);
-    if (entry->print != print_of_object(walk, row, is_function ? print_of_qualname(item) : 0, spaces,
+    if (entry->print != print_of_object(walk, row, is_function ? print_of_qualname(item, self->qualname) : 0, spaces,
                                         entry->space_end - before.space_end))
         return 0;
     for (i = 0; i < entry->space_end - before.space_end; i++)
@@ -496,6 +496,7 @@ names_dealloc(KnownNames *self)
     names_free(&self->budget, &self->last);
     clear_next(self);
     Py_XDECREF((PyObject *)self->rows_type);
+    Py_XDECREF(self->qualname);
     ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
     Py_DECREF(type);
 }
@@ -535,6 +536,9 @@ known_names(PyObject *module, PyObject *unused)
     if (names != NULL) {
         names->rows_type = (PyTypeObject *)Py_NewRef((PyObject *)types->rows);
         names->budget.limit_bytes = MEMORY_MAX;
+        names->qualname = PyUnicode_InternFromString("__qualname__");
+        if (names->qualname == NULL)
+            Py_CLEAR(names);
     }
     return (PyObject *)names;
 }

@@ -29,6 +29,7 @@ typedef struct {
 typedef struct {
     PyObject_HEAD
     PyTypeObject *rows_type;
+    PyObject *qualname; /* "__qualname__", one string for all: the interpreter's cache would keep each that is new */
     Budget budget;
     Names last, next;
     Array marks; /* PyObject *, the oldest first */

@@ -224,7 +224,6 @@ class Engine:
         line = (marks, frontier_min(), self._holders)
         hidden.add(id(line))
         rows = native.take(self.native, deep, hidden, found, limit_bytes, *line, yield_gil, SLICED_MIN)
-        known.mark_line()
         left_out = rows.left_out()
         if left_out is not None:
             meta["left_out"], self._holders = left_out, rows.holders()
@@ -237,6 +236,8 @@ class Engine:
             yield_gil()
         kind = None
         columns = native.census(rows, types)
+        if not marks or sum(columns["census.count"]) >= FRONTIER_MIN:  # a small heap needs no line but the first
+            known.mark_line()
         if deep:
             columns.update(native.name(rows, types, found, strings, known, yield_gil))
         if not listing.is_in_order_of_birth():
