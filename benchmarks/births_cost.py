@@ -75,10 +75,10 @@ def block():
 
 
 def armed(engine, folder, number, kinds, places, names):
-    lines = ["number\t%d" % number]
-    lines += ["class\t%d\t%s.%s" % (id(kind), kind.__module__, kind.__qualname__) for kind in kinds]
-    lines += ["place\t%d\t%d" % (id(place), id(REGISTRY)) for place in places]
-    lines += ["name\tattribute\t%s" % name for name in names]
+    lines = [f"number\t{number}"]
+    lines += [f"class\t{id(kind)}\t{kind.__module__}.{kind.__qualname__}" for kind in kinds]
+    lines += [f"place\t{id(place)}\t{id(REGISTRY)}" for place in places]
+    lines += [f"name\tattribute\t{name}" for name in names]
     request = asked.Request("\n".join(lines))
     return births.Births(request, engine, folder, 0.0, BUDGET, 0.0, GilYielder(time.perf_counter(), lambda: False))
 
@@ -135,7 +135,7 @@ def main():
     births.FRAMES_MAX = births.STACKS_MAX = 1 << 20
     engine = Engine("leakhunt.agent")
     if engine.native is None:
-        sys.exit("This Python has no C engine: %s" % engine.refusal)
+        sys.exit(f"This Python has no C engine: {engine.refusal}")
     cases = [
         ("nothing (the noise)", (), (), ()),
         ("births of a class (tp_alloc)", (Session,), (), ()),
@@ -150,9 +150,8 @@ def main():
         for name, kinds, places, names in cases:
             quotients, ways = measure(engine, folder, kinds, places, names)
             low, middle, high = statistics.quantiles(quotients, n=4)
-            print("%-42s %+5.1f %%  (%+.1f to %+.1f)  %s" % (
-                name, (middle - 1) * 100, (low - 1) * 100, (high - 1) * 100, " ".join(sorted(ways - {"-"})) or ""),
-                flush=True)
+            spread = f"({(low - 1) * 100:+.1f} to {(high - 1) * 100:+.1f})"
+            print(f"{name:42} {(middle - 1) * 100:+5.1f} %  {spread}  {' '.join(sorted(ways - {'-'}))}", flush=True)
 
 
 if __name__ == "__main__":
