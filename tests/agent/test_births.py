@@ -325,6 +325,16 @@ def test_a_request_that_makes_no_sense_is_answered_so(any_engine: Target) -> Non
     assert not ran.processes[0].problems  # the run is as good as without it
 
 
+def test_a_heap_of_millions_is_not_searched_for_what_is_asked(any_engine: Target) -> None:
+    ran = any_engine.run(
+        ASKING + SHOP + "take(False)\nsampler = sys.modules['_leakhunt_agent']._sampler\n"
+        "sys.modules[type(sampler).__module__].FRONTIER_MIN = 1000\nask([Session])\ntick()\nanswer()\n"
+    )
+    [seen] = answers(ran)
+    assert seen.is_over
+    assert "too many to be searched" in seen.problem
+
+
 def test_never_means_never(any_engine: Target) -> None:
     ran = any_engine.run(
         ASKING + SHOP + "take(False)\nsys.modules['_leakhunt_agent']._sampler._options.births = 'never'\n"
