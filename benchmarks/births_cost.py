@@ -150,9 +150,8 @@ def main():
         for name, kinds, places, names in cases:
             quotients, ways = measure(engine, folder, kinds, places, names)
             low, middle, high = statistics.quantiles(quotients, n=4)
-            seen = " ".join(sorted(ways - {"-"}))
-            figures = f"{(middle - 1) * 100:+5.1f} %  ({(low - 1) * 100:+.1f} to {(high - 1) * 100:+.1f})"
-            print(f"{name:<42} {figures}  {seen}", flush=True)
+            spread = f"({(low - 1) * 100:+.1f} to {(high - 1) * 100:+.1f})"
+            print(f"{name:42} {(middle - 1) * 100:+5.1f} %  {spread}  {' '.join(sorted(ways - {'-'}))}", flush=True)
 
 
 if __name__ == "__main__":

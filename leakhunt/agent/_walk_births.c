@@ -265,12 +265,14 @@ born(Class *class, PyObject *object)
         note_recent(object);
 }
 
-/* Record the birth of what is put in, where it was noted: by its innermost frame, the others being over. */
+/* Record the birth of what is put in, where it was noted: by its innermost frame, and by who called that where it is
+   still under way, in the stack of the addition. */
 static void
-was_born(PyObject *object)
+was_born(PyObject *object, const Record *addition)
 {
     Record *record;
     unsigned int i;
+    int spot;
 
     if (object == NULL || state.used == RING)
         return;
@@ -289,6 +291,12 @@ was_born(PyObject *object)
         record->depth = 1;
         record->spots[0].code = one->code;
         record->spots[0].lasti = one->lasti;
+        for (spot = 0; spot < addition->depth && addition->spots[spot].code != one->code; spot++)
+            ;
+        for (spot++; spot < addition->depth; spot++) {
+            record->spots[record->depth] = addition->spots[spot];
+            Py_INCREF(record->spots[record->depth++].code);
+        }
         one->code = NULL;
         one->object = NULL;
         return;
@@ -339,11 +347,13 @@ dict_changed(int event, PyObject *dict, PyObject *key, PyObject *value)
         if (state.containers[i].container == dict && state.containers[i].is_watched) {
             if (event == DICT_DEALLOCATED)
                 state.containers[i].container = NULL;
-            else if ((event == DICT_ADDED || event == DICT_CLONED) && state.containers[i].taken < AT_ONCE && is_ours() &&
-                     begin_record(ADDITION, dict, value, key) != NULL) {
-                state.containers[i].taken++;
-                was_born(value);
-                was_born(key);
+            else if ((event == DICT_ADDED || event == DICT_CLONED) && state.containers[i].taken < AT_ONCE && is_ours()) {
+                Record *record = begin_record(ADDITION, dict, value, key);
+                if (record != NULL) {
+                    state.containers[i].taken++;
+                    was_born(value, record);
+                    was_born(key, record);
+                }
             }
             break;
         }
@@ -436,7 +446,6 @@ added(Container *one)
     if (record == NULL)
         return;
     one->taken++;
-    was_born(item);
     for (i = 0; i < record->depth && i < 3; i++) /* the frame may have gone on to call one, or have left one */
         if (record->spots[i].code == state.last_code)
             break;
@@ -454,6 +463,7 @@ added(Container *one)
     }
     record->spots[0].lasti = state.last_lasti;
     record->line = state.last_line;
+    was_born(item, record);
 }
 
 static void
