@@ -6,7 +6,7 @@ from _thread import RLock, allocate_lock, get_native_id, start_new_thread
 from time import monotonic, perf_counter, sleep, thread_time, time
 
 from . import __builtins__, asked, births, forked, marks, masking, schema, write
-from .engine import Engine, GilYielder, Interrupted, version
+from .engine import FRONTIER_MIN, Engine, GilYielder, Interrupted, version
 from .governor import Governor
 from .ledger import process_times
 
@@ -88,6 +88,7 @@ class Sampler:
         self._governor = Governor(self._options, engine.pauses_per_deep, lived_seconds, engine.frontier_min)
         self._due = monotonic() + self._governor.first_wait()  # of the next snapshot
         self._footprint = {}
+        self._listed = 0  # objects at the last look
         self._fork_refused = ""
         self._lost = 0
         self._stop, self._leaves, self._is_over = True, False, False
@@ -274,6 +275,8 @@ class Sampler:
                 memory = self._engine.memory()
             if request is not None:
                 self._end_births()
+                if self._listed >= FRONTIER_MIN:  # the search for what was asked for would stop the program for long
+                    raise RuntimeError("%d objects are too many to be searched" % self._listed)
                 self._births = births.Births(
                     request, self._engine, self._folder, self._governor.elapsed(), self._options.budget,
                     self._options.births_seconds, GilYielder(perf_counter(), self._is_stopping),

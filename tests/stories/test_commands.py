@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+from shared import made_once
 
 from .watching import APPS, LEAKHUNT, Accusation, concluded, expected, leakhunt, report, watched
 
@@ -24,10 +25,17 @@ pytestmark = pytest.mark.story
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run of the leaking session registry, every snapshot of it deep."""
-    folder, _, done = concluded(APP, tmp_path_factory.mktemp("story") / "run", "--deep", "every", "--budget", "1")
-    assert done.stdout.startswith("visits: ")
-    assert "__main__.SessionRegistry.sessions" in done.stderr
-    return folder
+
+    def make(folder: Path) -> None:
+        folder.mkdir()
+        made, _, done = concluded(APP, folder / "run", "--deep", "every", "--budget", "1")
+        assert done.stdout.startswith("visits: ")
+        assert "__main__.SessionRegistry.sessions" in done.stderr
+        if made != folder / "run":
+            shutil.rmtree(folder / "run")
+            made.rename(folder / "run")
+
+    return made_once(tmp_path_factory, "story", make) / "run"
 
 
 @pytest.fixture(scope="module")
