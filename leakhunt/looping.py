@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from leakhunt.analysis.growth.known import BUILT_IN, Known
-from leakhunt.recorder import SnapshotRecorder
 
 if TYPE_CHECKING:
     from leakhunt.findings import Finding
+    from leakhunt.recorder import SnapshotRecorder
     from leakhunt.rounds import Naming
 
 ROUNDS, WARMUP, TOLERANCE, SECONDS = 5, 2, 0, 2.0
@@ -99,6 +99,7 @@ class Loop:
     def _look(self) -> list[Finding]:
         """The rounds that count. Nothing is kept of a round but its file, for that would be seen growing."""
         from leakhunt import rounds
+        from leakhunt.recorder import SnapshotRecorder
 
         recorder = SnapshotRecorder()
         try:
