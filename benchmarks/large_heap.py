@@ -2,7 +2,7 @@
 
     python benchmarks/large_heap.py --rows 8000000 --seconds 240 --kind list
 
-Prints what the issue asks of it: the verdict, the longest stop of the program in one `gc.collect()` of the same process,
+Prints the verdict, the longest stop of the program as a part of one `gc.collect()` of the same process, the
 processor time of the agent, bytes taken in the process for each listed object, and the size of the run folder. The
 program measures its stops itself: how much longer than asked a sleep of 20 ms took. On a busy machine these are
 those of the machine.
@@ -80,7 +80,7 @@ def _print(report: dict, run: Path, collect: float, longest: float, sessions: fl
     for finding in report["findings"]:
         holder = (finding["holder"] or {}).get("owner")
         print(f"  {finding['rank']}. {finding['kind']} {finding['type']} in {holder} ({finding['confidence']})")
-    stops = [s.number("hold_ms") / 1e3 for s in snapshots]
+    stops = [s.number("pause_ms") / 1e3 for s in snapshots]
     print(f"gc.collect(): {collect:.2f} s; longest stop of the program {longest:.2f} s = {longest / collect:.2f} of it")
     print(f"longest hold by the agent: {max(stops):.2f} s = {max(stops) / collect:.2f} of it")
     spent = snapshots[-1].number("spent_seconds")

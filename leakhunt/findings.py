@@ -496,7 +496,8 @@ class Trial:
     """One release (or commit) that was tried: what its run showed, in words, and where the run is.
 
     `state` is "leaks", "clean", "unclear", "fails" or "not installable"; `attempt` is "first", "longer" (after one that
-    was unclear) or "again" (to be sure of the answer). `moved` are other packages that had to change with it.
+    was unclear), "again" (to be sure of the answer) or "again-longer". `moved` are other packages that had to
+    change with it.
     """
 
     release: str

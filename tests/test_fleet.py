@@ -177,6 +177,16 @@ def test_text_json_and_page(place: Path, tmp_path: Path, capsys: pytest.CaptureF
     assert "src=" not in html and 'href="http' not in html
 
 
+def test_a_name_is_neither_markup_nor_a_formula(tmp_path: Path) -> None:
+    name = "<script>$\\frac{1$</script>"
+    for findings, origin in runs(hosts=2):
+        odd = type(origin)(**{**vars(origin), "service": name})
+        Place(str(tmp_path / "place")).write(rows(findings, odd), odd)
+    page = tmp_path / "fleet.html"
+    assert invoke(["fleet", str(tmp_path / "place"), "-o", str(page)]) == 0
+    assert "<script>" not in page.read_text() and "&lt;script&gt;$" in page.read_text()
+
+
 def test_sql_asks_the_tables(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     question = "SELECT release, count(*) AS n FROM processes GROUP BY release ORDER BY n DESC, release"
     assert invoke(["fleet", "sql", question, str(place), "--format", "json"]) == 0

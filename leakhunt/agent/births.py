@@ -32,7 +32,7 @@ TICK_SECONDS_MAX = 1.0  # where little happens
 ARMED_SECONDS = 120.0
 WRITE_SECONDS = 1.0
 LOOKS_FOR_TASKS = 6
-EVENT_SECONDS = 1.5e-7  # what an event of monitoring costs
+EVENT_SECONDS = 4e-7  # what an event of monitoring costs
 BIRTH, ADDITION = 0, 1
 TOOL_IDS = (4, 3, 2)  # 0 is for debuggers, 1 for coverage, 5 for the interpreter's optimizer
 PROGRAM, LIBRARY, STDLIB = "program", "library", "stdlib"
@@ -50,7 +50,7 @@ class Births:
         self.is_over = False
         self.tick_seconds = TICK_SECONDS
         self._native = engine.native
-        self._refusal = engine.refusal
+        self._refusal, self._package = engine.refusal, engine.package if engine.shows_stacks() else ""
         self._package_folder = os.path.dirname(os.path.abspath(__file__))
         self.path = "%s/%06d%s" % (folder, request.number, SUFFIX)
         self.number, self._pid = request.number, os.getpid()
@@ -89,7 +89,7 @@ class Births:
 
     def _arm_for(self, request, seconds, heap):
         kinds = asked.classes(request.classes)
-        containers = asked.containers(request.places, heap)
+        containers = asked.containers(request.places, heap, self._package)
         for address, name in request.classes.items():
             self._names[address], self._seen[address] = name, 0
             self._ways[address], self._whys[address] = "-", "" if address in kinds else "the class is gone"
@@ -117,7 +117,7 @@ class Births:
         unseen = {address for address in request.classes if address in kinds and self._ways[address] == "-"}
         if unseen:
             try:
-                self._window = windows.Window(unseen, request.places, seconds)
+                self._window = windows.Window(unseen, request.places, seconds, self._package)
             except windows.Refused as problem:
                 for address in unseen:
                     self._whys[address] = "; ".join(filter(None, (self._whys[address], str(problem))))
@@ -198,6 +198,8 @@ class Births:
         heap = asked.Heap(self._yield_gil)
         try:
             return awaiting.awaiting(coroutines, heap)
+        except Exception:  # the program forks or ends, and the stacks are worth more than who awaits
+            return {}
         finally:
             heap.close()
 
@@ -253,6 +255,7 @@ class Births:
         self.is_over = True
         if self._pid != os.getpid():
             return
+        self._yield_gil = nothing  # at the program's end there is no other time
         try:
             if self._window is not None:
                 self._close_window()
@@ -297,6 +300,10 @@ class Births:
             head += "\t".join([schema.escape(word) for word in words]) + "\n"
         lines = [head] + self._frame_lines + self._stack_lines + self._record_lines
         write.write_whole(self.path, ["".join(lines).encode("utf-8", "backslashreplace")])
+
+
+def nothing():
+    """In the place of a pause."""
 
 
 def write_failure(folder, number, text):

@@ -60,7 +60,7 @@ class Engine:
     """
 
     def __init__(self, package, wanted="auto", with_values=False):
-        self._package, self._wanted, self._with_values = package, wanted, with_values
+        self.package, self._wanted, self._with_values = package, wanted, with_values
         self._own = ()
         self.name, self.refusal, self.native = "python", "not wanted", None
         if wanted != "python":
@@ -78,7 +78,7 @@ class Engine:
 
     def settle(self):
         """Learn what belongs to the agent; call again when it has loaded more."""
-        self._own = own.objects(self._package)
+        self._own = own.objects(self.package)
         plans.forget()
 
     def leave(self):
@@ -126,6 +126,10 @@ class Engine:
             return self._taken(False, meta, begun, stopped)  # what the try had in its hands has gone
         finally:
             plans.forget()
+
+    def shows_stacks(self):
+        """Whether the frames of all threads can be looked at."""
+        return not self._has_sub_interpreters()
 
     def _has_sub_interpreters(self):
         """Whether the stacks of this process can't be read without harm.
@@ -182,7 +186,7 @@ class Engine:
         if deep:
             hidden = self._hidden()
             hidden.add(id(meta))
-            found = roots.listed(self._package)
+            found = roots.listed(self.package)
             hidden.update([root.made for root in found])
             walk = Walk(strings, types, hidden, yield_gil, limit_bytes)
             walk.run(listed, found)
@@ -208,7 +212,7 @@ class Engine:
         """The rows in one call that holds the GIL, then their names in slices."""
         yield_gil = GilYielder(begun, stopped)
         limit_bytes = self._ask_system(meta, yield_gil, True)
-        found = roots.listed(self._package) if deep else []
+        found = roots.listed(self.package) if deep else []
         known, strings = self._lasting()
         marks = known.line_marks()
         hidden = self._hidden()

@@ -153,7 +153,6 @@ class Policy:
 
     # Garbage
     put_off: float = _limit(3, "a full collection that was due so often and never came is no chance")
-    collections: float = _limit(10, "as many as there is one of the middle generation among them")
     anew_alive: float = _limit(0.05, "garbage that is older than a collection was alive when it came: somebody is")
     # An old process, judged by a short look: what there was over what its rate and the life before would have made
     age_least: float = _limit(0.6, "less is a batch, a cache that is swept, or what began lately")

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from leakhunt.bisect.kept import Kept, Outcome
 from leakhunt.bisect.opinion import CLEAN, LEAKS, UNCLEAR, Opinion, Target, different, opinion
-from leakhunt.bisect.trial import AGAIN, FIRST, LONGER, Settings
+from leakhunt.bisect.trial import AGAIN, AGAIN_LONGER, FIRST, LONGER, Settings
 from leakhunt.errors import LeakhuntError, UsageError
 from leakhunt.findings import Finding, Findings, Trial
 
@@ -48,7 +48,11 @@ class Judge:
         decisive = self.kept.outcome(release, LONGER) or self.kept.outcome(release, FIRST)
         settings = Settings(decisive.interval, decisive.duration) if decisive else self.settings
         found = self._opinion(release, AGAIN, settings)
-        return found is not None and found.state == state
+        if found is not None and found.state == UNCLEAR and not (found.goes_on and state == LEAKS):
+            again = self.kept.outcome(release, AGAIN)
+            more = settings.longer(again.seconds, again.was_ended) if again else settings
+            found = self._opinion(release, AGAIN_LONGER, more)
+        return found is not None and (found.state == state or (found.goes_on and state == LEAKS))
 
     def is_same(self, release: str) -> bool:
         """Whether it shows the leak under its own fingerprint, in every run."""
@@ -99,7 +103,7 @@ class Judge:
             state, why = "fails", f"the program ended with status {outcome.exit_status}"
         else:
             state, why = UNCLEAR, "it was not looked at"
-        run = str(self.kept.run_path(outcome))
+        run = str(self.kept.run_folder(outcome.release, outcome.attempt))
         return Trial(outcome.release, state, outcome.attempt, why, round(outcome.seconds, 1), run, outcome.moved)
 
 
@@ -143,6 +147,8 @@ def choose_target(judge: Judge, oldest: str, newest: str, goal: str | None, name
             judge.target = target
             leaks, clean = (newest, oldest) if wanted == "leak" else (oldest, newest)
             if judge.state(leaks) == LEAKS and judge.state(clean) == CLEAN:
+                if is_long:  # a shorter run of the others would not show it either
+                    judge.settings = judge.longer_settings(leaks)
                 return wanted
         if goal is not None and old.verdict != "inconclusive" and new.verdict != "inconclusive":
             break

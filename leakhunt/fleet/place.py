@@ -75,13 +75,16 @@ class Place:
         self._put(f"{self.root}/{table}/{folder}", f"{quote(origin.run, safe='')}.parquet", data)
         return len(data)
 
-    def files(self, table: str) -> list[str]:
-        """The paths of a table's files, without the protocol."""
+    def has_runs(self) -> bool:
+        """Whether anything was written there; nothing is listed for it.
+
+        Raises:
+            LeakhuntError: the place refuses to say.
+        """
         try:
-            found: list[str] = self.fs.glob(f"{self.root}/{table}/**/*.parquet")
+            return bool(self.fs.exists(f"{self.root}/processes"))
         except Exception as problem:
             raise _refused(self.url, problem) from problem
-        return sorted(found)
 
     def _put(self, folder: str, name: str, data: bytes) -> None:
         path = f"{folder}/{name}"

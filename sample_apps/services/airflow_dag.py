@@ -1,4 +1,4 @@
-"""An Airflow DAG whose task keeps every row it has read; KEEP=100 repairs it. `airflow tasks test leaky read 2026-01-01`."""
+"""A DAG whose task keeps every row it has read; KEEP=100 repairs it: `airflow tasks test leaky read 2026-01-01`"""
 
 import collections
 import datetime

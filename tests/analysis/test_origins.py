@@ -89,6 +89,13 @@ def test_what_was_put_in_itself_is_known_to_stay_without_a_later_graph() -> None
     assert (made.function, made.of, made.stayed) == ("open_session", 1, True)
 
 
+def test_of_many_births_of_which_none_stayed_nobody_is_named() -> None:
+    """What leaks is made elsewhere, and was not among those that were seen."""
+    finding = told(leaking(), answer(*born([(1 << 40) + n for n in range(40)], Stack((PEEK, MAIN)))))
+    assert finding.allocated_at is None
+    assert finding.unseen == ("made at: none of 40 that were seen to be made is among what leaks",)
+
+
 def test_two_makers_have_their_shares() -> None:
     evidence = leaking()
     _, sessions = addresses(evidence)

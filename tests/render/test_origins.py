@@ -19,7 +19,9 @@ def with_origins() -> Findings:
     main = Caller("shop/app.py", 90, "main", 46)
     tree = (Caller("shop/checkout.py", 27, "open_session", 46, (main,), "return Session(\x1b[31m)"),)
     other = Caller("shop/retry.py", 9, "again", 4)
-    made = Origin("shop/checkout.py", 27, "open_session", 0.92, 46, 50, (), (*tree, other), source="return Session()")
+    made = Origin(
+        "shop/checkout.py", 27, "open_session", 0.92, 46, 50, (), (*tree, other), source="return Session()", stayed=True
+    )
     finding = replace(found.findings[0], allocated_at=made, unseen=(UNSEEN,))
     return replace(found, findings=(finding, *found.findings[1:]))
 

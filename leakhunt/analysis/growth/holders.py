@@ -151,9 +151,12 @@ class Measured:
     def only_gained(self, policy: Policy) -> bool:
         """Whether three looks say as much as four: none of the items went, and as many came before as after the middle.
 
-        Of numbers alone three in rising order are chance; here it is known of each item that it stayed.
+        Of numbers alone three in rising order are chance; here it is known of each item that it stayed. So do the names
+        of a module while it is imported.
         """
-        trend = self.trend
+        trend, steps = self.trend, self.survey.names.steps(self.members[0])
+        if steps and steps[-1].is_internal:
+            return False
         if trend.points != trends.LOOKS_MIN or trend.steady < 1.0 or trend.gain < policy.few_objects:
             return False
         kept = self.stayed == 1.0 and self.survival == 1.0 and len(_telling(self._lineage.last, self.children)) > 0

@@ -20,6 +20,7 @@ from leakhunt.analysis.growth.holders import Place
 from leakhunt.analysis.heap import attributes
 from leakhunt.analysis.heap.facts import SAYS_NOTHING
 from leakhunt.analysis.heap.weakrefs import weakly_held
+from leakhunt.analysis.policy import Policy
 
 from . import memory, native
 from .garbage import waiting_words
@@ -483,12 +484,27 @@ def young(case: Case, candidate: Verdict) -> Doubt | None:
 
 
 def starting(case: Case, candidate: Verdict) -> Doubt | None:
-    """So few looks were left after the start-up that some of it had to be counted in."""
+    """So few looks were left after the start-up that some of it had to be counted in.
+
+    What went on at its pace when that was over is none of it.
+    """
     evidence = case.evidence
     if evidence.started <= evidence.since and (not len(evidence.deep) or evidence.has_started):
         return None
+    if _went_on(candidate, float(evidence.seconds[evidence.started]), evidence.policy):
+        return None
     said = "the program was importing its modules for most of the looks: what grew then has an end"
     return Doubt("starting", said, at_most=evidence.policy.starting_at_most)
+
+
+def _went_on(candidate: Verdict, since: float, policy: Policy) -> bool:
+    """Whether a candidate that lost nothing kept its pace in what was seen of it after a moment."""
+    seconds, counts = candidate.seconds, np.asarray(candidate.counts, dtype=float)
+    after = slice(int(np.searchsorted(seconds, since)), None)
+    if len(seconds[after]) < trends.LOOKS_MIN or candidate.survival < 1.0:
+        return False
+    trend = trends.trend(seconds[after], counts[after])
+    return trend.gain >= policy.gain and trend.steady == 1.0 and trend.later_share >= policy.later
 
 
 DOUBTS: tuple[Question, ...] = (

@@ -83,8 +83,8 @@ def finalizer_words(evidence: Evidence, groups: Sequence[Group]) -> str:
     due = middle // max(1, _threshold(evidence, 2))
     if full == 0 and due >= evidence.policy.put_off:
         return f"a full collection was due {due:,} times and put off, for the old part of the heap is large and quiet"
-    if young >= evidence.policy.collections and all(_is_made_anew(evidence, group) for group in waiting):
-        return f"{young:,} collections came by, and what they free, its __del__ makes anew"
+    if middle + full >= 1 and all(_is_made_anew(evidence, group) for group in waiting):
+        return f"{young + middle + full:,} collections came by, and what they free, its __del__ makes anew"
     return ""
 
 

@@ -77,18 +77,21 @@ def candidate(evidence: Evidence, place: Place) -> Verdict:
 def is_atexit_table(evidence: Evidence, place: Place) -> bool:
     """Whether `atexit` keeps its callbacks here: in what its module refers to or, from 3.14 on, in a list of C's own.
 
-    Nothing leads to that list. It has as many items as the program has callbacks, at every look.
+    Nothing leads to that list. It has as many items as the program has callbacks, at every look; more where it was
+    walked in slices, a while after they were counted, and then no more than were counted at the next look.
     """
     if place.owner == "atexit":
         return True
     member, lineage = place.members[0], evidence.lineage
     if not evidence.graph.held_outside[member]:
         return False
-    return all(
-        (row := int(lineage.present[k, member])) >= 0
-        and int(lineage.graphs[k].extents[row]) == int(evidence.deep[k].number("atexit_callbacks", -1.0))
-        for k in range(evidence.first, len(evidence.deep))
-    )
+    looks = range(evidence.first, len(evidence.deep))
+    counted = [evidence.deep[k].number("atexit_callbacks", -1.0) for k in looks]
+    last = evidence.snapshots[-1].number("atexit_callbacks")
+    rows = [int(lineage.present[k, member]) for k in looks]
+    items = [int(lineage.graphs[k].extents[row]) if row >= 0 else -1 for k, row in zip(looks, rows, strict=True)]
+    at_next = [*counted[1:], max(last, counted[-1])]
+    return all(low <= here <= high for low, here, high in zip(counted, items, at_next, strict=True))
 
 
 def _in_gc_garbage(evidence: Evidence, place: Place) -> Condition | None:
