@@ -45,6 +45,26 @@ def disarm():
         sampler.leave()
 
 
+def obey(action, folder, options):
+    """Do what is asked and say what came of it, as words with zero bytes between (attach/request.py).
+
+    "arm": start sampling into `folder`; "disarm": stop, where `folder` is empty or the one that is written to; "move":
+    go on in `folder` instead of the one that `options` names.
+    """
+    if action == "arm" and arm(folder, options):
+        return "started"
+    sampler = _sampler
+    written = getattr(sampler, "_run_folder", "")
+    if action == "arm":
+        return "already\0" + written
+    if action == "move":
+        return "moved\0" + sampler.move(folder) if sampler is not None and options == written else "absent"
+    if sampler is None or folder not in ("", written):
+        return "absent"
+    disarm()
+    return "stopped\0" + written
+
+
 def is_main_interpreter():
     """Whether this is the interpreter that the process began with.
 

@@ -112,23 +112,7 @@ def _hear(_socket, client):
             break
         heard += part
     try:
-        answer = _obey(*heard.decode("utf-8", "surrogateescape").split("\0"))
+        answer = sys.modules[__package__].obey(*heard.decode("utf-8", "surrogateescape").split("\0"))
     except Exception as error:
         answer = "failed\0%s: %s" % (type(error).__name__, error)
     client.sendall(answer.encode("utf-8", "backslashreplace"))
-
-
-def _obey(action, folder, options):
-    agent = sys.modules[__package__]
-    sampler = agent._sampler
-    if action == "disarm":
-        if sampler is None or folder not in ("", sampler._run_folder):
-            return "absent"
-        agent.disarm()
-        return "stopped\0" + sampler._run_folder
-    if action == "move":
-        is_ours = sampler is not None and sampler._run_folder == options
-        return "moved\0" + sampler.move(folder) if is_ours else "absent"
-    if agent.arm(folder, options):
-        return "started"
-    return "already\0" + sampler._run_folder

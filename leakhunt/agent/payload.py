@@ -27,10 +27,7 @@ def main(stage, agent_folder):
         finally:
             close(descriptor)
         action, folder, options = text.decode("utf-8", "surrogateescape").split("\0")
-        if action == "move":
-            result = move(folder, options)
-        else:
-            result = disarm(folder) if action == "disarm" else arm(agent_folder, folder, options)
+        result = obey(agent_folder, action, folder, options)
     except BaseException as error:  # a SystemExit would end the program
         result = "failed\0%s: %s" % (type(error).__name__, error)
     answer(stage, result)
@@ -74,27 +71,34 @@ def answer(stage, text):
     rename(stage + "/answer.part", stage + "/answer")
 
 
-def arm(agent_folder, folder, options):
+def obey(agent_folder, action, folder, options):
+    """As the agent's own `obey`; it is loaded where it is not there and is to be armed, and leaves when disarmed."""
     agent, loaded = sys.modules.get(PACKAGE), False
     if agent is None:
+        if action != "arm":
+            return "absent"
         agent, loaded = load(agent_folder), True
+    thread = getattr(agent._sampler, "_tid", 0)
     try:
-        if agent.arm(folder, options):
-            return "started"
+        result = agent.obey(action, folder, options)
     except BaseException:
-        agent._sampler = None
+        if action == "arm":
+            agent._sampler = None
         if loaded:
             leave(agent)
         raise
-    return "already\0%s" % getattr(agent._sampler, "_run_folder", "")
+    return left(agent, thread, result) if result.startswith("stopped") else result
 
 
-def move(folder, only_from):
-    """Have an agent that writes to the run folder `only_from`, and can't any more, write to another."""
-    agent = sys.modules.get(PACKAGE)
-    if agent is None or agent._sampler is None or agent._sampler._run_folder != only_from:
-        return "absent"
-    return "moved\0" + agent._sampler.move(folder)
+def left(agent, thread, result):
+    """Take the agent out of the program; "stopping" when its thread needs longer than it was given."""
+    listener = sys.modules.get(PACKAGE + ".listener")
+    if listener is not None and listener.is_open():
+        return result  # armed beforehand: it goes on sleeping
+    if thread and not vanishes("/proc/self/task/%d" % thread):
+        return result.replace("stopped", "stopping", 1)
+    leave(agent)
+    return result
 
 
 def load(folder):
@@ -142,25 +146,6 @@ def run(module):
 
 def refuse(*source, **more):
     raise NotImplementedError
-
-
-def disarm(only_from):
-    """Stop the agent and take it out of the program; "stopping" when its thread needs longer than it was given.
-
-    With `only_from`, an agent that writes to another run folder is somebody else's and stays.
-    """
-    agent = sys.modules.get(PACKAGE)
-    if agent is None or agent._sampler is None or only_from not in ("", agent._sampler._run_folder):
-        return "absent"
-    folder, thread = agent._sampler._run_folder, agent._sampler._tid
-    agent.disarm()
-    listener = sys.modules.get(PACKAGE + ".listener")
-    if listener is not None and listener.is_open():
-        return "stopped\0" + folder  # armed beforehand: it goes on sleeping
-    if thread and not vanishes("/proc/self/task/%d" % thread):
-        return "stopping\0" + folder
-    leave(agent)
-    return "stopped\0" + folder
 
 
 def vanishes(path):

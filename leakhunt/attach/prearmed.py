@@ -1,4 +1,4 @@
-"""Into a program that called `leakhunt.arm()`: knock at the door that its agent keeps (agent/listener.py)."""
+"""Into a program that called `leakhunt.arm()`: ask the socket on which its agent listens (agent/listener.py)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Prearmed:
             return reason
         if not procfs.is_same_namespace(pid, "net"):
             return Reason("The process is in another network namespace.", "The other ways don't mind.")
-        if door_name(target)[1:] not in _listening(pid):
+        if socket_name(target)[1:] not in _listening(pid):
             return Reason("The program did not call leakhunt.arm().", "Call it early in the program; it costs nothing.")
         if os.geteuid() not in (0, target.uid):
             return Reason(f"Process {pid} accepts only user {target.uid} and root.", "Use `sudo leakhunt attach PID`.")
@@ -35,28 +35,28 @@ class Prearmed:
     def inject(self, pid: int, request: Request) -> Answer:
         """Raises AttachError when nobody opens."""
         target = Target(pid)
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as door:
-            door.settimeout(request.patience_seconds)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(request.patience_seconds)
             try:
-                door.connect(door_name(target))
-                self._check(door, pid)
-                door.sendall(request.text())
-                door.shutdown(socket.SHUT_WR)
+                connection.connect(socket_name(target))
+                self._check(connection, pid)
+                connection.sendall(request.text())
+                connection.shutdown(socket.SHUT_WR)
             except OSError as error:
                 raise (
                     TargetGone(pid) if target.is_gone else AttachError(f"The listening socket is closed: {error}.")
                 ) from error
-            answer = Answer.parse(_all(door, pid))
+            answer = Answer.parse(_all(connection, pid))
         return Answer(answer.word, answer.detail, self.name)
 
-    def _check(self, door: socket.socket, pid: int) -> None:
+    def _check(self, connection: socket.socket, pid: int) -> None:
         """Names of abstract sockets are free for all: see that it is the process itself that listens."""
-        data = door.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+        data = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
         if _CREDENTIALS.unpack(data)[0] != pid:
             raise AttachError(f"Another process has taken the socket name of process {pid}.")
 
 
-def door_name(target: Target) -> str:
+def socket_name(target: Target) -> str:
     """As in agent/listener.py."""
     return f"\0leakhunt-{target.inner_pid}-{target.started}"
 
@@ -66,10 +66,10 @@ def _listening(pid: int) -> set[str]:
     return {line.rpartition(" @")[2] for line in procfs.setting(f"/proc/{pid}/net/unix").splitlines() if " @" in line}
 
 
-def _all(door: socket.socket, pid: int) -> bytes:
+def _all(connection: socket.socket, pid: int) -> bytes:
     heard = b""
     try:
-        while part := door.recv(65536):
+        while part := connection.recv(65536):
             heard += part
     except OSError as error:
         raise LeftBehind(f"Process {pid} took the request and did not answer: {error}.") from error

@@ -21,7 +21,7 @@ class Request:
     patience_seconds: float = 20.0  # how long the target may take to answer, once it was asked
 
     def text(self) -> bytes:
-        """What `agent/payload.py` and the agent's door read."""
+        """What `agent/payload.py` and the agent's listener read."""
         return "\0".join((self.action, self.folder, self.options)).encode("utf-8", "surrogateescape")
 
 

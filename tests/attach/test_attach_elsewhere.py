@@ -1,4 +1,4 @@
-"""Into another root, another pid namespace, another user's process, and through the door of an armed program."""
+"""Into another root, another pid namespace, another user's process, and by the socket of an armed program."""
 
 from __future__ import annotations
 
@@ -211,12 +211,12 @@ def test_the_door_hears_nobody_but_its_user_and_root(tmp_path: Path) -> None:
         os.setgroups([]); os.setgid({NOBODY}); os.setuid({NOBODY})
         target = Target(int(sys.argv[1]))
         print(prearmed.Prearmed().why_not(target.pid))
-        door = socket.socket(socket.AF_UNIX)
-        door.connect(prearmed.door_name(target))
+        connection = socket.socket(socket.AF_UNIX)
+        connection.connect(prearmed.socket_name(target))
         try:
-            door.sendall(b"disarm\\0\\0")
-            door.shutdown(socket.SHUT_WR)
-            print(door.recv(100))
+            connection.sendall(b"disarm\\0\\0")
+            connection.shutdown(socket.SHUT_WR)
+            print(connection.recv(100))
         except OSError as error:  # hung up before or after the words came
             print(type(error).__name__)
     """
