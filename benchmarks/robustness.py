@@ -149,7 +149,7 @@ def _key() -> str:
 
     import leakhunt.analysis
 
-    files = sorted(Path(leakhunt.analysis.__file__).parent.glob("*.py"))
+    files = sorted(Path(leakhunt.analysis.__file__).parent.rglob("*.py"))
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 

@@ -210,8 +210,6 @@ class Finding:
     retained_size_bytes: int = 0
     finalizers: tuple[Finalizer, ...] = ()
     allocated_at: Origin | None = None
-    added_at: Origin | None = None
-    unseen: tuple[str, ...] = ()
     fingerprint: str = ""
     advice: str = ""
     chain: Chain | None = None
@@ -219,6 +217,8 @@ class Finding:
     pids: tuple[int, ...] = ()
     unit: tuple[UnitRow, ...] = ()
     packages: tuple[Package, ...] = ()
+    added_at: Origin | None = None
+    unseen: tuple[str, ...] = ()
 
     @property
     def sentence(self) -> str:

@@ -36,7 +36,7 @@ def process(pid: int, chance: random.Random, hours: float, leaks: bool, odd: boo
 def runs(
     hosts: int = 6, workers: int = 4, hours: float = 20.0, service: str = "shop", seed: int = 1
 ) -> Iterator[tuple[Findings, Origin]]:
-    """Three releases, one day apart; 1.2 brought a leak, in every other worker. One worker of 1.1 is unlike its peers."""
+    """Three releases, one day apart; 1.2 brought a leak, in every other worker. One worker of 1.1 is the odd one."""
     chance = random.Random(seed)
     for number, release in enumerate(("1.1", "1.2", "1.10")):
         for host in range(hosts):

@@ -21,11 +21,6 @@ LASTING = (plans.FUNCTION, plans.METHOD, plans.MODULE, plans.CLASS, plans.INSTAN
 HASH_BITS = (1 << 64) - 1
 
 
-def is_large(item):
-    """Whether this is a builtin container of so many items that a census lists it."""
-    return type(item) in (list, dict, set) and len(item) >= schema.CONTAINER_FLOOR
-
-
 class Labels:
     """Columns label.*, name.* and bound.* of one snapshot (schema.py)."""
 
@@ -191,7 +186,7 @@ class Labels:
         self.name(item, getattr(code, "co_qualname", code.co_name), code.co_filename, code.co_firstlineno)
         named = self._named_by_code.get(id(code), 0)
         self._named_by_code[id(code)] = named + 1
-        if named < SUSPENDED_MAX and any(map(is_large, get_referents(item))):
+        if named < SUSPENDED_MAX and any(map(plans.is_filled, get_referents(item))):
             self._locals(item, plan, ids, base)
 
     def _locals(self, item, plan, ids, base):

@@ -40,7 +40,16 @@ class Policy:
         0.5, "where half of what came are weak references, what keeps their objects alive is elsewhere"
     )
 
+    # Which class stands for the unit of a leak
+    per_entry: float = _limit(0.05, "entries may share an object, or be of several classes; what is rarer is by chance")
+    as_much: float = _limit(0.8, "of classes that dominate about as much, the one nearest to one for each entry is it")
+    carried: float = _limit(0.15, "for each child: several carriers may share what they carry")
+    majority: float = _limit(0.4, "where all is plumbing, the class of most entries stands for them")
+    alone: float = _limit(0.95, "of what entries carry, but for strays: more of another class is a part of them")
+    one_each: float = _limit(0.8, "for each entry: a few of another class are among any")
     # What is said of a place
+    values_new: float = _limit(0.8, "values that come one for each entry were put in; shared ones are only noted")
+    keys_outweigh: float = _limit(2.0, "of a table of numbers and texts the part that takes most is what piles up")
     instances_kept: float = _limit(5, "a bounded cache on a method may keep self of the few objects meant to live")
     class_follows: float = _limit(
         0.3, "a class grows by a good part of what the place gains, or the place is not its holder"
@@ -132,14 +141,18 @@ class Policy:
     native_fits: float = _limit(0.9, "memory taken for each of some objects fits a line on their number (R²)")
     native_share: float = _limit(0.5, "who is to have it accounts for most of it")
     unseen_bytes: float = _limit(300_000, "free lists, the interpreter's caches, what a walk in slices misses")
+    of_one_size: float = _limit(0.5, "most of the blocks gained: they are of that size, or are interned strings")
     unseen_share: float = _limit(0.5, "of what Python's allocator gained; else it is what the objects beside have in C")
+    objects_explain: float = _limit(0.5, "objects that grew by more than half of what the process did are its growth")
+    used_share: float = _limit(0.3, "where that much of the growth is in use, or has a finding, it is not free memory")
+    fragmented_bytes: float = _limit(6_000_000, "one burst of a program leaves as much, which the next one uses again")
+    fragmented_of_resident: float = _limit(0.25, "… and so does a quarter of what a large process has")
     open_bytes: float = _limit(1_500_000, "an arena of each allocator and a page of every pool come to less")
     open_of_resident: float = _limit(0.06, "small change of a large process")
     unexplained: float = _limit(0.1, "of a growth that matters a tenth may be rounding of blocks and pages")
 
     # Garbage
     put_off: float = _limit(3, "a full collection that was due so often and never came is no chance")
-    collections: float = _limit(10, "as many as there is one of the middle generation among them")
     anew_alive: float = _limit(0.05, "garbage that is older than a collection was alive when it came: somebody is")
     # An old process, judged by a short look: what there was over what its rate and the life before would have made
     age_least: float = _limit(0.6, "less is a batch, a cache that is swept, or what began lately")
@@ -154,6 +167,7 @@ class Policy:
     settled_intervals: float = _limit(
         18, "the interval is what the user said of the program's time scale: sessions, batches"
     )
+    starting_at_most: float = _limit(0.7, "worth a note: what a program makes while it imports its modules has an end")
     unsettled_at_most: float = _limit(0.7, "worth a note: what only lives a while grows too until its first goes")
     accuse_at: float = _limit(0.75, "a verdict surer than this is an accusation; a less sure one is worth a note")
     sure_at: float = _limit(0.82, "surer ones come first, the larger before the smaller")

@@ -503,6 +503,21 @@ def test_counters_by_ever_new_names_leak_their_names() -> None:
 
 
 # module shop -> ERRORS -> ValueError .__traceback__ -> traceback .tb_frame -> frame <request> -> Request
+@pytest.mark.parametrize(("key_bytes", "told_as"), [(28, "float"), (400, "str")], ids=["light keys", "heavy keys"])
+def test_a_dict_from_atoms_to_atoms_is_told_by_its_values_unless_the_keys_take_the_memory(
+    key_bytes: int, told_as: str
+) -> None:
+    heap = Heap()
+    scores = heap.dict()
+    heap.module("shop", SCORES=scores)
+
+    def serve(k: int) -> None:
+        for _ in range(10):
+            scores[heap.string(key_bytes)] = heap.instance("builtins.float", size=24)
+
+    assert told(heap.live(serve)) == [("python-leak", f"builtins.{told_as}", "shop.SCORES")]
+
+
 def test_stored_exceptions_leak_with_the_frames_they_drag_along() -> None:
     heap = Heap()
     errors = heap.list()
@@ -709,6 +724,91 @@ def test_a_tuple_made_anew_of_the_latest_items_does_not_leak() -> None:
     assert told(registry_made_anew(lambda k: 40)) == []
 
 
+@REUSE
+def test_a_list_of_plain_dicts_made_anew_at_every_call_leaks_by_owner_and_name(reuse: bool) -> None:
+    # module shop -> INTERPRETER -> Interpreter .scope -> ChainMap .maps -> list -> dict, …  (all but the dicts anew)
+    heap = Heap(reuse)
+    interpreter = heap.instance("shop.Interpreter")
+    heap.module("shop", INTERPRETER=interpreter)
+    kept: list[Any] = []
+
+    def serve(k: int) -> None:
+        kept.extend(heap.dict({heap.string(): heap.string()}) for _ in range(10))
+        interpreter.scope = heap.instance("collections.ChainMap", maps=heap.list(kept))
+
+    assert [owner for _, _, owner in told(heap.live(serve))] == ["shop.Interpreter.scope.maps"]
+
+
+@REUSE
+def test_a_list_made_anew_of_other_items_each_time_does_not(reuse: bool) -> None:
+    heap = Heap(reuse)
+    page = heap.instance("shop.Page")
+    heap.module("shop", PAGE=page)
+
+    def serve(k: int) -> None:
+        page.rows = heap.list([heap.dict({heap.string(): heap.string()}) for _ in range(20 + 10 * k)])
+
+    assert told(heap.live(serve)) == []
+
+
+def test_a_registry_that_is_made_after_the_first_looks_leaks() -> None:
+    heap = Heap()
+    shop, made = heap.module("shop"), []
+
+    def serve(k: int) -> None:
+        if k == 5:
+            made.append(heap.dict())
+            shop.SESSIONS = made[0]
+        for _ in range(10 if made else 0):
+            made[0].add(heap.instance("shop.Session"))
+
+    assert told(heap.live(serve, moments=14)) == [("python-leak", "shop.Session", "shop.SESSIONS")]
+
+
+def test_nodes_that_know_each_other_are_named_by_the_global_that_leads_to_the_first_of_them() -> None:
+    # module shop -> FIRST -> Node <-> Node <-> … <-> Node <- NEWEST <- module shop
+    heap = Heap()
+    first = heap.instance("shop.Node")
+    shop = heap.module("shop", FIRST=first, NEWEST=first)
+    newest = [first]
+
+    def serve(k: int) -> None:
+        for _ in range(10):
+            node = heap.instance("shop.Node")
+            newest[0].next, node.previous = node, newest[0]
+            newest[0] = node
+        shop.NEWEST = newest[0]
+
+    assert told(heap.live(serve)) == [("python-leak", "shop.Node", "shop.FIRST")]
+
+
+def test_one_buffer_in_an_object_that_is_made_anew_is_named_by_the_attribute_of_who_has_that() -> None:
+    # module shop -> LOG -> Log .table -> Frame (anew) .values -> bytes (longer each time)
+    heap = Heap()
+    log = heap.instance("shop.Log")
+    heap.module("shop", LOG=log)
+
+    def serve(k: int) -> None:
+        log.table = heap.instance("shop.Frame", values=heap.bytes(100_000 * (k + 1)))
+
+    assert told(heap.live(serve)) == [("python-leak", "shop.Frame", "shop.Log.table")]
+
+
+@pytest.mark.parametrize(("each", "leaks"), [(20, False), (150, True)], ids=["below the limit", "beyond it"])
+def test_weak_references_that_an_object_of_c_keeps_may_be_pruned_at_a_limit_of_its_own(each: int, leaks: bool) -> None:
+    # module shop -> POOL -> Pool .connection -> Connection (C) -> list -> weakref (dead), …
+    heap = Heap()
+    connection, cursors = heap.instance("db.Connection"), heap.list()
+    heap.type("db.Connection", flags=schema.TYPE_EXTENSION)
+    connection._others = [(cursors, "")]
+    heap.module("shop", POOL=heap.instance("shop.Pool", connection=connection))
+
+    def serve(k: int) -> None:
+        cursors.extend(heap.instance("weakref.ReferenceType") for _ in range(each))
+
+    assert bool(told(heap.live(serve))) == leaks
+
+
 def test_a_class_that_grows_as_garbage_is_not_told_as_held_by_its_few_living() -> None:
     # frame shop.main -> Scope -> Task (one of now);   Task <-> Coroutine: garbage that waits for a rare collection
     heap = Heap()
@@ -853,6 +953,27 @@ def test_cycles_that_wait_before_the_first_full_collection_are_not_accused() -> 
         return {"gc_collections": "50 5 0"}
 
     assert told(heap.live(serve)) == []
+
+
+@pytest.mark.parametrize("is_kept", [False, True], ids=["waiting for the collector", "kept by the finalizer"])
+def test_finalizers_of_what_waits_for_the_collector_go_with_it(is_kept: bool) -> None:
+    # module weakref -> REGISTRY -> _Info -> weakref (to an Engine in a cycle), Tracer;   or _Info -> the Engine, too
+    heap = Heap()
+    registry = heap.dict()
+    heap.module("weakref", REGISTRY=registry)
+
+    def serve(k: int) -> dict[str, object]:
+        for _ in range(10):
+            engine = heap.instance("shop.Engine")
+            engine.pool = heap.instance("shop.Pool", engine=engine)
+            info = heap.instance("weakref.finalize._Info", weakref=heap.weakref(engine))
+            info.func = heap.instance("shop.Tracer")
+            if is_kept:
+                info.args = heap.tuple([engine])
+            registry.add(info)
+        return {"gc_enabled": 1, "gc_collections": f"{40 * k} {4 * k} 0", "gc_threshold": "700 10 10"}
+
+    assert [owner for _, _, owner in told(heap.live(serve))] == (["weakref.REGISTRY"] if is_kept else [])
 
 
 def test_cycles_that_wait_for_a_collector_at_work_are_not_accused() -> None:
@@ -1091,6 +1212,21 @@ def test_callbacks_that_pile_up_at_exit_are_named_by_their_table() -> None:
             method = heap.instance("builtins.method", __self__=heap.instance("shop.Client"))
             heap.hold_by_c(method)
         return {"atexit_callbacks": 3 + 10 * (k + 1)}
+
+    assert told(heap.live(serve)) == [("python-leak", "shop.Client", "atexit callback table")]
+
+
+def test_callbacks_at_exit_leak_though_what_c_holds_is_seen_now_and_then_only() -> None:
+    # C (atexit) -> tuple -> Client;   every third tuple is out of sight at every look: the collector gave it up
+    heap = Heap()
+    heap.module("shop")
+    clients: list[Thing] = []
+
+    def serve(k: int) -> dict[str, int]:
+        for number in range(10):
+            clients.append(heap.instance("shop.Client"))
+            heap.hold_by_c(heap.tuple([clients[-1]]) if number % 3 == k % 3 else clients[-1])
+        return {"atexit_callbacks": 3 + len(clients)}
 
     assert told(heap.live(serve)) == [("python-leak", "shop.Client", "atexit callback table")]
 

@@ -75,9 +75,10 @@ class Evidence:
 
     @property
     def intervals(self) -> float:
-        """For how many intervals the process was watched, its exit included."""
+        """For how many intervals the process was watched: until its last snapshot was taken, or its exit."""
         last = self.snapshots[-1]
-        return last.number("elapsed") / max(last.number("interval", 5.0), 1e-9)
+        until = last.number("elapsed") + last.number("cost_ms") / 1e3
+        return until / max(last.number("interval", 5.0), 1e-9)
 
     @functools.cached_property
     def lineage(self) -> Lineage:
@@ -113,6 +114,11 @@ class Evidence:
         then = self.seconds[self.started] if len(self.seconds) else 0.0
         started = int(np.searchsorted(self.lineage.seconds, then))
         return min(trends.start(self.lineage.seconds, self.policy.warm_up, started), max(0, len(self.deep) - 2))
+
+    @property
+    def has_started(self) -> bool:
+        """Whether the start-up was over at the graph from which on growth counts."""
+        return bool(self.seconds[self.started] <= self.lineage.seconds[self.first])
 
     @functools.cached_property
     def since(self) -> int:

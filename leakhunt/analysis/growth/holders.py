@@ -1,7 +1,8 @@
 """The places that grow: containers found by their lengths between snapshots, by the names they have in source.
 
 A place is one container, or all containers of one name (a registry of constant size whose inner lists grow). What
-is compared is the same object at several moments, so containers that come and go are never one.
+is compared is the same object at several moments, so containers that come and go are never one; or what an object
+had by the same name (rebuilt.py), where a program makes the container anew at every change.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from leakhunt.snapshot import Snapshot
 
 from . import trends
 from .age import Life, is_old, share_of_start
+from .rebuilt import rebuilt
 from .trends import Floats, Trend
 
 CANDIDATES_MAX = 4000
@@ -88,7 +90,7 @@ class Measured:
     def series(self) -> tuple[Floats, Floats]:
         """(seconds, items), by the censuses where they saw it more often than the graphs did."""
         seconds, values = self._by_graphs
-        if len(self.members) == 1:
+        if len(self.members) == 1 and self.members[0] not in self._lineage.rebuilt:
             finer = _census_series(self._lineage.last, self.members[0], self.survey.censuses, seconds[0])
             if len(finer[0]) > len(seconds):
                 return finer
@@ -131,7 +133,7 @@ class Measured:
         What is there since the start-up does not count.
         """
         lineage, then = self._lineage, self._lineage.present[self.first]
-        before = float(sum(int(extents(lineage.graphs[self.first])[then[index]]) for index in self.members))
+        before = float(sum(entries_then(lineage, self.first, index) for index in self.members))
         now = float(sum(int(extents(lineage.last)[index]) for index in self.members))
         later = before * (1.0 - share_of_start(lineage.last, then, self.members))
         return self.survey.life(self.first).agreement(later, now - before)
@@ -149,9 +151,12 @@ class Measured:
     def only_gained(self, policy: Policy) -> bool:
         """Whether three looks say as much as four: none of the items went, and as many came before as after the middle.
 
-        Of numbers alone three in rising order are chance; here it is known of each item that it stayed.
+        Of numbers alone three in rising order are chance; here it is known of each item that it stayed. So do the names
+        of a module while it is imported.
         """
-        trend = self.trend
+        trend, steps = self.trend, self.survey.names.steps(self.members[0])
+        if steps and steps[-1].is_internal:
+            return False
         if trend.points != trends.LOOKS_MIN or trend.steady < 1.0 or trend.gain < policy.few_objects:
             return False
         kept = self.stayed == 1.0 and self.survival == 1.0 and len(_telling(self._lineage.last, self.children)) > 0
@@ -177,10 +182,8 @@ class Measured:
     @functools.cached_property
     def entries(self) -> float:
         """How many more entries the containers have in the last graph than at first."""
-        rows = list(self.members)
-        before = self._lineage.present[self.first, rows]
-        then = np.where(before >= 0, extents(self._lineage.graphs[self.first])[before], 0)
-        return float((extents(self._lineage.last)[rows] - then).sum())
+        then = sum(entries_then(self._lineage, self.first, index) for index in self.members)
+        return float(extents(self._lineage.last)[list(self.members)].sum() - then)
 
     @functools.cached_property
     def bound(self) -> int | None:
@@ -217,7 +220,13 @@ class Survey:
                 break
             if index not in frames:
                 groups[place_name(names, index)].append(index)
-        return {owner: (tuple(rows), tuple(gain[rows].tolist())) for owner, rows in groups.items()}
+        found = {owner: (tuple(rows), tuple(gain[rows].tolist())) for owner, rows in groups.items()}
+        anew = rebuilt(lineage, names, first, POLICY.gain)
+        lineage.rebuilt.update(anew)
+        for index, rows in anew.items():
+            before_it = int(extents(lineage.graphs[first])[rows[first]]) if rows[first] >= 0 else 0
+            found.setdefault(place_name(names, index), ((index,), (int(extents(lineage.last)[index]) - before_it,)))
+        return {owner: one for owner, one in found.items() if one[1][0] > 0}
 
 
 def agrees(ratio: float, policy: Policy) -> bool:
@@ -341,7 +350,9 @@ def place_name(names: Names, index: int) -> str:
 def _sameness(lineage: Lineage, index: int, first: int) -> float:
     least = 1.0
     for k in range(first, len(lineage.graphs) - 1):
-        before = _items(lineage.graphs[k], int(lineage.present[k, index]))
+        if lineage.row(k, index) < 0:
+            continue  # it was not there yet
+        before = _items(lineage.graphs[k], lineage.row(k, index))
         kept = np.isin(_then(lineage, index, k), _then(lineage, index, k + 1))
         least = min(least, float(kept.sum()) / len(before)) if len(before) else 0.0
     return least
@@ -351,7 +362,7 @@ def _series(lineage: Lineage, members: Iterable[int], first: int) -> tuple[Float
     total = np.zeros(len(lineage.graphs) - first)
     for index in members:
         for k in range(first, len(lineage.graphs)):
-            total[k - first] += extents(lineage.graphs[k])[lineage.present[k, index]]
+            total[k - first] += entries_then(lineage, k, index)
     return lineage.seconds[first:], total
 
 
@@ -396,7 +407,9 @@ def replaced_values(lineage: Lineage, index: int, first: int) -> int:
 
     A mapping lists its values before its keys; one that only gains keeps every value that it had.
     """
-    then = int(lineage.present[first, index])
+    then = lineage.row(first, index)
+    if then < 0:
+        return 0
     before, now = lineage.graphs[first], lineage.last
     if before.lengths[then] < 0 or not now.is_a(index, schema.TYPE_MAPPING):
         return 0
@@ -409,11 +422,13 @@ def replaced_values(lineage: Lineage, index: int, first: int) -> int:
 
 def _then(lineage: Lineage, index: int, k: int) -> Ints:
     """Indexes (in the last snapshot) of those objects that container `index` referred to in snapshot `k`."""
-    row = lineage.present[k]
+    container, row = lineage.row(k, index), lineage.present[k]
+    if container < 0:
+        return NOTHING
     back = np.full(lineage.graphs[k].count, -1, dtype=np.int64)
     kept = row >= 0
     back[row[kept]] = np.flatnonzero(kept)
-    held = back[lineage.graphs[k].referents(int(row[index]))]
+    held = back[lineage.graphs[k].referents(container)]
     return held[held >= 0]
 
 
@@ -431,12 +446,20 @@ def stayed(lineage: Lineage, members: Iterable[int], k: int) -> float:
     """Of the items that the containers held at snapshot `k`, the share that they still hold."""
     kept = total = 0
     for index in members:
-        total += len(_items(lineage.graphs[k], int(lineage.present[k, index])))
+        total += len(_items(lineage.graphs[k], lineage.row(k, index)))
         kept += len(np.intersect1d(_then(lineage, index, k), _items(lineage.last, index)))
     return kept / total if total else 1.0
 
 
+def entries_then(lineage: Lineage, k: int, index: int) -> int:
+    """How much was in a container at graph `k`; 0 where it was not there yet."""
+    row = lineage.row(k, index)
+    return int(extents(lineage.graphs[k])[row]) if row >= 0 else 0
+
+
 def _items(graph: HeapGraph, index: int) -> Ints:
+    if index < 0:
+        return NOTHING
     return _telling(graph, np.unique(graph.referents(index)).astype(np.int64))
 
 

@@ -304,6 +304,14 @@ class HeapGraph:
         rows = [row for row, name in enumerate(self.snapshot.type_names) if name == type_name]
         return int(np.isin(self.types, rows).sum())
 
+    @functools.cached_property
+    def _number_by_string(self) -> dict[str, int]:
+        return {text: number for number, text in enumerate(self.snapshot.strings)}
+
+    def string_number(self, text: str) -> int:
+        """Number of a text in the snapshot's table of strings; -1 where it is none."""
+        return self._number_by_string.get(text, -1)
+
     def label(self, edge: int) -> str:
         """An edge's label with its kind as first character (see `leakhunt.agent.schema`), "" for none."""
         return self.snapshot.strings[int(self.edge_labels[edge])]

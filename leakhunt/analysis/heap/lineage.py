@@ -45,6 +45,19 @@ class Lineage:
         return rows
 
     @functools.cached_property
+    def rebuilt(self) -> dict[int, Ints]:
+        """Rows in each graph of containers of the last that are followed by owner and name; filled by who finds them.
+
+        -1 where there was none yet.
+        """
+        return {}
+
+    def row(self, k: int, container: int) -> int:
+        """Index in graph `k` of a container of the last one, or of what went by its name then; -1 for none."""
+        row = int(self.present[k, container])
+        return int(self.rebuilt[container][k]) if row < 0 and container in self.rebuilt else row
+
+    @functools.cached_property
     def dominators(self) -> Dominators:
         return kept_dominators(self.last)
 

@@ -13,18 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from leakhunt.agent import schema
+from leakhunt.analysis.policy import POLICY, Policy
 
 from .facts import SAYS_LITTLE, SAYS_NOTHING
 from .graph import Bools, HeapGraph, Ints
 from .unit import Unit, reached_unit, unit
 
-PER_ENTRY_MIN = 0.05  # several entries may share an object, or be of several classes; what is rarer is by chance
-AS_MUCH = 0.8  # of what the best class dominates: between such, how near it is to one per entry decides
-CARRIED_ENOUGH = 0.15  # for each child: several carriers may share what they carry
-MAJORITY = 0.4
-ALONE = 0.95  # of what entries carry, a few strays left out: more of another class is a part of them
-ONE_EACH = 0.8  # for each entry: a few of another class are among any
-CARRIED_MAX = 6
+CARRIED_MAX = 12  # steps: a callback in a partial in a closure in an ExitStack is seven away from its entry
 
 
 @dataclass(frozen=True)
@@ -41,50 +36,52 @@ class Candidate:
         return max(self.per_entry, 1 / self.per_entry)
 
 
-def telling_class(graph: HeapGraph, children: Ints, is_new: Bools, entries: float = 0.0) -> str:
+def telling_class(
+    graph: HeapGraph, children: Ints, is_new: Bools, entries: float = 0.0, policy: Policy = POLICY
+) -> str:
     """Name of the class to show for the entries `children` of a growing place; "" where there are none.
 
     What entries keep alive alone is asked first, then all that is new behind them.
     """
     if not len(children):
         return ""
-    name = _entrys_own(graph, children, is_new, entries)
+    name = _entrys_own(graph, children, is_new, entries, policy)
     if name:
         return name
     for of in (unit(graph, children, is_new, entries), reached_unit(graph, children, is_new)):
-        best = representative(graph, of)
-        spread = best is None or best.per_entry < CARRIED_ENOUGH
-        name = (_metaclass(graph, of, is_new) if spread else "") or (best.name if best else "")
+        best = representative(graph, of, policy)
+        spread = best is None or best.per_entry < policy.carried
+        name = (_metaclass(graph, of, is_new, policy) if spread else "") or (best.name if best else "")
         if name:
             return name
-    return _carrier(graph, children)
+    return _carrier(graph, children, policy)
 
 
-def _entrys_own(graph: HeapGraph, children: Ints, is_new: Bools, entries: float) -> str:
+def _entrys_own(graph: HeapGraph, children: Ints, is_new: Bools, entries: float, policy: Policy) -> str:
     """The class of the entries themselves, or of the one object that each carries, nearly all the same; "" if none.
 
     What hangs on an entry may be much more than the entry, and be shared by several (a node that knows its document):
     a person looks for what was put in.
     """
     says = ~graph.facts.are(SAYS_NOTHING | SAYS_LITTLE)
-    nearest = np.array(carried(graph, children, is_new), dtype=np.int64)
+    nearest = np.array(carried(graph, children, is_new, policy), dtype=np.int64)
     own = Counter(graph.type_name(i) for i in nearest[says[graph.types[nearest]]].tolist())
     if not own:
         return ""
     name, number = own.most_common(1)[0]
-    if number < ALONE * own.total():
+    if number < policy.alone * own.total():
         return ""  # each has several: which of them stands for it, what they keep tells
     per_entry = number / (entries or len(children))
     classes = graph.index_of(graph.snapshot.column("type.address"))  # -1 for one that is no row
     is_made_for_each = bool((is_new[classes] & (classes >= 0))[graph.types[nearest]].any())
-    return name if ONE_EACH <= per_entry <= 1 / ONE_EACH and not is_made_for_each else ""
+    return name if policy.one_each <= per_entry <= 1 / policy.one_each and not is_made_for_each else ""
 
 
-def representative(graph: HeapGraph, of: Unit) -> Candidate | None:
+def representative(graph: HeapGraph, of: Unit, policy: Policy = POLICY) -> Candidate | None:
     """The class that stands for a unit, None where all of it is plumbing."""
-    found = [candidate for candidate in candidates(graph, of) if candidate.per_entry >= PER_ENTRY_MIN]
+    found = [candidate for candidate in candidates(graph, of) if candidate.per_entry >= policy.per_entry]
     most = max((candidate.share for candidate in found), default=0.0)
-    likely = [candidate for candidate in found if candidate.share >= AS_MUCH * most]
+    likely = [candidate for candidate in found if candidate.share >= policy.as_much * most]
     return min(likely, key=lambda one: (round(one.times_off), -one.share), default=None)
 
 
@@ -119,7 +116,7 @@ def _topmost(kinds: Ints, of: Unit) -> Ints:
     return np.array(found, dtype=np.int64)
 
 
-def _metaclass(graph: HeapGraph, of: Unit, is_new: Bools) -> str:
+def _metaclass(graph: HeapGraph, of: Unit, is_new: Bools, policy: Policy) -> str:
     """Of objects whose classes are new themselves, one for every few entries: what most of these classes are."""
     says = ~graph.facts.are(SAYS_NOTHING | SAYS_LITTLE)
     rows = np.unique(graph.types[of.objects])
@@ -129,14 +126,14 @@ def _metaclass(graph: HeapGraph, of: Unit, is_new: Bools) -> str:
     if not made:
         return ""
     name, number = made.most_common(1)[0]
-    return name if number >= CARRIED_ENOUGH * of.entries else ""
+    return name if number >= policy.carried * of.entries else ""
 
 
-def _carrier(graph: HeapGraph, children: Ints) -> str:
+def _carrier(graph: HeapGraph, children: Ints, policy: Policy) -> str:
     """Where all is plumbing: the class of most entries, or of atoms the one that takes most bytes."""
     direct = Counter(graph.type_name(int(i)) for i in children)
     solid = [(name, n) for name, n in direct.most_common() if not graph.facts.is_named(name, schema.TYPE_ATOM)]
-    if solid and solid[0][1] >= MAJORITY * max(direct.values()):
+    if solid and solid[0][1] >= policy.majority * max(direct.values()):
         return solid[0][0]
     weight: Counter[str] = Counter()
     for index in children.tolist():
@@ -144,7 +141,7 @@ def _carrier(graph: HeapGraph, children: Ints) -> str:
     return weight.most_common(1)[0][0]
 
 
-def carried(graph: HeapGraph, children: Ints, within: Bools) -> list[int]:
+def carried(graph: HeapGraph, children: Ints, within: Bools, policy: Policy = POLICY) -> list[int]:
     """New objects that are more than carriers, the nearest ones on each way down from `children`.
 
     Weak references are no carriers: what one of them watches, something else keeps.
@@ -165,7 +162,7 @@ def carried(graph: HeapGraph, children: Ints, within: Bools) -> list[int]:
                 following.extend(int(r) for r in graph.referents(index) if within[r] and not seen[r])
             elif not atom[row]:
                 found.append(index)
-        if len(found) >= CARRIED_ENOUGH * len(children):
+        if len(found) >= policy.carried * len(children):
             break
         layer = following
     return found

@@ -9,7 +9,8 @@ import numpy as np
 from leakhunt.agent import schema
 from leakhunt.analysis.growth import trends
 from leakhunt.analysis.growth.evidence import Evidence
-from leakhunt.analysis.heap.graph import HeapGraph
+from leakhunt.analysis.heap.facts import SAYS_LITTLE, SAYS_NOTHING
+from leakhunt.analysis.heap.graph import Bools, HeapGraph
 from leakhunt.analysis.heap.naming import Names
 from leakhunt.analysis.policy import POLICY
 
@@ -36,6 +37,11 @@ def growing_buffers(evidence: Evidence) -> list[Verdict]:
         trend = trends.trend(seconds, values)
         if trend.gain <= 0:
             continue
+        door, owners = _door(evidence, index), evidence.names.owners(index)
+        if door >= 0 and door != index:
+            owners = [*evidence.names.owners(door), *owners]
+            owner, kind = owners[0], evidence.graph.type_name(door)
+            type_name = type_name if evidence.graph.facts.is_named(kind, SAYS_NOTHING | SAYS_LITTLE) else kind
         found.append(
             Verdict(
                 "python-leak",
@@ -48,7 +54,7 @@ def growing_buffers(evidence: Evidence) -> list[Verdict]:
                 values,
                 trend,
                 owner,
-                tuple(evidence.names.owners(index)[1:]),
+                tuple(owners[1:]),
                 index,
                 weight=trend.gain,
                 is_in_bytes=True,
@@ -76,7 +82,7 @@ def large_buffers(graph: HeapGraph, least_bytes: float = POLICY.buffer_bytes) ->
     names = Names(graph)
     is_buffer = graph.are(schema.TYPE_BUFFER)
     kept, _ = graph.kept_tree
-    sizes = np.maximum(graph.sizes, np.where(is_buffer, graph.lengths, 0))
+    sizes = np.maximum(graph.sizes, np.where(is_buffer & ~_views(graph, is_buffer), graph.lengths, 0))
     large = np.flatnonzero(is_buffer & kept & (sizes >= least_bytes))
     large = large[np.argsort(-sizes[large])][:LARGEST]
     by_place: dict[tuple[str, str], list[int]] = defaultdict(list)
@@ -85,6 +91,31 @@ def large_buffers(graph: HeapGraph, least_bytes: float = POLICY.buffer_bytes) ->
         if owners:
             by_place[owners[0], graph.type_name(index)].append(index)
     return {place: (filled_bytes(graph, rows[0]), rows[0]) for place, rows in by_place.items() if len(rows) == 1}
+
+
+def _views(graph: HeapGraph, is_buffer: Bools) -> Bools:
+    """Buffers that show the memory of another one, bool[N]."""
+    found = np.zeros(graph.count, dtype=bool)
+    edges = is_buffer[graph.targets] & is_buffer[graph.sources]
+    found[graph.sources[edges]] = True
+    return found
+
+
+def _door(evidence: Evidence, index: int) -> int:
+    """The nearest new object above a buffer, itself included, that an old one has as an attribute; -1 for none.
+
+    The program makes it anew with every buffer: a data frame, a document.
+    """
+    names, then = evidence.names, evidence.lineage.present[evidence.first]
+    while then[index] < 0:
+        above = int(names.parents[index])
+        if not 0 <= above < evidence.graph.count:
+            return -1
+        if then[above] >= 0:
+            edge = evidence.graph.edge_between(above, index)
+            return index if edge >= 0 and evidence.graph.label(edge) else -1
+        index = above
+    return -1
 
 
 def filled_bytes(graph: HeapGraph, index: int) -> int:

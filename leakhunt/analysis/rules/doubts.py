@@ -20,6 +20,7 @@ from leakhunt.analysis.growth.holders import Place
 from leakhunt.analysis.heap import attributes
 from leakhunt.analysis.heap.facts import SAYS_NOTHING
 from leakhunt.analysis.heap.weakrefs import weakly_held
+from leakhunt.analysis.policy import Policy
 
 from . import memory, native
 from .garbage import waiting_words
@@ -173,6 +174,21 @@ def collector_at_work(case: Case, candidate: Verdict) -> Doubt | None:
     if candidate.detector != "garbage" or waiting_words(case.evidence):
         return None
     return ended("collector at work", "the collector is on and will free them when it comes by")
+
+
+def goes_with_garbage(case: Case, candidate: Verdict) -> Doubt | None:
+    """Finalizers, and entries of weak mappings, of objects that wait for the collector: they go with these."""
+    place, graph = candidate.place, case.evidence.graph
+    if place is None or not len(place.reached):
+        return None
+    references = place.reached[graph.are(schema.TYPE_WEAK)[place.reached]]
+    waiting = int(graph.garbage[weakly_held(graph, references)].sum())
+    if waiting < case.evidence.policy.watching * max(place.entries, 1.0):
+        return None
+    said = (
+        f"{waiting:,} of the objects that its entries watch are garbage, and the entries go when the collector comes by"
+    )
+    return ended("goes with garbage", said)
 
 
 def said_to_end(case: Case, candidate: Verdict) -> Doubt | None:
@@ -430,13 +446,15 @@ def _is_kept_in_c(evidence: Evidence, index: int) -> bool:
 
 
 def in_c_objects(case: Case, candidate: Verdict) -> Doubt | None:
-    """Not all objects of C classes tell the collector what they refer to."""
+    """Not all objects of C classes tell the collector what they refer to: `threading.local` has its callbacks so."""
     evidence = case.evidence
     if candidate.kind != "refcount-leak" or candidate.group is None:
         return None
     policy, values = evidence.policy, candidate.group.counts
-    counts = (native.owner_counts(evidence, place.reached) for place in evidence.places)
-    if not any(each[-1] >= policy.c_objects and native.fit(each, values).fits >= policy.in_step for each in counts):
+    piles = [native.owner_counts(evidence, place.reached) for place in evidence.places]
+    if evidence.graph.facts.is_named(candidate.group.type, SAYS_NOTHING):
+        piles += [group.counts for group in evidence.garbage]
+    if not any(each[-1] >= policy.c_objects and native.fit(each, values).fits >= policy.in_step for each in piles):
         return None
     said = "the C objects that pile up in step with them refer to them"
     return Doubt("in C objects", said, at_most=policy.c_objects_hold_at_most, is_alternative=True)
@@ -465,11 +483,35 @@ def young(case: Case, candidate: Verdict) -> Doubt | None:
     return Doubt("young", said, at_most=policy.unsettled_at_most)
 
 
+def starting(case: Case, candidate: Verdict) -> Doubt | None:
+    """So few looks were left after the start-up that some of it had to be counted in.
+
+    What went on at its pace when that was over is none of it.
+    """
+    evidence = case.evidence
+    if evidence.started <= evidence.since and (not len(evidence.deep) or evidence.has_started):
+        return None
+    if _went_on(candidate, float(evidence.seconds[evidence.started]), evidence.policy):
+        return None
+    said = "the program was importing its modules for most of the looks: what grew then has an end"
+    return Doubt("starting", said, at_most=evidence.policy.starting_at_most)
+
+
+def _went_on(candidate: Verdict, since: float, policy: Policy) -> bool:
+    """Whether a candidate that lost nothing kept its pace in what was seen of it after a moment."""
+    seconds, counts = candidate.seconds, np.asarray(candidate.counts, dtype=float)
+    after = slice(int(np.searchsorted(seconds, since)), None)
+    if len(seconds[after]) < trends.LOOKS_MIN or candidate.survival < 1.0:
+        return False
+    trend = trends.trend(seconds[after], counts[after])
+    return trend.gain >= policy.gain and trend.steady == 1.0 and trend.later_share >= policy.later
+
+
 DOUBTS: tuple[Question, ...] = (
     no_growth, few_more, not_at_every_look, held_now_and_then, watched, attributes_of_objects, covered,
-    collector_at_work, said_to_end, bounded, class_does_not_follow, index, explained,
+    collector_at_work, goes_with_garbage, said_to_end, bounded, class_does_not_follow, index, explained,
     few_looks, unsteady, losing, slowing, settling, falling, few_objects,
-    keys_come_back, few_bursts, unseen_holder, on_a_stack, in_c_objects, of_c_objects, young,
+    keys_come_back, few_bursts, unseen_holder, on_a_stack, in_c_objects, of_c_objects, young, starting,
 )  # fmt: skip
 
 # These are asked when memory of C code has been given out. The first once more: who was left may have got it.

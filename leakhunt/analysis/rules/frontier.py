@@ -17,13 +17,14 @@ from leakhunt.analysis.heap.facts import SAYS_NOTHING
 from leakhunt.analysis.heap.graph import Bools, HeapGraph, Ints
 from leakhunt.analysis.heap.naming import Names
 from leakhunt.analysis.heap.reachability import reach
-from leakhunt.analysis.heap.representative import AS_MUCH, telling_class
+from leakhunt.analysis.heap.representative import telling_class
 from leakhunt.analysis.heap.weakrefs import watching
 
 from .growing_holders import TIMELESS
 from .verdicts import Verdict
 
 SAMPLE = 5000
+ATTRIBUTES_MAX = 300  # of one object, that are walked from
 STEPS_MAX = 60  # up the dominator tree: what is farther away is a chain
 
 
@@ -194,7 +195,7 @@ def _candidates(evidence: Evidence, frontier: Frontier, rows: list[tuple[str, In
     rows.sort(
         key=lambda row: (
             row[0].startswith("builtins."),
-            kept[row[0]] < AS_MUCH * most,
+            kept[row[0]] < evidence.policy.as_much * most,
             -_held_directly(evidence, holder, row[1]),
             -len(row[1]),
         )
@@ -203,6 +204,10 @@ def _candidates(evidence: Evidence, frontier: Frontier, rows: list[tuple[str, In
     told = _content_of(evidence, frontier) or name
     named = frontier.door if _is_attribute(names, frontier) else holder
     owners = names.owners(named)
+    chosen = _attribute(evidence, holder, name) if named == holder else None
+    if chosen is not None:
+        named, owner = chosen
+        owners = [owner, *(other for other in names.owners(named) if other != owner)]
     owner = owners[0] if owners else graph.type_name(holder)
     advice = "Look at what this object links to and never lets go."
     if is_context(graph, holder):
@@ -235,6 +240,35 @@ def _candidates(evidence: Evidence, frontier: Frontier, rows: list[tuple[str, In
     return [first, *(replace(_bare(evidence, other, same), owner=owner) for other, _ in rows[1:])]
 
 
+def _attribute(evidence: Evidence, holder: int, type_name: str) -> tuple[int, str] | None:
+    """(object, name) of that attribute or global of a holder which leads to most objects of a class, None for none.
+
+    Nodes that know their neighbours have no dominator but what all of them hang on: the module of the first and of
+    the newest node. Of these the one is named that leads to the earlier ones, too.
+    """
+    graph, names = evidence.graph, evidence.names
+    edges = np.arange(graph.offsets[holder], graph.offsets[holder + 1])
+    edges = edges[graph.edge_labels[edges] > 0]
+    passed = graph.are(schema.TYPE_IS_CLASS | schema.TYPE_CONSTANT | schema.TYPE_ATOM)  # they lead to the whole program
+    edges = edges[~passed[graph.targets[edges]]]
+    labelled = [int(edge) for edge in edges.tolist() if graph.label(int(edge)).startswith(schema.LABEL_ATTRIBUTE)]
+    if not 0 < len(labelled) <= ATTRIBUTES_MAX or graph.is_a(holder, schema.TYPE_CONTEXT):
+        return None
+    closed = passed.copy()
+    closed[holder] = True
+    rows = [row for row, text in enumerate(graph.snapshot.type_names) if text == type_name]
+    wanted = np.isin(graph.types, rows)
+    found = [
+        (int((graph.reached_without(np.array([graph.targets[edge]], dtype=np.int64), closed) & wanted).sum()), -edge)
+        for edge in labelled
+    ]
+    number, edge = max(found)
+    if number < evidence.policy.dominated * wanted.sum():
+        return None
+    above = int(names.parents[holder]) if _is_namespace(evidence, holder) else holder
+    return int(graph.targets[-edge]), names.class_of(above) + graph.label(-edge)
+
+
 def _content_of(evidence: Evidence, frontier: Frontier) -> str:
     """The class that stands for what a container at the frontier gained; "" where the holder is no such container.
 
@@ -248,7 +282,7 @@ def _content_of(evidence: Evidence, frontier: Frontier) -> str:
     if gained < evidence.policy.gain / 2 or _is_namespace(evidence, holder):
         return ""
     children = new_children(lineage, (holder,), frontier.since)
-    return telling_class(graph, children, evidence.survey.is_new(frontier.since), gained)
+    return telling_class(graph, children, evidence.survey.is_new(frontier.since), gained, evidence.policy)
 
 
 def _is_namespace(evidence: Evidence, index: int) -> bool:

@@ -23,10 +23,15 @@ def waiting_garbage(evidence: Evidence) -> list[Verdict]:
         return []
     graph = evidence.graph
     concerned = finalizers.finalizable(graph, np.concatenate([g.objects for g in groups]))
-    with_del = {graph.type_name(int(i)) for i in concerned}
+    with_del = {graph.type_name(int(i)) for i in concerned if not graph.is_a(int(i), schema.TYPE_INTERPRETER)}
     ranked = sorted(
         groups,
-        key=lambda g: (g.type not in with_del, evidence.graph.facts.is_named(g.type, SAYS_NOTHING), -g.trend.gain),
+        key=lambda g: (
+            g.type not in with_del,
+            graph.facts.is_named(g.type, SAYS_NOTHING),
+            graph.facts.is_named(g.type, schema.TYPE_INTERPRETER),
+            -g.trend.gain,
+        ),
     )
     top, objects = ranked[0], np.concatenate([g.objects for g in ranked])
     effect = " and their __del__ has not run" if top.type in with_del else ""
@@ -78,8 +83,8 @@ def finalizer_words(evidence: Evidence, groups: Sequence[Group]) -> str:
     due = middle // max(1, _threshold(evidence, 2))
     if full == 0 and due >= evidence.policy.put_off:
         return f"a full collection was due {due:,} times and put off, for the old part of the heap is large and quiet"
-    if young >= evidence.policy.collections and all(_is_made_anew(evidence, group) for group in waiting):
-        return f"{young:,} collections came by, and what they free, its __del__ makes anew"
+    if middle + full >= 1 and all(_is_made_anew(evidence, group) for group in waiting):
+        return f"{young + middle + full:,} collections came by, and what they free, its __del__ makes anew"
     return ""
 
 

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from leakhunt.agent import schema
 from leakhunt.analysis.growth.evidence import Evidence
 from leakhunt.analysis.growth.holders import Place
 from leakhunt.analysis.heap import finalizers
 from leakhunt.analysis.heap.facts import SAYS_LITTLE, SAYS_NOTHING
-from leakhunt.analysis.heap.graph import Indexes
+from leakhunt.analysis.heap.graph import HeapGraph, Indexes
 from leakhunt.analysis.heap.representative import code_name, telling_class
+from leakhunt.analysis.policy import Policy
 
 from .verdicts import Verdict
 
@@ -59,7 +61,7 @@ def candidate(evidence: Evidence, place: Place) -> Verdict:
         seconds=place.seconds,
         counts=place.extents,
         trend=place.trend,
-        owner=ATEXIT_TABLE if _is_atexit_table(evidence, place) else place.owner,
+        owner=ATEXIT_TABLE if is_atexit_table(evidence, place) else place.owner,
         also_owned_by=place.also_owned_by,
         holder=place.members[0],
         objects=place.reached,
@@ -72,21 +74,24 @@ def candidate(evidence: Evidence, place: Place) -> Verdict:
     )
 
 
-def _is_atexit_table(evidence: Evidence, place: Place) -> bool:
+def is_atexit_table(evidence: Evidence, place: Place) -> bool:
     """Whether `atexit` keeps its callbacks here: in what its module refers to or, from 3.14 on, in a list of C's own.
 
-    Nothing leads to that list. It has as many items as the program has callbacks, at every look.
+    Nothing leads to that list. It has as many items as the program has callbacks, at every look; more where it was
+    walked in slices, a while after they were counted, and then no more than were counted at the next look.
     """
     if place.owner == "atexit":
         return True
     member, lineage = place.members[0], evidence.lineage
     if not evidence.graph.held_outside[member]:
         return False
-    return all(
-        (row := int(lineage.present[k, member])) >= 0
-        and int(lineage.graphs[k].extents[row]) == int(evidence.deep[k].number("atexit_callbacks", -1.0))
-        for k in range(evidence.first, len(evidence.deep))
-    )
+    looks = range(evidence.first, len(evidence.deep))
+    counted = [evidence.deep[k].number("atexit_callbacks", -1.0) for k in looks]
+    last = evidence.snapshots[-1].number("atexit_callbacks")
+    rows = [int(lineage.present[k, member]) for k in looks]
+    items = [int(lineage.graphs[k].extents[row]) if row >= 0 else -1 for k, row in zip(looks, rows, strict=True)]
+    at_next = [*counted[1:], max(last, counted[-1])]
+    return all(low <= here <= high for low, here, high in zip(counted, items, at_next, strict=True))
 
 
 def _in_gc_garbage(evidence: Evidence, place: Place) -> Condition | None:
@@ -150,8 +155,28 @@ CONDITIONS: tuple[Callable[[Evidence, Place], Condition | None], ...] = (
 
 def content_type(evidence: Evidence, place: Place) -> str:
     """The class that tells most of what the place gained; its container's where it gained nothing new."""
-    found = telling_class(evidence.graph, place.children, evidence.is_new, place.entries)
+    found = telling_class(evidence.graph, place.children, evidence.is_new, place.entries, evidence.policy)
+    if found and evidence.graph.facts.is_named(found, schema.TYPE_ATOM):
+        found = _value_type(evidence.graph, place, evidence.policy) or found
     return found or _member_type(evidence, place)
+
+
+def _value_type(graph: HeapGraph, place: Place, policy: Policy) -> str:
+    """Of a mapping from atoms to atoms: the class of its new values, which are what was put in.
+
+    "" where these are few, as numbers that are shared, or where the keys are what takes the memory.
+    """
+    index = place.members[0]
+    if not graph.is_a(index, schema.TYPE_MAPPING):
+        return ""
+    referents = graph.referents(index).astype(np.int64)
+    length = int(graph.lengths[index])
+    values = np.intersect1d(place.children, referents[:length])
+    keys = np.intersect1d(place.children, referents[length : 2 * length])
+    of_values, of_keys = graph.sizes[values].sum(), graph.sizes[keys].sum()
+    if len(values) < policy.values_new * place.entries or policy.keys_outweigh * of_values < of_keys:
+        return ""
+    return _most_common_type(graph.snapshot.type_names, graph.types[values])
 
 
 def kept_instances(evidence: Evidence, place: Place) -> str:

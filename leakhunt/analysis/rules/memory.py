@@ -6,26 +6,21 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from leakhunt.analysis.doubt import Doubt, ended
 from leakhunt.analysis.growth import trends
 from leakhunt.analysis.growth.allocator_totals import SMALL_BYTES, resident
 from leakhunt.analysis.growth.evidence import Evidence
-from leakhunt.analysis.growth.trends import Floats
+from leakhunt.analysis.growth.trends import Floats, Trend
+from leakhunt.analysis.policy import Policy
 
 from .verdicts import Verdict
-
-GROWTH_MIN_BYTES = 1_500_000
-GROWTH_MIN_SHARE = 0.06
-EXPLAINED = 0.5
-FREE_MIN_BYTES = 6_000_000
-FREE_MIN_SHARE = 0.25
-USED_SHARE = 0.3
 
 
 def is_explained(evidence: Evidence, verdicts: Sequence[Verdict]) -> bool:
     """Whether growing Python objects account for most of what the process grew by."""
-    grown = _gain(resident(evidence), evidence)
+    policy, grown = evidence.policy, _gain(resident(evidence), evidence)
     accused = sum(verdict.weight for verdict in verdicts) * _longer(evidence)
-    return bool(verdicts) and (grown <= GROWTH_MIN_BYTES or accused >= 0.3 * grown)
+    return bool(verdicts) and (grown <= policy.open_bytes or accused >= policy.used_share * grown)
 
 
 def _window(evidence: Evidence) -> slice:
@@ -76,17 +71,16 @@ def native_growth(evidence: Evidence) -> list[Verdict]:
     by_use = trends.trend(seconds, used)
     if by_use.is_growth and by_use.gain > max(0.0, trend.gain):  # it fills what snapshots left free: no new pages
         values, trend = used, by_use
-    enough = max(GROWTH_MIN_BYTES, GROWTH_MIN_SHARE * float(values[0] if len(values) else 0))
-    if not trend.is_growth or trend.gain < enough:
+    if trend.gain <= 0:
         return []
-    if object_bytes(evidence) >= EXPLAINED * trend.gain or left_bytes(evidence) >= EXPLAINED * trend.gain:
-        return []
-    in_use = _gain(evidence.ledger("malloc_in_use_bytes"), evidence)
-    free = _gain(evidence.ledger("malloc_free_bytes"), evidence)
-    if values is not used and trend.gain - free < enough:
-        return []  # malloc has it free again: a tooth of a saw, or fragmentation, which is told apart below
+    policy, in_use = evidence.policy, _gain(evidence.ledger("malloc_in_use_bytes"), evidence)
+    enough = max(policy.open_bytes, policy.open_of_resident * float(values[0]))
+    free = 0.0 if values is used else _gain(evidence.ledger("malloc_free_bytes"), evidence)
+    doubts = _doubts_of_growth(trend, enough, free, object_bytes(evidence), left_bytes(evidence), policy)
     blocks = _gain(evidence.ledger("allocated_blocks"), evidence)
-    where = "malloc's heap" if in_use >= EXPLAINED * trend.gain else "memory outside malloc's heap (mappings)"
+    where = (
+        "malloc's heap" if in_use >= policy.objects_explain * trend.gain else "memory outside malloc's heap (mappings)"
+    )
     python = f"Python's allocator has {blocks:+,.0f} blocks" if blocks > 0 else "Python's allocator is flat"
     return [
         Verdict(
@@ -102,8 +96,26 @@ def native_growth(evidence: Evidence) -> list[Verdict]:
             weight=trend.gain,
             is_in_bytes=True,
             detector="memory",
+            doubts=doubts,
         )
     ]
+
+
+def _doubts_of_growth(
+    trend: Trend, enough: float, free: float, objects: float, left: float, policy: Policy
+) -> tuple[Doubt, ...]:
+    """What the figures themselves say against growth of C's memory, the first of these; all of them are bytes."""
+    if trend.gain < enough:
+        return (
+            ended("small growth", f"{trend.gain / 1e6:.1f} MB are an arena and the small change of such a process"),
+        )
+    if objects >= policy.objects_explain * trend.gain:
+        return (ended("objects explain it", f"the objects of the heap grew by {objects / 1e6:.1f} MB meanwhile"),)
+    if left >= policy.objects_explain * trend.gain:
+        return (ended("given back", f"objects took {left / 1e6:.1f} MB and gave them back: their pages stay"),)
+    if trend.gain - free < enough:  # a tooth of a saw, or fragmentation, which is told apart below
+        return (ended("free in malloc", f"malloc has {free / 1e6:.1f} MB of it free again"),)
+    return ()
 
 
 def inner_free(evidence: Evidence) -> Floats:
@@ -123,18 +135,9 @@ def fragmentation(evidence: Evidence) -> list[Verdict]:
     """
     if len(evidence.seconds) < 2 * trends.POINTS_MIN or not evidence.ledger("malloc_free_bytes").any():
         return []
-    values, free, used = resident(evidence), inner_free(evidence), evidence.ledger("malloc_in_use_bytes")
+    values, free = resident(evidence), inner_free(evidence)
     grown = settled_gain(values)
-    enough = max(FREE_MIN_BYTES, FREE_MIN_SHARE * float(evidence.ledger("rss_bytes")[-1]))
-    is_rising = (
-        trends.mann_kendall(values) <= evidence.policy.p_value and trends.mann_kendall(free) <= evidence.policy.p_value
-    )
-    if not is_rising or grown < enough or settled_gain(free) < EXPLAINED * grown:
-        return []
-    if (
-        settled_gain(np.minimum.accumulate(used[::-1])[::-1]) > USED_SHARE * grown
-        or object_bytes(evidence) > USED_SHARE * grown
-    ):
+    if grown <= 0:
         return []
     trend = trends.trend(evidence.seconds, np.maximum.accumulate(values))
     return [
@@ -152,5 +155,25 @@ def fragmentation(evidence: Evidence) -> list[Verdict]:
             is_in_bytes=True,
             detector="memory",
             spared=frozenset(("no growth", "few more", "slowing", "settling")),
+            doubts=_doubts_of_fragmentation(evidence, values, free, grown),
         )
     ]
+
+
+def _doubts_of_fragmentation(evidence: Evidence, values: Floats, free: Floats, grown: float) -> tuple[Doubt, ...]:
+    """What the figures themselves say against fragmentation, the first of these."""
+    policy, used = evidence.policy, evidence.ledger("malloc_in_use_bytes")
+    enough = max(policy.fragmented_bytes, policy.fragmented_of_resident * float(evidence.ledger("rss_bytes")[-1]))
+    if grown < enough:
+        return (ended("small growth", f"{grown / 1e6:.1f} MB may be one burst, whose pages are used again"),)
+    if trends.mann_kendall(values) > policy.p_value or trends.mann_kendall(free) > policy.p_value:
+        return (ended("not rising", "what the process has, and what is free in it, do not rise together"),)
+    if settled_gain(free) < policy.objects_explain * grown:
+        return (
+            ended("not free", f"{settled_gain(free) / 1e6:.1f} MB of that are free below the top of malloc's heap"),
+        )
+    if settled_gain(np.minimum.accumulate(used[::-1])[::-1]) > policy.used_share * grown:
+        return (ended("in use", "what malloc has given out grew, too"),)
+    if object_bytes(evidence) > policy.used_share * grown:
+        return (ended("objects explain it", f"the objects of the heap grew by {object_bytes(evidence) / 1e6:.1f} MB"),)
+    return ()

@@ -11,7 +11,6 @@ from leakhunt.analysis.growth.evidence import Evidence
 from . import ledger
 from .verdicts import Verdict
 
-OF_ONE_SIZE = 0.5
 INTERNED_TABLE = "interpreter's interned dict"
 
 
@@ -66,7 +65,7 @@ def _interned(evidence: Evidence) -> float:
         float(evidence.deep[-1].number(key) - evidence.deep[evidence.first].number(key))
         for key in ("interned_strings", "allocated_blocks")
     )
-    return strings if strings >= OF_ONE_SIZE * blocks > 0 else 0.0
+    return strings if strings >= evidence.policy.of_one_size * blocks > 0 else 0.0
 
 
 def _of_size(evidence: Evidence) -> str:
@@ -75,7 +74,11 @@ def _of_size(evidence: Evidence) -> str:
     gained = Counter({size: max(0, last[size] - first[size]) * size for size in last})
     whole = sum(gained.values())
     size, most = gained.most_common(1)[0] if gained else (0, 0)
-    return f", most of {size - ALIGNMENT + 1} to {size} bytes," if whole and most >= OF_ONE_SIZE * whole else ""
+    return (
+        f", most of {size - ALIGNMENT + 1} to {size} bytes,"
+        if whole and most >= evidence.policy.of_one_size * whole
+        else ""
+    )
 
 
 def _blocks(evidence: Evidence, number: int) -> Counter[int]:
