@@ -240,7 +240,10 @@ def _plain(row: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.story
-def test_spark_gives_the_same_rows_as_duckdb(place: Path) -> None:
+@pytest.mark.timeout(1500)  # a file is a task to Spark, and a busy machine takes its time for each
+def test_spark_gives_the_same_rows_as_duckdb(tmp_path: Path) -> None:
+    place = tmp_path / "place"
+    fill(str(place), hosts=4, workers=3, hours=10)
     pytest.importorskip("pyspark")
     if not shutil.which("java"):
         pytest.skip("Spark needs Java")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import warnings
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -101,6 +102,7 @@ def _duckdb(ibis: Any, place: Place) -> Iterator[Engine]:
 
 @contextlib.contextmanager
 def _spark(ibis: Any, place: Place, name: str) -> Iterator[Engine]:
+    warnings.filterwarnings("ignore", category=FutureWarning, module="pyspark")  # of versions of pandas
     sql = needed("pyspark.sql", "spark")
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
     builder = sql.SparkSession.builder.appName("leakhunt fleet")
@@ -113,6 +115,8 @@ def _spark(ibis: Any, place: Place, name: str) -> Iterator[Engine]:
         "spark.ui.showConsoleProgress": "false",
         "spark.log.level": "ERROR",
     }
+    if name.startswith("local["):  # its usual 200 parts are for a cluster
+        settings["spark.sql.shuffle.partitions"] = "4"
     for key, value in settings.items():
         builder = builder.config(key, value)
     try:
