@@ -349,6 +349,18 @@ def test_a_deque_leaks_without_maxlen_and_not_with_it() -> None:
 
 
 # module shop -> CACHE (LRUCache, maxsize) -> ._data -> Page, …
+@pytest.mark.parametrize(("capacity", "leaks"), [(10_000, False), (100_000_000, True)])
+def test_a_bound_at_which_it_would_take_a_gigabyte_is_none(capacity: int, leaks: bool) -> None:
+    heap = Heap()
+    records = heap.deque(capacity)
+    heap.module("shop", RECORDS=records)
+
+    def serve(k: int) -> None:
+        records.extend(heap.instance("logging.LogRecord", msg=heap.string()) for _ in range(20))
+
+    assert bool(told(heap.live(serve))) == leaks
+
+
 def test_a_cache_that_declares_its_bound_on_its_owner_does_not_leak() -> None:
     def life(limit: int | None) -> list[tuple[str, str, str | None]]:
         heap = Heap()
