@@ -12,6 +12,7 @@ cases where it has a holder.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.util
 import json
 import os
@@ -25,7 +26,7 @@ from types import ModuleType
 from typing import Any
 
 HERE = Path(__file__).parent
-ORACLE_ROUNDS, ORACLE_SLEEP = "12", "0.02"
+ORACLE_ROUNDS, ORACLE_SLEEP = "5", "0.01"
 MAPPINGS = ("dict", "OrderedDict", "defaultdict", "Counter", "WeakValueDictionary", "WeakKeyDictionary")
 
 
@@ -143,7 +144,10 @@ def by_oracle(case: Path, truth: dict[str, Any], python: str, folder: Path, find
             out = Path(scratch) / "out"
             env = {**os.environ, "LEAK_ROUNDS": ORACLE_ROUNDS, "LEAK_SLEEP": ORACLE_SLEEP}
             oracle = [python, str(HERE / "births_oracle.py"), str(case / "app.py"), ",".join(classes)]
-            subprocess.run([*oracle, truth["probe"], str(out)], check=False, env=env, capture_output=True, timeout=300)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                subprocess.run(
+                    [*oracle, truth["probe"], str(out)], check=False, env=env, capture_output=True, timeout=120
+                )
             found = json.loads(out.read_text()) if out.exists() else {"made": {}, "added": []}
         kept.write_text(json.dumps({**found, "asked": sorted(classes)}))
     found = json.loads(kept.read_text())

@@ -17,7 +17,7 @@ from pathlib import Path
 FIRST_SNAPSHOTS = 3  # of a process, before it is looked at
 GRAPHS_MIN = 2
 ASKED_MAX = 8  # requests to one process
-NICE = 15
+NICE = 10  # the program and its users come first
 SHARE = 0.1  # of one CPU's time, after the first FREE_SECONDS
 FREE_SECONDS = 6.0
 TICK_SECONDS = 0.25

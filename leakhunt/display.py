@@ -21,8 +21,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from pandas import DataFrame
 
-_STYLE = "border-collapse:collapse;font-variant-numeric:tabular-nums"
-_CELL = "padding:.15em .8em;border-bottom:1px solid rgba(128,128,128,.35)"
+
+def _filled(template: str, **values: object) -> str:
+    """A cell's HTML, from the same templates as the report's; they are loaded when a notebook asks for it."""
+    from leakhunt.render.html_pages import fill
+
+    return fill(template, **values)
 
 
 @dataclass(frozen=True)
@@ -53,18 +57,12 @@ class Table:
         return page.text().rstrip("\n")
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<th scope='col' style='{_CELL};text-align:{self._side(n)}'>{escape(name)}</th>"
-                       for n, name in enumerate(self.columns))  # fmt: skip
-        body = "".join(
-            "<tr>" + "".join(f"<td style='{_CELL};text-align:{self._side(n)}'>{escape(cell)}</td>"
-                             for n, cell in enumerate(self._words(row))) + "</tr>"
-            for row in self.rows[: self.limit]
-        )  # fmt: skip
-        side = "text-align:left;font-weight:bold;padding:.3em 0;white-space:nowrap"
-        caption = f"<caption style='{side}'>{escape(self.title)}</caption>"
-        table = f"<table style='{_STYLE}'>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-        return (table if self.rows else f"<p><b>{escape(self.title)}</b></p>") + "".join(
-            f"<p>{escape(line)}</p>" for line in self._footer()
+        return _filled(
+            "cell_table.html.j2",
+            title=self.title,
+            columns=[(name, self._side(number)) for number, name in enumerate(self.columns)],
+            rows=[self._words(row) for row in self.rows[: self.limit]],
+            footer=self._footer(),
         )
 
     def to_pandas(self) -> DataFrame:
@@ -116,9 +114,7 @@ class Chains:
         return f"{words.sentence(self.title)}\n{chain_trees(self.chains)}".rstrip("\n")
 
     def _repr_html_(self) -> str:
-        # Some notebooks print <pre> in the font of the text, where branches do not meet.
-        trees = f"<pre style='font-family:monospace'>{escape(chain_trees(self.chains))}</pre>"
-        return f"<p><b>{escape(words.sentence(self.title))}</b></p>{trees}"
+        return _filled("cell_chains.html.j2", title=self.title, trees=chain_trees(self.chains))
 
     def to_pandas(self) -> DataFrame:
         """One row for each step of each chain."""

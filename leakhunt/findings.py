@@ -210,8 +210,6 @@ class Finding:
     retained_size_bytes: int = 0
     finalizers: tuple[Finalizer, ...] = ()
     allocated_at: Origin | None = None
-    added_at: Origin | None = None
-    unseen: tuple[str, ...] = ()
     fingerprint: str = ""
     advice: str = ""
     chain: Chain | None = None
@@ -219,6 +217,8 @@ class Finding:
     pids: tuple[int, ...] = ()
     unit: tuple[UnitRow, ...] = ()
     packages: tuple[Package, ...] = ()
+    added_at: Origin | None = None
+    unseen: tuple[str, ...] = ()
 
     @property
     def sentence(self) -> str:
@@ -496,7 +496,8 @@ class Trial:
     """One release (or commit) that was tried: what its run showed, in words, and where the run is.
 
     `state` is "leaks", "clean", "unclear", "fails" or "not installable"; `attempt` is "first", "longer" (after one that
-    was unclear) or "again" (to be sure of the answer). `moved` are other packages that had to change with it.
+    was unclear), "again" (to be sure of the answer) or "again-longer". `moved` are other packages that had to
+    change with it.
     """
 
     release: str
@@ -528,6 +529,47 @@ class Bisection:
     advice: str = ""
     trials: tuple[Trial, ...] = ()
     untried: int = 0
+    notes: tuple[str, ...] = ()
+    schema: int = SCHEMA
+
+    def to_json(self, indent: int | None = 1) -> str:
+        return json.dumps(dataclasses.asdict(self), indent=indent)
+
+
+@dataclass(frozen=True)
+class PackageAdvice:
+    """A package on the chain of a leak: the version that the program had, and how many later ones can be installed.
+
+    `newest` is "" where the index could not be asked; `problem` says why.
+    """
+
+    name: str
+    version: str
+    newest: str = ""
+    newer: int = 0
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Advised:
+    """What upgrades may do about one finding; `known` is "" where no release is known to have fixed it."""
+
+    rank: int
+    fingerprint: str
+    leak: str
+    known: str
+    install: str
+    next: str
+    packages: tuple[PackageAdvice, ...] = ()
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What `leakhunt advise` says of a run."""
+
+    run: RunSummary
+    verdict: str
+    findings: tuple[Advised, ...] = ()
     notes: tuple[str, ...] = ()
     schema: int = SCHEMA
 

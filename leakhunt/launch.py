@@ -30,6 +30,7 @@ _ASK_TO_END = {signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT}
 _ONE_BY_ONE_SECONDS = 0.3  # in which a service manager, which signals process after process, comes from one to the next
 _JOB_CONTROL_STOPS = {signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU}
 _SI_KERNEL = 0x80
+ENDING = "ending"  # as in agent/sampler.py
 IN_HASTE = b"h"  # what a companion reads when its work is over and who ended the program waits; b"" otherwise
 _PR_SET_PTRACER = 0x59616D61
 
@@ -81,7 +82,7 @@ def launch(
     _occupy_closed_streams()
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)
     try:
-        return _run(program, command, environment, mask, companion)
+        return _run(program, command, environment, mask, companion, run_folder / ENDING)
     finally:
         while signal.sigtimedwait(_WATCHED, 0):
             pass  # what was meant for the program
@@ -112,6 +113,7 @@ def _run(
     environment: Mapping[str, str],
     mask: Iterable[int],
     companion: Companion | None,
+    ending: Path,
 ) -> ExitStatus:
     """Start the program behind a gate that opens when everything is in place to watch it."""
     ignored_children = signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN
@@ -130,7 +132,7 @@ def _run(
     os.close(refused_write)
     _let_go_of_streams()
     beside = _Beside(companion, pid, gate, refused) if companion is not None else None
-    supervisor = _Supervisor(pid)
+    supervisor = _Supervisor(pid, ending)
     in_haste = False
     try:
         supervisor.forward_early_signals()
@@ -203,8 +205,9 @@ class _Beside:
 class _Supervisor:
     """Passes on what happens to leakhunt, with all signals blocked and taken one by one."""
 
-    def __init__(self, program: int) -> None:
-        self._program = program
+    def __init__(self, program: int, ending: Path) -> None:
+        """`ending` is a file that tells the agents of the program that somebody waits for its end."""
+        self._program, self._ending = program, ending
         self._asked_to_stop = False
         self._asked_to_end = False
         self._witness: GroupSignalMonitor | None = None
@@ -241,6 +244,8 @@ class _Supervisor:
     def _take_note(self, info: signal.struct_siginfo) -> None:
         if info.si_signo in _ASK_TO_END and info.si_code != _SI_KERNEL:
             self._asked_to_end = True
+            with contextlib.suppress(OSError):
+                self._ending.touch(mode=0o600)
 
     def _forward(self, info: signal.struct_siginfo) -> None:
         if info.si_signo == signal.SIGTSTP:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
+from markupsafe import Markup
 
 from leakhunt import pipeline
 from leakhunt.analysis.growth.age import spectra
@@ -383,16 +383,19 @@ def findings_table(findings: Findings) -> Table:
 
 def findings_html(findings: Findings) -> str:
     """The verdict, then the findings, best first."""
-    lines = [
-        f"<p><b>{html.escape(words.VERDICT_WORDS.get(findings.verdict, findings.verdict))}</b> "
-        f"{html.escape(words.verdict_sentence(findings))}<br><small>{html.escape(words.run_line(findings))}</small></p>"
-    ]
-    lines += [_finding_html(finding) for finding in findings.findings]
-    lines += [f"<p>Note: {html.escape(words.sentence(note))}</p>" for note in findings.notes]
-    return "".join(lines)
+    from leakhunt.render.html_pages import fill
+
+    return fill(
+        "cell_findings.html.j2",
+        verdict=words.VERDICT_WORDS.get(findings.verdict, findings.verdict),
+        sentence=words.verdict_sentence(findings),
+        run=words.run_line(findings),
+        findings=[_told(finding) for finding in findings.findings],
+        notes=findings.notes,
+    )
 
 
-def _finding_html(finding: Finding) -> str:
+def _told(finding: Finding) -> dict[str, object]:
     """What leaks, who holds it, why we say so and what to do, with the chain folded away."""
     rows = [("growth", words.growth(finding)), ("why", words.sentence(finding.reason))]
     if finding.holder is not None:
@@ -401,16 +404,11 @@ def _finding_html(finding: Finding) -> str:
     rows += [(what, words.origin(origin)) for what, origin in words.origins(finding)]
     rows += [(what, words.sentence(why)) for what, _, why in (text.partition(": ") for text in finding.unseen)]
     rows.append(("fix", words.sentence(finding.advice)))
-    cells = "".join(
-        f"<tr><th scope='row' style='text-align:left;padding-right:1em'>{name}</th>"
-        f"<td style='text-align:left'>{html.escape(text)}</td></tr>"
-        for name, text in rows
-        if text
-    )
-    title = f"{finding.rank}. {words.name(finding.type or finding.kind)} ({words.confidence(finding.confidence)})"
-    tree = Chains("", (finding.chain,))._repr_html_() if finding.chain is not None else ""
-    folded = f"<details><summary>the chain from a GC root</summary>{tree}</details>" if tree else ""
-    return f"<p style='margin-bottom:0'><b>{html.escape(title)}</b></p><table>{cells}</table>{folded}"
+    return {
+        "title": f"{finding.rank}. {words.name(finding.type or finding.kind)} ({words.confidence(finding.confidence)})",
+        "rows": [(name, text) for name, text in rows if text],
+        "chain": Markup(Chains("", (finding.chain,))._repr_html_()) if finding.chain is not None else "",
+    }
 
 
 def diff_table(diff: Diff) -> Table:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from leakhunt import births, config, packages, source_lines
+from leakhunt import births, config, packages, releases, source_lines
 from leakhunt.analysis.growth.evidence import EXIT, Evidence
 from leakhunt.analysis.growth.holders import Place
 from leakhunt.analysis.growth.known import BUILT_IN, Known
@@ -49,6 +49,7 @@ from leakhunt.snapshot import Snapshot
 Progress = Callable[[str, float], None]
 DEEP_MAX, DEEP_OBJECTS_MAX = 14, 6_000_000  # graphs compared, at the most, and objects in all of them
 DEEP_FEWEST = 5
+CENSUSES_MAX = 1200  # of one process: more points say no more of a trend, and take seconds to read
 BEHIND = 1.5  # times the interval that snapshots came apart on the whole: the budget or the machine sets the pace
 SIBLINGS_MAX = 24  # processes that are judged together, the newest
 _NUMBER = re.compile(r"\d+")
@@ -262,15 +263,23 @@ def _readable(process: ProcessFolder) -> tuple[list[Snapshot], list[str]]:
 
 
 def _thinned(snapshots: list[Snapshot]) -> list[Snapshot]:
-    """At most DEEP_MAX graphs, fewer of large heaps, evenly spread in order and the last among them; censuses stay."""
+    """What is looked into: at most DEEP_MAX graphs, fewer of large heaps, and CENSUSES_MAX snapshots in all.
+
+    Both are evenly spread in order, the last among them. A graph that is left out stays as a census.
+    """
     deep = [s for s in snapshots if s.is_deep]
     objects = len(deep[-1].column("object.address")) if deep else 0
     most = max(DEEP_FEWEST, min(DEEP_MAX, DEEP_OBJECTS_MAX // max(objects, 1)))
-    if len(deep) <= most:
+    graphs = {id(s) for s in _spread(deep, most)}
+    counted = {id(s) for s in _spread(snapshots, CENSUSES_MAX)} | graphs
+    kept = [s for s in snapshots if id(s) in counted]
+    return [s.without_graph() if s.is_deep and id(s) not in graphs else s for s in kept]
+
+
+def _spread(snapshots: list[Snapshot], most: int) -> list[Snapshot]:
+    if len(snapshots) <= most:
         return snapshots
-    picked = set(np.linspace(0, len(deep) - 1, most).astype(int).tolist())
-    dropped = {id(s) for number, s in enumerate(deep) if number not in picked}
-    return [s.without_graph() if id(s) in dropped else s for s in snapshots]
+    return [snapshots[number] for number in np.linspace(0, len(snapshots) - 1, most).astype(int).tolist()]
 
 
 def placed(info: Mapping[str, str], evidence: Evidence, finding: Finding) -> Finding:
@@ -341,7 +350,8 @@ def _with_packages(finding: Finding, among: Sequence[packages.Installed]) -> Fin
     names += [link.type for link in finding.chain.links] if finding.chain else []
     names += [word.removeprefix("module ") for word in holder.path[:1]] if holder else []
     found = packages.packages_of(names, among)
-    return replace(finding, packages=tuple(Package(one.name, one.version) for one in found))
+    told = releases.with_release(finding, among)
+    return replace(told, packages=tuple(Package(one.name, one.version) for one in found))
 
 
 def _summary(process: ProcessFolder, snapshots: list[Snapshot], evidence: Evidence, notes: list[str]) -> ProcessSummary:

@@ -9,6 +9,7 @@
         births.ask          what leakhunt wants to know of births, until the agent takes it (agent/asked.py)
         000001.births …     what it saw of them (agent/births.py)
     RUN/bytecode/           the agent's, where Python could not keep it beside the agent: no data, in a folder of 0700
+    RUN/ending              an empty file: somebody asked leakhunt to end the program, and waits
     RUN/pid-1.host-4711     an empty file: process 1 of a pid namespace is 4711 to those who look from outside
     RUN/pid-4711.mark.…     an empty file: its name says what could not be told otherwise of a process (agent/marks.py)
 

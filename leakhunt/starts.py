@@ -14,7 +14,7 @@ import shutil
 from pathlib import Path
 
 from leakhunt.errors import UsageError
-from leakhunt.runfolder import DESCRIPTION, starts
+from leakhunt.runfolder import DESCRIPTION, PACKAGES, starts
 
 REPORT = "report.json"
 REQUEST = "report-now"
@@ -50,7 +50,7 @@ def forget_oldest(folder: Path) -> None:
     """Remove the oldest starts beyond STARTS_MAX, whole; never raises."""
     for start in starts(folder)[:-STARTS_MAX]:
         _remove_snapshots(start)
-        for name in (REPORT, "report.txt", DESCRIPTION):
+        for name in (REPORT, PACKAGES, "ending", DESCRIPTION):
             with contextlib.suppress(OSError):
                 (start / name).unlink()
         with contextlib.suppress(OSError):

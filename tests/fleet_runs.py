@@ -36,7 +36,7 @@ def process(pid: int, chance: random.Random, hours: float, leaks: bool, odd: boo
 def runs(
     hosts: int = 6, workers: int = 4, hours: float = 20.0, service: str = "shop", seed: int = 1
 ) -> Iterator[tuple[Findings, Origin]]:
-    """Three releases, one day apart; 1.2 brought a leak. Worker 2 of host 3 is unlike the others."""
+    """Three releases, one day apart; 1.2 brought a leak, in every other worker. One worker of 1.1 is the odd one."""
     chance = random.Random(seed)
     for number, release in enumerate(("1.1", "1.2", "1.10")):
         for host in range(hosts):
@@ -44,7 +44,7 @@ def runs(
             pids = tuple(100 + w for w in range(workers))
             started = START + number * 86_400 + host * 60
             people = tuple(
-                process(pid, chance, hours, leaks and pid % 2 == 0, release == "1.10" and host == 3 and pid == 102)
+                process(pid, chance, hours, leaks and pid % 2 == 0, release == "1.1" and host == 3 and pid == 102)
                 for pid in pids
             )
             having = tuple(p.pid for p in people if p.findings)

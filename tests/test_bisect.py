@@ -15,9 +15,11 @@ import pytest
 import wheels
 from heap import Heap, run_folder
 
+from leakhunt.bisect.judge import Judge
 from leakhunt.bisect.kept import Kept, Outcome
 from leakhunt.bisect.opinion import CLEAN, LEAKS, UNCLEAR, Target, different, opinion
 from leakhunt.bisect.search import NEW, OLD, UNKNOWN, boundary
+from leakhunt.bisect.trial import Settings, end_left_over
 from leakhunt.cli.app import invoke
 from leakhunt.errors import RunError, UsageError
 from leakhunt.findings import Findings
@@ -85,7 +87,7 @@ def test_what_does_not_grow_is_clean(leaky: Findings, tmp_path: Path) -> None:
 
 def test_a_run_too_short_to_accuse_is_unclear_where_it_still_grows(leaky: Findings, tmp_path: Path) -> None:
     said = opinion(seen(tmp_path, "short", 20, moments=5), Target(leaky.findings[0], leaky))
-    assert said.state == UNCLEAR
+    assert said.state == UNCLEAR and said.goes_on
     assert "grows at 1" in said.why
 
 
@@ -118,6 +120,25 @@ def test_a_folder_of_another_search_is_refused(tmp_path: Path) -> None:
     again.close()
 
 
+def test_the_run_of_a_search_that_was_killed_is_ended_and_nothing_else(tmp_path: Path) -> None:
+    run = tmp_path / "runs" / "1.0-first"
+    run.parent.mkdir()
+    for words, is_ended in (([str(run)], True), (["another"], False)):
+        program = subprocess.Popen(
+            [sys.executable, "-c", "import time; time.sleep(60)", *words], start_new_session=True
+        )
+        run.with_name("1.0-first.pid").write_text(str(program.pid))
+        end_left_over(run)
+        try:
+            if is_ended:
+                assert program.wait(30) == -signal.SIGKILL
+            assert program.poll() is None or is_ended
+        finally:
+            program.kill()
+            program.wait()
+    end_left_over(run)  # there is nothing left
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -133,6 +154,36 @@ def test_wrong_use_is_told_in_a_sentence(
     monkeypatch.chdir(tmp_path)
     assert invoke(["bisect", *words]) == 2
     assert says in capsys.readouterr().err
+
+
+class Shown:
+    """Runs that show what a test says, by release and attempt; for a Judge."""
+
+    def __init__(self, folder: Path, shown: dict[tuple[str, str], Findings]) -> None:
+        self.kept, self.shown = Kept(folder, {}), shown
+
+    def run(self, release: str, attempt: str, settings: Settings) -> Outcome:
+        found = self.kept.outcome(release, attempt)
+        if found is None:
+            found = Outcome(release, attempt, interval=settings.interval, duration=settings.duration)
+            self.kept.remember(found, self.shown[release, attempt])
+        return found
+
+
+def test_what_is_sure_was_said_twice(leaky: Findings, tmp_path: Path) -> None:
+    clean, short = seen(tmp_path, "clean", 0), seen(tmp_path, "short", 20, moments=5)
+    little = seen(tmp_path, "little", 0, moments=4)
+    runs = Shown(tmp_path / "search", {
+        ("1", "first"): leaky, ("1", "again"): short,  # it goes on at its pace: they agree
+        ("2", "first"): clean, ("2", "again"): little, ("2", "again-longer"): clean,
+        ("3", "first"): clean, ("3", "again"): leaky,  # they do not
+    })  # fmt: skip
+    judge = Judge(runs, runs.kept, Settings(), Target(leaky.findings[0], leaky))
+    assert (judge.state("1"), judge.state("2"), judge.state("3")) == (LEAKS, CLEAN, CLEAN)
+    assert judge.is_confirmed("1", LEAKS)
+    assert judge.is_confirmed("2", CLEAN)
+    assert not judge.is_confirmed("3", CLEAN)
+    runs.kept.close()
 
 
 # The whole command

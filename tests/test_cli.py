@@ -277,7 +277,7 @@ def test_quiet_leaves_the_programs_output_alone(tmp_path: Path) -> None:
 def test_a_program_that_never_reported_in_is_explained_and_keeps_its_status(command: list[str], tmp_path: Path) -> None:
     done = run("run", "--out", str(tmp_path / "r"), "--", *command)
     assert done.returncode == 5
-    assert "Nothing reported in" in sentence(done.stderr)
+    assert "No Python process reported in" in sentence(done.stderr)
     assert "leakhunt attach PID" in done.stderr
 
 

@@ -82,7 +82,7 @@ def test_a_file_that_is_no_report_is_refused_in_words(
     odd = tmp_path / "odd.json"
     odd.write_text(text)
     assert invoke(["compare", str(odd), str(runs[0])]) == 3
-    assert "is no report of leakhunt" in capsys.readouterr().err
+    assert "is not a leakhunt report" in capsys.readouterr().err
 
 
 def test_a_report_of_another_form_is_refused(
@@ -92,4 +92,4 @@ def test_a_report_of_another_form_is_refused(
     assert invoke(["report", str(runs[0]), "--format", "json", "-o", str(kept)]) == 0
     kept.write_text(json.dumps({**json.loads(kept.read_text()), "schema": 9}))
     assert invoke(["compare", str(kept), str(runs[0])]) == 3
-    assert "in another form" in capsys.readouterr().err
+    assert "in another format" in capsys.readouterr().err

@@ -13,7 +13,10 @@ from pathlib import Path
 import pytest
 from pages import DOCS, ROOT, commands
 
-RUN_BY_OTHERS = {"commands.md", "comparing.md", "monitoring.md", "queries.md"}  # test_docs, test_monitoring_docs, …
+RUN_BY_OTHERS = {
+    *("commands.md", "comparing.md", "monitoring.md", "queries.md"),  # test_docs, test_monitoring_docs, export
+    *("services.md", "bisecting.md", "fleet.md", "mcp.md"),  # tests/services, test_release_docs
+}
 PAGES = sorted(str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md") if page.name not in RUN_BY_OTHERS)
 QUICK = {"PAUSE_SECONDS": "0.03", "NO_COLOR": "1"}
 

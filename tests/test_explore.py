@@ -182,7 +182,7 @@ def test_an_object_has_the_views_of_objgraph_and_guppy(what: Any) -> None:
 
 
 def test_a_look_at_nothing_says_so() -> None:
-    with pytest.raises(UsageError, match="No object of class"):
+    with pytest.raises(UsageError, match="There is no live object of class"):
         this_process.look("NoSuchClassAnywhere").chain()
 
 

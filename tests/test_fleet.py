@@ -58,11 +58,12 @@ def test_a_leak_is_merged_over_processes_and_releases(place: Path) -> None:
 
 
 def test_the_worker_unlike_its_peers_is_named_and_no_other(place: Path) -> None:
+    """In 1.2 and 1.10 every other worker leaks: two kinds of workers, and nobody is unlike the others."""
     found = asked(str(place))
-    assert {(one.host, one.process, one.release) for one in found.odd} == {("web3", "pid-102.0", "1.10")}
+    assert {(one.host, one.process, one.release) for one in found.odd} == {("web3", "pid-102.0", "1.1")}
     assert {one.what for one in found.odd} >= {"memory", "builtins.bytearray"}
     memory = next(one for one in found.odd if one.what == "memory")
-    assert memory.value > 30e6 and memory.z > 5 and memory.peers == 24
+    assert memory.value > 29e6 and memory.z > 5 and memory.peers == 24
 
 
 def test_releases_are_in_order_of_their_time_with_their_spread(place: Path) -> None:
@@ -165,7 +166,7 @@ def test_text_json_and_page(place: Path, tmp_path: Path, capsys: pytest.CaptureF
     assert invoke(["fleet", str(place), "--fail-on-leak"]) == 1
     text = capsys.readouterr().out
     assert "1 leak in 72 processes on 6 hosts" in text
-    assert "since release 1.2" in text and "web3 pid-102.0 of shop 1.10" in text
+    assert "since release 1.2" in text and "web3 pid-102.0 of shop 1.1" in text
     assert invoke(["fleet", str(place), "--format", "json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["findings"][0]["fingerprint"] == LEAK.fingerprint
@@ -174,6 +175,16 @@ def test_text_json_and_page(place: Path, tmp_path: Path, capsys: pytest.CaptureF
     html = page.read_text()
     assert html.count("<svg") == 2 and "shop.Store.orders" in html
     assert "src=" not in html and 'href="http' not in html
+
+
+def test_a_name_is_neither_markup_nor_a_formula(tmp_path: Path) -> None:
+    name = "<script>$\\frac{1$</script>"
+    for findings, origin in runs(hosts=2):
+        odd = type(origin)(**{**vars(origin), "service": name})
+        Place(str(tmp_path / "place")).write(rows(findings, odd), odd)
+    page = tmp_path / "fleet.html"
+    assert invoke(["fleet", str(tmp_path / "place"), "-o", str(page)]) == 0
+    assert "<script>" not in page.read_text() and "&lt;script&gt;$" in page.read_text()
 
 
 def test_sql_asks_the_tables(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -83,6 +83,7 @@ def test_the_commands_of_the_docs_work_in_a_fresh_environment(fresh: Fresh) -> N
     _comparing(fresh)
     _monitoring(fresh)
     _queries(fresh)
+    _fleet_and_mcp(fresh)
     assert fresh.work("pip check")
 
 
@@ -114,3 +115,12 @@ def _queries(fresh: Fresh) -> None:
     for command in QUESTIONS:
         said = fresh.work(command)
         assert "No rows." not in said or "value IS NOT NULL" in command, command
+
+
+def _fleet_and_mcp(fresh: Fresh) -> None:
+    assert fresh.refuse("leakhunt fleet run1") in set(commands("fleet.md"))
+    assert fresh.refuse("leakhunt mcp run1") in set(commands("mcp.md"))
+    for page in ("fleet.md", "mcp.md"):
+        for command in commands(page):
+            if "spark" not in command or shutil.which("java"):
+                fresh.work(command)

@@ -108,6 +108,14 @@ def test_too_little_seen_says_nothing_of_what_is_gone() -> None:
     assert lines == []
 
 
+def test_a_verdict_that_does_not_come_is_told_of_once() -> None:
+    lines: list[str] = []
+    log = FindingsLog(lines.append)
+    for seconds in (60.0, 599.0, 700.0, 800.0):
+        log.tell(found(verdict="inconclusive", seconds=seconds))
+    assert lines == ["leakhunt: no verdict after 12 min: Nothing grows."]
+
+
 def test_on_request_all_is_told_again() -> None:
     lines: list[str] = []
     log = FindingsLog(lines.append)

@@ -89,7 +89,7 @@ def test_a_class_that_has_no_instance_is_told_so() -> None:
     class Nobody:
         pass
 
-    with pytest.raises(UsageError, match=r"No object of class .*Nobody lives"):
+    with pytest.raises(UsageError, match=r"There is no live object of class .*Nobody"):
         this_process.backrefs(Nobody)
 
 

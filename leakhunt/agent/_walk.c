@@ -22,29 +22,32 @@ now(void)
 }
 
 PyDoc_STRVAR(take_doc,
-"take(rules, hidden, roots, deep, limit_bytes, line_marks, frontier_min, sought) -> Rows\n\n"
+"take(rules, hidden, roots, deep, limit_bytes, line_marks, frontier_min, sought, yield_gil,\n"
+"     sliced_min) -> Rows\n\n"
 "Lists and walks the heap in one go. `rules`: a tuple, see native.py; `hidden`: list of addresses that are never\n"
 "rows; `roots`: object, dict of locals or None, object, …; MemoryError when more than `limit_bytes` are needed;\n"
 "`line_marks`: what was made at earlier looks, for lists of `frontier_min` objects and more, `sought`: what\n"
-"holders() gave at the last look, see _walk_frontier.h.");
+"holders() gave at the last look, see _walk_frontier.h; `yield_gil`: called between slices for lists of `sliced_min`\n"
+"objects and more, see _walk_slices.h.");
 
 static PyObject *
 take(PyObject *module, PyObject *arguments)
 {
-    PyObject *hidden, *roots, *line_marks;
+    PyObject *hidden, *roots, *line_marks, *yield_gil;
     Rules rules = {0};
-    unsigned long long limit_bytes, frontier_min;
-    int deep, was_enabled, fine;
+    unsigned long long limit_bytes, frontier_min, sliced_min;
+    int deep, fine;
     Rows *rows;
     Py_buffer sought;
     Py_ssize_t i;
     double begun = now();
 
-    if (!PyArg_ParseTuple(arguments, "(OOOOOOOO!O!O!O!O)O!O!pKO!Ky*", &rules.get_objects, &rules.getsizeof, &rules.mro_of,
+    if (!PyArg_ParseTuple(arguments, "(OOOOOOOO!O!O!O!O)O!O!pKO!Ky*OK", &rules.get_objects, &rules.getsizeof, &rules.mro_of,
                           &rules.namespace_of, &rules.itemsize_of, &rules.weak_type, &rules.referent_of,
                           &PyTuple_Type, &rules.known_sizes, &PyList_Type, &rules.lengths, &PyList_Type, &rules.bases,
                           &PyTuple_Type, &rules.named, &rules.sizeof_name, &PyList_Type, &hidden, &PyList_Type, &roots,
-                          &deep, &limit_bytes, &PyList_Type, &line_marks, &frontier_min, &sought))
+                          &deep, &limit_bytes, &PyList_Type, &line_marks, &frontier_min, &sought, &yield_gil,
+                          &sliced_min))
         return NULL;
     rows = rows_new(PyModule_GetState(module), deep, limit_bytes);
     rules.without_size = rows ? PySet_New(NULL) : NULL;
@@ -57,10 +60,12 @@ take(PyObject *module, PyObject *arguments)
     for (i = 0; i < sought.len / (Py_ssize_t)sizeof(uint64_t); i++)
         addresses_add(&rows->walk->budget, &rows->walk->sought, ((const uint64_t *)sought.buf)[i]);
     PyBuffer_Release(&sought);
-    was_enabled = PyGC_Disable();
-    fine = walk_heap(rows->walk, hidden, roots, line_marks, frontier_min, rows->types, &rows->held);
-    if (was_enabled)
+    rows->walk->yield_gil = yield_gil;
+    rows->walk->was_enabled = PyGC_Disable();
+    fine = walk_heap(rows->walk, hidden, roots, line_marks, frontier_min, sliced_min, rows->types, &rows->held);
+    if (rows->walk->was_enabled)
         PyGC_Enable();
+    rows->walk->yield_gil = NULL;
     memset(&rows->walk->rules, 0, sizeof(Rules));
     Py_DECREF(rules.without_size);
     rows->hold_seconds = now() - begun;

@@ -36,6 +36,9 @@
 #define TYPES_MAX 16
 #define CONTAINERS_MAX 64
 #define AT_ONCE 12        /* records of one class or container between two calls of births_take() */
+#define TRACED_SECONDS 1.2e-8 /* what the tracer costs at each birth and death in the process … */
+#define BORN_SECONDS 1.2e-7   /* … and a hook at each birth of its class */
+#define RECENT 512        /* births of which the innermost frame is kept for a moment, should they be put in */
 #define NAMESPACE_MAX 32  /* entries of a dict that may be the attributes of an object */
 #define EVENTS_MAX 20000  /* of monitoring between two calls of births_take(): 2 to 3 ms */
 
@@ -66,6 +69,7 @@ typedef struct {
     uint64_t births;              /* all of them, recorded or not */
     uint32_t stride, wait, taken; /* one in `stride` is recorded; since the last births_take() */
     uint64_t births_then;
+    double rest; /* seconds to be earned before its hook is there again; 0 while it is */
 } Class;
 
 typedef struct {
@@ -74,6 +78,12 @@ typedef struct {
     uint32_t taken; /* since the last births_take() */
     Py_ssize_t length;
 } Container;
+
+typedef struct {
+    PyObject *object; /* compared only */
+    PyObject *code;   /* owned */
+    int lasti;
+} Recent;
 
 static struct {
     int is_armed, is_busy;
@@ -84,8 +94,12 @@ static struct {
     int n_containers;
     int watcher; /* -1 for none */
     int has_tracer;
+    uint64_t traced; /* births and deaths since the last births_take() */
+    double tracer_rest;
     Record *ring;
     int used;
+    Recent recent[RECENT];
+    unsigned int next_recent;
     uint64_t events, events_then, lost;
     unsigned long agent; /* the thread that calls births_take(): what it makes is the agent's, where it has one */
     int has_agent;
@@ -202,17 +216,83 @@ begin_record(int kind, const void *of, const void *object, const void *key)
     return record;
 }
 
+/* Keep the innermost frame of a birth that is not recorded. Should the object be put in soon, it is one of those meant. */
+static void
+note_recent(PyObject *object)
+{
+    Recent *one = &state.recent[state.next_recent++ % RECENT];
+    PyObject *before = one->code;
+    PyFrameObject *frame;
+    double begun;
+
+    if (state.spent > state.allowed)
+        return;
+    begun = now();
+    state.is_busy = 1;
+    frame = api.frame(PyThreadState_Get());
+    one->object = object;
+    one->code = frame != NULL ? (PyObject *)PyFrame_GetCode(frame) : NULL;
+    one->lasti = frame != NULL ? api.lasti(frame) : 0;
+    Py_XDECREF(frame);
+    Py_XDECREF(before);
+    state.is_busy = 0;
+    state.spent += now() - begun;
+}
+
+static void
+forget_recent(void)
+{
+    int i;
+
+    for (i = 0; i < RECENT; i++) {
+        state.recent[i].object = NULL;
+        Py_CLEAR(state.recent[i].code);
+    }
+}
+
 static void
 born(Class *class, PyObject *object)
 {
     class->births++;
-    if (class->wait > 0) {
-        class->wait--;
+    if (class->wait == 0 && class->taken < AT_ONCE && begin_record(BIRTH, class->type, object, NULL) != NULL) {
+        class->taken++;
+        class->wait = class->stride;
         return;
     }
-    if (class->taken < AT_ONCE && begin_record(BIRTH, class->type, object, NULL) != NULL)
-        class->taken++;
-    class->wait = class->stride;
+    if (class->wait > 0)
+        class->wait--;
+    if (class->way != 0 && state.n_containers > 0)
+        note_recent(object);
+}
+
+/* Record the birth of what is put in, where it was noted: by its innermost frame, the others being over. */
+static void
+was_born(PyObject *object)
+{
+    Record *record;
+    unsigned int i;
+
+    if (object == NULL || state.used == RING)
+        return;
+    for (i = 1; i <= RECENT; i++) { /* the newest first: others may have been at its address before */
+        Recent *one = &state.recent[(state.next_recent - i) % RECENT];
+        if (one->object != object || one->code == NULL)
+            continue;
+        record = &state.ring[state.used++];
+        record->kind = BIRTH;
+        record->of = (uint64_t)(uintptr_t)Py_TYPE(object);
+        record->object = (uint64_t)(uintptr_t)object;
+        record->key = record->generator = 0;
+        record->thread = PyThread_get_thread_ident();
+        record->seconds = now();
+        record->line = 0;
+        record->depth = 1;
+        record->spots[0].code = one->code;
+        record->spots[0].lasti = one->lasti;
+        one->code = NULL;
+        one->object = NULL;
+        return;
+    }
 }
 
 static PyObject *
@@ -235,6 +315,7 @@ traced(PyObject *object, int event, void *data)
     int i;
 
     (void)data;
+    state.traced++;
     if (event != TRACED_CREATE || object == NULL)
         return 0;
     type = Py_TYPE(object);
@@ -259,8 +340,11 @@ dict_changed(int event, PyObject *dict, PyObject *key, PyObject *value)
             if (event == DICT_DEALLOCATED)
                 state.containers[i].container = NULL;
             else if ((event == DICT_ADDED || event == DICT_CLONED) && state.containers[i].taken < AT_ONCE && is_ours() &&
-                     begin_record(ADDITION, dict, value, key) != NULL)
+                     begin_record(ADDITION, dict, value, key) != NULL) {
                 state.containers[i].taken++;
+                was_born(value);
+                was_born(key);
+            }
             break;
         }
     return 0;
@@ -352,6 +436,7 @@ added(Container *one)
     if (record == NULL)
         return;
     one->taken++;
+    was_born(item);
     for (i = 0; i < record->depth && i < 3; i++) /* the frame may have gone on to call one, or have left one */
         if (record->spots[i].code == state.last_code)
             break;
@@ -567,6 +652,7 @@ births_disarm(PyObject *module, PyObject *unused)
     }
     state.n_classes = 0;
     forget_records();
+    forget_recent();
     Py_CLEAR(state.last_code);
     Py_CLEAR(state.disable);
     if (state.ring != NULL)
@@ -603,7 +689,8 @@ births_arm(PyObject *module, PyObject *arguments)
     state.has_agent = !by_caller;
     state.agent = PyThread_get_thread_ident();
     state.disable = disable != Py_None ? Py_NewRef(disable) : NULL;
-    state.spent = 0.0;
+    state.spent = state.tracer_rest = 0.0;
+    state.traced = 0;
     state.allowed = 0.02;
     state.n_classes = state.n_containers = 0;
     state.interpreter = PyInterpreterState_Get();
@@ -734,12 +821,52 @@ told(Record *record)
                          (unsigned long long)record->thread, spots);
 }
 
+/* Let a hook rest for as long as it takes to earn what it cost, beyond what is allowed in the same time. */
+static void
+ration(double allowed)
+{
+    void *data;
+    int i;
+
+    for (i = 0; i < state.n_classes; i++) {
+        Class *class = &state.classes[i];
+        double cost = BORN_SECONDS * (double)(class->births - class->births_then);
+        if (class->way != BY_ALLOC)
+            continue;
+        if (class->rest > 0.0) {
+            class->rest -= allowed;
+            if (class->rest <= 0.0 && !hook_alloc(class->type))
+                class->way = 0;
+        }
+        else if (cost > allowed) {
+            class->rest = cost - allowed;
+            unhook_alloc(class->type);
+        }
+    }
+    if (!state.has_tracer)
+        return;
+    if (state.tracer_rest > 0.0) {
+        state.tracer_rest -= allowed;
+        if (state.tracer_rest <= 0.0) {
+            state.has_tracer = 0;
+            hook_tracer();
+        }
+    }
+    else if (api.get_tracer(&data) != traced)
+        state.has_tracer = 0; /* another tool took it */
+    else if (TRACED_SECONDS * (double)state.traced > allowed) {
+        state.tracer_rest = TRACED_SECONDS * (double)state.traced - allowed;
+        if (api.set_tracer(NULL, NULL) != 0)
+            PyErr_Clear();
+    }
+    state.traced = 0;
+}
+
 static PyObject *
 births_take(PyObject *module, PyObject *arguments)
 {
     PyObject *records = PyList_New(0), *one;
     double allowed;
-    void *data;
     int i, fine = records != NULL;
 
     (void)module;
@@ -755,6 +882,8 @@ births_take(PyObject *module, PyObject *arguments)
     }
     forget_records();
     state.is_busy = 0;
+    if (state.is_armed)
+        ration(allowed);
     for (i = 0; i < state.n_classes; i++) {
         Class *class = &state.classes[i];
         uint64_t since = class->births - class->births_then;
@@ -768,8 +897,6 @@ births_take(PyObject *module, PyObject *arguments)
     state.events_then = state.events;
     state.agent = PyThread_get_thread_ident();
     state.allowed = state.spent + allowed;
-    if (state.has_tracer && api.get_tracer(&data) != traced)
-        state.has_tracer = 0; /* another tool took it */
     if (!fine) {
         Py_XDECREF(records);
         return NULL;

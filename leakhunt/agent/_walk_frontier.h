@@ -114,10 +114,14 @@ choose_near(Walk *walk, PyObject *roots, PyObject *types)
         Kind *kind = kind_of(walk, item, types);
         if (kind == NULL)
             return;
-        if (!PyObject_GC_IsTracked(item))
+        if (!PyObject_GC_IsTracked(item) || (walk->is_sliced && is_unfinished_kind(item)))
             ARRAY_PUSH(&walk->budget, &walk->unlisted, PyObject *, item);
-        else if (++near > NEAR_MAX)
-            continue;
+        else {
+            if (walk->is_sliced)
+                ARRAY_PUSH(&walk->budget, &walk->near_ones, PyObject *, item);
+            if (++near > NEAR_MAX)
+                continue;
+        }
         if (kind->length_rule == NO_ITEMS || length_of(kind, item) < (int64_t)walk->bulk_items)
             traverse(kind, item, visit_near, walk);
     }
@@ -130,22 +134,30 @@ choose_holder(Walk *walk, const Kind *kind, PyObject *item, size_t place)
 {
     if (!refers_to_sought(walk, kind, item))
         return;
-    addresses_add(&walk->budget, &walk->seen, (uint64_t)(uintptr_t)item);
     ARRAY_PUSH(&walk->budget, &walk->places, uint32_t, (uint32_t)place);
+    if (walk->is_sliced) /* whether it is near the roots is found later */
+        return;
+    addresses_add(&walk->budget, &walk->seen, (uint64_t)(uintptr_t)item);
     ARRAY_PUSH(&walk->budget, &walk->holders, uint64_t, (uint64_t)(uintptr_t)item);
 }
 
-/* All that is young has a row, and who refers to it is sought. */
+/* All that is young has a row, and who refers to it is sought. Running frames have theirs as roots, listed or not. */
 static void
-choose_young(Walk *walk, PyObject *listed)
+choose_young(Walk *walk, PyObject *listed, PyObject *roots)
 {
     size_t place;
+    Py_ssize_t i;
 
+    for (i = 0; i + 1 < PyList_Size(roots); i += 2)
+        if (PyList_GetItem(roots, i + 1) != Py_None) {
+            addresses_add(&walk->budget, &walk->seen, (uint64_t)(uintptr_t)PyList_GetItem(roots, i));
+            addresses_add(&walk->budget, &walk->hidden, (uint64_t)(uintptr_t)PyList_GetItem(roots, i));
+        }
     for (place = 0; place < walk->listed; place++) {
         uint64_t address = (uint64_t)(uintptr_t)PyList_GetItem(listed, (Py_ssize_t)place);
         if (is_old(walk, place))
             place = walk->old_end[generation_of(walk, place)] - 1;
-        else if (!addresses_has(&walk->hidden, address)) {
+        else if (address != (uint64_t)(uintptr_t)Py_None && !addresses_has(&walk->hidden, address)) {
             addresses_add(&walk->budget, &walk->seen, address);
             addresses_add(&walk->budget, &walk->sought, address);
         }

@@ -7,52 +7,7 @@
    Tuples and frozensets that a C function of the program is still filling are in the list as well (listing.py); the
    list is let go before the GIL is. */
 
-#include "_walk_frontier.h"
-
-#define PREFETCH_AHEAD 32
-
-static void
-drain(Walk *walk, PyObject *types)
-{
-    while (walk->pending.used > 0 && !walk->budget.exceeded) {
-        walk->pending.used -= sizeof(PyObject *);
-        row_of_object(walk, *(PyObject **)(walk->pending.data + walk->pending.used), FOUND, types);
-    }
-}
-
-/* `roots` is flat: object, its locals as a dict or None, object, … */
-static void
-walk_roots(Walk *walk, PyObject *roots, PyObject *types)
-{
-    Py_ssize_t i;
-
-    for (i = 0; i + 1 < PyList_Size(roots) && !walk->budget.exceeded; i += 2) {
-        PyObject *root = PyList_GetItem(roots, i), *locals = PyList_GetItem(roots, i + 1);
-        uint64_t address = (uint64_t)(uintptr_t)root;
-        if (locals != Py_None) {
-            addresses_add(&walk->budget, &walk->seen, address);
-            addresses_add(&walk->budget, &walk->hidden, address); /* has its row, also when it is listed */
-            row_of_frame(walk, root, locals, types);
-        }
-        else if (addresses_add(&walk->budget, &walk->seen, address))
-            ARRAY_PUSH(&walk->budget, &walk->pending, PyObject *, root);
-        drain(walk, types);
-    }
-}
-
-/* In which tenth of the collector's list an object at `place` of it stands, oldest first. The list begins with generation 0
-   and ends with generation 2; within each the oldest comes first. */
-static inline size_t
-tenth_of(const Walk *walk, size_t place)
-{
-    size_t young = walk->younger[0], old = young + walk->younger[1], rank;
-
-    if (place >= old)
-        rank = place - old;
-    else
-        rank = place >= young ? walk->listed - old + place - young : walk->listed - young + place;
-    return rank * TENTHS / walk->listed;
-}
+#include "_walk_slices.h"
 
 /* Called before the row of the listed object at `place`, and at the end. */
 static void
@@ -98,8 +53,12 @@ walk_census(Walk *walk, PyObject *listed, PyObject *types)
         PyObject *item = PyList_GetItem(listed, i);
         Kind *kind;
         int64_t length;
+        if (walk->is_sliced && i % SLICE == SLICE - 1 && !give_way(walk))
+            return;
         if (i + PREFETCH_AHEAD < count)
             __builtin_prefetch(PyList_GetItem(listed, i + PREFETCH_AHEAD));
+        if (walk->is_sliced && item == Py_None)
+            continue;
         if (addresses_has(&walk->hidden, (uint64_t)(uintptr_t)item))
             continue;
         kind = kind_of(walk, item, types);
@@ -125,13 +84,30 @@ walk_census(Walk *walk, PyObject *listed, PyObject *types)
     }
 }
 
+/* Census or frontier, in slices; the list is let go. */
+static void
+walk_slices(Walk *walk, PyObject *listed, PyObject *roots, PyObject *types)
+{
+    take_out_unfinished(walk, listed, types);
+    if (walk->is_frontier)
+        choose_young(walk, listed, roots);
+    if (give_way(walk))
+        walk_census(walk, listed, types);
+    if (walk->is_frontier && !walk->is_given_up) {
+        rows_of_frontier(walk, listed, roots, types);
+        if (give_way(walk))
+            find_places(walk, listed);
+    }
+    release(walk, listed);
+}
+
 /* As walk_deep, but with rows for what was chosen only; the others are counted. */
 static void
 walk_frontier(Walk *walk, PyObject *listed, PyObject *roots, PyObject *types)
 {
     size_t i;
 
-    choose_young(walk, listed);
+    choose_young(walk, listed, roots);
     choose_near(walk, roots, types);
     walk_census(walk, listed, types);
     walk->left_out = walk->listed - ARRAY_COUNT(&walk->places, uint32_t);
@@ -198,7 +174,7 @@ walk_free(Walk *walk)
         &walk->length, &walk->refcount, &walk->flags, &walk->count, &walk->target, &walk->container_address,
         &walk->container_type, &walk->container_length, &walk->weak_source, &walk->weak_target, &walk->bases,
         &walk->row_of, &walk->huge, &walk->spectrum, &walk->keys, &walk->holders, &walk->unlisted,
-        &walk->places,
+        &walk->places, &walk->near_ones, &walk->place,
     };
     size_t i;
 
@@ -250,6 +226,7 @@ walk_tidy(Walk *walk)
     array_free(&walk->budget, &walk->keys);
     array_free(&walk->budget, &walk->unlisted);
     array_free(&walk->budget, &walk->places);
+    array_free(&walk->budget, &walk->near_ones);
 }
 
 /* The kept objects as a list; the references that the walk took on them go to it. */
@@ -288,7 +265,7 @@ has_frontier(Walk *walk, PyObject *listed, PyObject *line_marks, unsigned long l
 
 int
 walk_heap(Walk *walk, PyObject *hidden, PyObject *roots, PyObject *line_marks, unsigned long long frontier_min,
-          PyObject *types, PyObject **held)
+          unsigned long long sliced_min, PyObject *types, PyObject **held)
 {
     PyObject *listed, *empty = PyTuple_New(0);
 
@@ -307,13 +284,20 @@ walk_heap(Walk *walk, PyObject *hidden, PyObject *roots, PyObject *line_marks, u
     }
     walk->listed = (size_t)PyList_Size(listed);
     walk->is_frontier = has_frontier(walk, listed, line_marks, frontier_min);
-    if (walk->is_frontier)
+    walk->is_sliced = walk->listed >= sliced_min && (walk->is_frontier || !walk->deep);
+    if (walk->is_sliced) {
+        walk_slices(walk, listed, roots, types);
+        listed = NULL;
+        if (walk->is_given_up)
+            return 0;
+    }
+    else if (walk->is_frontier)
         walk_frontier(walk, listed, roots, types);
     else if (walk->deep)
         walk_deep(walk, listed, roots, types);
     else
         walk_census(walk, listed, types);
-    Py_DECREF(listed);
+    Py_XDECREF(listed);
     *held = held_list(walk);
     if (*held == NULL)
         return 0;

@@ -44,6 +44,12 @@ typedef struct {
     Array spectrum;            /* uint64_t: TENTHS of each Kind */
     size_t tuple_bytes;
     int is_numbered;
+    int is_sliced;             /* the GIL is given away now and then while the listed are counted */
+    PyObject *yield_gil;       /* called between slices, borrowed; raises where the look is to be given up */
+    int was_enabled;           /* the collector, before it was switched off for the walk */
+    int is_given_up;           /* with an exception set */
+    Array near_ones;           /* PyObject *: tracked objects near the roots, in a walk in slices */
+    Array place;               /* uint32_t of each row: its place in the list; in a walk in slices */
     int is_frontier;           /* what is older than the line and holds nothing younger has no row, but near the roots */
     size_t old_end[3];         /* in each generation's part of the list: where the young begin */
     size_t bulk_items;         /* a container of so many is not followed to what is old */
@@ -60,10 +66,11 @@ Walk *walk_new(int deep, unsigned long long limit_bytes);
 void walk_free(Walk *walk);
 
 /* List and walk the heap under the GIL; `line_marks` are objects made at earlier looks, the oldest first: in a list of
-   `frontier_min` objects or more those that are older have no rows, see _walk_frontier.h; `types` gets the classes met, in the order of `kinds`, and `held` is the list of
+   `frontier_min` objects or more those that are older have no rows, see _walk_frontier.h; one of `sliced_min` or more is
+   counted in slices, see _walk_slices.h; `types` gets the classes met, in the order of `kinds`, and `held` is the list of
    objects kept for labelling. 0 with or without an exception when that is impossible. */
 int walk_heap(Walk *walk, PyObject *hidden, PyObject *roots, PyObject *line_marks, unsigned long long frontier_min,
-              PyObject *types, PyObject **held);
+              unsigned long long sliced_min, PyObject *types, PyObject **held);
 
 /* Afterwards; the first and the last need no GIL, and give 0 when there is no memory. `row_at` finds the row of an address,
    GONE for none, between them: once the references are rows themselves, no address can be found any more. */

@@ -5,6 +5,8 @@
 
 #include "_walk_heap.h"
 
+#define PREFETCH_AHEAD 32
+
 static size_t
 kind_hash(const PyTypeObject *type)
 {
@@ -198,6 +200,19 @@ traverse_mapping(const Kind *kind, PyObject *item, Walk *walk)
         addresses_remove(&walk->known, ARRAY_AT(&walk->target, uint64_t, first + i));
 }
 
+static inline int
+is_unfinished_kind(PyObject *item)
+{
+    return Py_TYPE(item) == &PyTuple_Type || Py_TYPE(item) == &PyFrozenSet_Type;
+}
+
+/* Whether the collector tracks it, so that it had its chance to be chosen; tuples had none in a walk in slices. */
+static inline int
+is_left_out(const Walk *walk, PyObject *item)
+{
+    return PyObject_GC_IsTracked(item) && !(walk->is_sliced && is_unfinished_kind(item));
+}
+
 /* Put what a row refers to on the stack, where it was not seen before. What the collector tracks has been chosen or left
    out by then, where not all of the heap is walked. */
 static void
@@ -207,8 +222,8 @@ discover(Walk *walk, size_t first)
 
     for (i = first; i < end; i++) {
         uint64_t address = ARRAY_AT(&walk->target, uint64_t, i);
-        if (walk->is_frontier && (addresses_has(&walk->seen, address) ||
-                                  PyObject_GC_IsTracked((PyObject *)(uintptr_t)address)))
+        if (walk->is_frontier &&
+            (addresses_has(&walk->seen, address) || is_left_out(walk, (PyObject *)(uintptr_t)address)))
             continue;
         if (addresses_add(&walk->budget, &walk->seen, address))
             ARRAY_PUSH(&walk->budget, &walk->pending, PyObject *, (PyObject *)(uintptr_t)address);
@@ -366,6 +381,53 @@ row_of_frame(Walk *walk, PyObject *frame, PyObject *locals, PyObject *types)
     while (PyDict_Next(locals, &place, NULL, &value))
         visit(value, walk);
     end_row(walk, first);
+}
+
+static void
+drain(Walk *walk, PyObject *types)
+{
+    while (walk->pending.used > 0 && !walk->budget.exceeded) {
+        walk->pending.used -= sizeof(PyObject *);
+        row_of_object(walk, *(PyObject **)(walk->pending.data + walk->pending.used), FOUND, types);
+    }
+}
+
+/* `roots` is flat: object, its locals as a dict or None, object, … */
+static void
+walk_roots(Walk *walk, PyObject *roots, PyObject *types)
+{
+    Py_ssize_t i;
+
+    for (i = 0; i + 1 < PyList_Size(roots) && !walk->budget.exceeded; i += 2) {
+        PyObject *root = PyList_GetItem(roots, i), *locals = PyList_GetItem(roots, i + 1);
+        uint64_t address = (uint64_t)(uintptr_t)root;
+        if (locals != Py_None) {
+            addresses_add(&walk->budget, &walk->seen, address);
+            addresses_add(&walk->budget, &walk->hidden, address); /* has its row, also when it is listed */
+            row_of_frame(walk, root, locals, types);
+        }
+        else if (addresses_add(&walk->budget, &walk->seen, address))
+            ARRAY_PUSH(&walk->budget, &walk->pending, PyObject *, root);
+        drain(walk, types);
+    }
+}
+
+/* How many in the collector's list are older than the object at `place` of it. The list begins with generation 0 and ends
+   with generation 2; within each the oldest comes first. */
+static inline size_t
+rank_of(const Walk *walk, size_t place)
+{
+    size_t young = walk->younger[0], old = young + walk->younger[1];
+
+    if (place >= old)
+        return place - old;
+    return place >= young ? walk->listed - old + place - young : walk->listed - young + place;
+}
+
+static inline size_t
+tenth_of(const Walk *walk, size_t place)
+{
+    return rank_of(walk, place) * TENTHS / walk->listed;
 }
 
 #endif

@@ -214,6 +214,16 @@ rows_left_out(Rows *self, PyObject *unused)
     return self->walk->is_frontier ? PyLong_FromSize_t(self->walk->left_out) : Py_NewRef(Py_None);
 }
 
+/* places() -> (dtype, buffer) of object.place, or None where the rows are in order of the list */
+static PyObject *
+rows_places(Rows *self, PyObject *unused)
+{
+    (void)unused;
+    if (!self->walk->is_sliced)
+        return Py_NewRef(Py_None);
+    return Py_BuildValue("(sN)", "<u4", column_of(self, &self->walk->place));
+}
+
 /* holders() -> bytes: addresses of old objects far from the roots that refer to young ones */
 static PyObject *
 rows_holders(Rows *self, PyObject *unused)
@@ -265,6 +275,7 @@ static PyMethodDef rows_methods[] = {
     {"take_held", (PyCFunction)rows_take_held, METH_NOARGS, NULL},
     {"figures", (PyCFunction)rows_figures, METH_NOARGS, NULL},
     {"holders", (PyCFunction)rows_holders, METH_NOARGS, NULL},
+    {"places", (PyCFunction)rows_places, METH_NOARGS, NULL},
     {"left_out", (PyCFunction)rows_left_out, METH_NOARGS, NULL},
     {"generations", (PyCFunction)rows_generations, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},

@@ -19,7 +19,7 @@ from array import array
 from gc import get_freeze_count, get_referents
 from gc import is_tracked as gc_is_tracked
 
-from . import __builtins__, listing, plans, schema
+from . import __builtins__, listing, plans, roots, schema
 
 FILE = "births.ask"
 BYTES_MAX = 1 << 16
@@ -156,16 +156,20 @@ def add_code(found, code):
                 add_code(found, constant)
 
 
-def containers(wanted, heap):
+def containers(wanted, heap, package):
     """Containers that are there, by address; `wanted` maps addresses to those of objects that lead to them.
 
-    One that the collector does not list (a dict of atoms; all of them after gc.freeze()) is found at what refers to it.
+    One that the collector does not list (a dict of atoms; all of them after gc.freeze()) is found at what refers to it,
+    from modules and, with the agent's name as `package`, from local variables on.
     """
     found = heap.by_address(wanted)
     missing = {address: ways for address, ways in wanted.items() if address not in found}
     if missing:
         known = heap.by_address({way for ways in missing.values() for way in ways})
         known.update([(id(module), module) for module in list(dict.values(sys.modules))])
+        for root in roots.frames(package) if package else ():
+            for value in dict.values(root.locals) if root.locals else ():
+                known[id(value)] = value
         for address, ways in missing.items():
             for here, above in reversed(list(zip([address] + ways, ways))):  # from the root on
                 if above in known and here not in known:

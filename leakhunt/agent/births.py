@@ -19,7 +19,7 @@ import os
 import sys
 from time import monotonic
 
-from . import __builtins__, asked, plans, schema, windows, write
+from . import __builtins__, asked, awaiting, plans, schema, windows, write
 from .type_table import is_stdlib
 
 VERSION = 1
@@ -31,7 +31,8 @@ TICK_SECONDS = 0.1
 TICK_SECONDS_MAX = 1.0  # where little happens
 ARMED_SECONDS = 120.0
 WRITE_SECONDS = 1.0
-EVENT_SECONDS = 1.5e-7  # what an event of monitoring costs
+LOOKS_FOR_TASKS = 6
+EVENT_SECONDS = 4e-7  # what an event of monitoring costs
 BIRTH, ADDITION = 0, 1
 TOOL_IDS = (4, 3, 2)  # 0 is for debuggers, 1 for coverage, 5 for the interpreter's optimizer
 PROGRAM, LIBRARY, STDLIB = "program", "library", "stdlib"
@@ -49,7 +50,7 @@ class Births:
         self.is_over = False
         self.tick_seconds = TICK_SECONDS
         self._native = engine.native
-        self._refusal = engine.refusal
+        self._refusal, self._package = engine.refusal, engine.package if engine.shows_stacks() else ""
         self._package_folder = os.path.dirname(os.path.abspath(__file__))
         self.path = "%s/%06d%s" % (folder, request.number, SUFFIX)
         self.number, self._pid = request.number, os.getpid()
@@ -67,6 +68,7 @@ class Births:
         self._seen, self._ways, self._whys, self._names = {}, {}, {}, {}
         self._places = list(request.places)
         self._constructors = {}
+        self._looks_for_tasks = LOOKS_FOR_TASKS
         self._monitoring = None
         self._window = None
         self._yield_gil, self._by_caller = yield_gil, by_caller
@@ -87,7 +89,7 @@ class Births:
 
     def _arm_for(self, request, seconds, heap):
         kinds = asked.classes(request.classes)
-        containers = asked.containers(request.places, heap)
+        containers = asked.containers(request.places, heap, self._package)
         for address, name in request.classes.items():
             self._names[address], self._seen[address] = name, 0
             self._ways[address], self._whys[address] = "-", "" if address in kinds else "the class is gone"
@@ -115,7 +117,7 @@ class Births:
         unseen = {address for address in request.classes if address in kinds and self._ways[address] == "-"}
         if unseen:
             try:
-                self._window = windows.Window(unseen, request.places, seconds)
+                self._window = windows.Window(unseen, request.places, seconds, self._package)
             except windows.Refused as problem:
                 for address in unseen:
                     self._whys[address] = "; ".join(filter(None, (self._whys[address], str(problem))))
@@ -180,29 +182,44 @@ class Births:
         if self._monitoring is not None:
             self._monitoring.spare((figures[1] - self._figures[1]) * EVENT_SECONDS, allowed)
         self._figures = figures
+        awaiting_ = self._awaiting({record[4] for record in records} - {0})
         for kind, of, item, key, generator, seconds, _, spots in records:
             if self._seen.get(of, ENOUGH) < ENOUGH:
-                self._add(kind, of, item, key, seconds, spots)
+                self._add(kind, of, item, key, seconds, spots, awaiting_.get(generator, ()))
                 if self._seen[of] == ENOUGH:
                     self._native.births_enough(of)
         return len(records)
 
-    def _add(self, kind, of, item, key, seconds, spots):
+    def _awaiting(self, coroutines):
+        """Who awaits the tasks that run these coroutines, asked a few times only: it looks through the whole heap."""
+        if not coroutines or self._looks_for_tasks <= 0:
+            return {}
+        self._looks_for_tasks -= 1
+        heap = asked.Heap(self._yield_gil)
+        try:
+            return awaiting.awaiting(coroutines, heap)
+        except Exception:  # the program forks or ends, and the stacks are worth more than who awaits
+            return {}
+        finally:
+            heap.close()
+
+    def _add(self, kind, of, item, key, seconds, spots, waiting):
         frames = []
         for index in range(0, len(spots), 2):
             code, line = spots[index], spots[index + 1]
             if not frames and kind == BIRTH and id(code) in self._constructors.get(of, ()):
                 continue  # the class itself, not who asked for an object
             frames.append((plans.text_of(code.co_filename), line, plans.text_of(qualified(code))))
-        self._note(kind, of, item, key, seconds, frames)
+        self._note(kind, of, item, key, seconds, frames, waiting)
 
-    def _note(self, kind, of, item, key, seconds, frames, awaiting=""):
+    def _note(self, kind, of, item, key, seconds, frames, waiting=()):
         if not frames or any(frame[0].startswith(self._package_folder) for frame in frames):
             return
         numbers = " ".join([str(self._frame(frame)) for frame in chosen(frames)])
-        if "-1" in numbers:
+        others = " ".join([str(self._frame(frame)) for frame in chosen(waiting)])
+        if "-1" in numbers + others:
             return
-        stack = self._stack(numbers + "\t" + awaiting)
+        stack = self._stack(numbers + "\t" + others)
         if stack < 0:
             return
         self._seen[of] += 1
@@ -238,6 +255,7 @@ class Births:
         self.is_over = True
         if self._pid != os.getpid():
             return
+        self._yield_gil = nothing  # at the program's end there is no other time
         try:
             if self._window is not None:
                 self._close_window()
@@ -282,6 +300,10 @@ class Births:
             head += "\t".join([schema.escape(word) for word in words]) + "\n"
         lines = [head] + self._frame_lines + self._stack_lines + self._record_lines
         write.write_whole(self.path, ["".join(lines).encode("utf-8", "backslashreplace")])
+
+
+def nothing():
+    """In the place of a pause."""
 
 
 def write_failure(folder, number, text):

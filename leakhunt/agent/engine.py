@@ -10,13 +10,13 @@ from .walk import Walk
 
 HOLD_SECONDS = 0.002
 FRONTIER_MIN = 1000000
-NEVER = (1 << 64) - 1
+SLICED_MIN = 1000000  # … the GIL is given away while they are counted
 STRINGS_MIN = 20000  # that may come to those of the first graph before they are made anew
 
 
 def frontier_min():
     """From how many listed objects on a graph has what is young and what leads to it, and counts the rest."""
-    return FRONTIER_MIN if listing.is_in_order_of_birth() and not gc.get_freeze_count() else NEVER
+    return FRONTIER_MIN if listing.is_in_order_of_birth() and not gc.get_freeze_count() else native.NEVER
 
 
 class GilYielder:
@@ -60,7 +60,7 @@ class Engine:
     """
 
     def __init__(self, package, wanted="auto", with_values=False):
-        self._package, self._wanted, self._with_values = package, wanted, with_values
+        self.package, self._wanted, self._with_values = package, wanted, with_values
         self._own = ()
         self.name, self.refusal, self.native = "python", "not wanted", None
         if wanted != "python":
@@ -70,7 +70,7 @@ class Engine:
             except native.Refused as problem:
                 self.refusal = str(problem)
         self.pauses_per_deep = 1.0 if self.native is None else 4.0
-        self.frontier_min = NEVER if self.native is None else FRONTIER_MIN
+        self.frontier_min = native.NEVER if self.native is None else FRONTIER_MIN
         self._allocators = ledger.Allocators(self.native)
         self._known = self._strings = None  # names of the last graph, and the strings that they are
         self._strings_max = 0
@@ -78,7 +78,7 @@ class Engine:
 
     def settle(self):
         """Learn what belongs to the agent; call again when it has loaded more."""
-        self._own = own.objects(self._package)
+        self._own = own.objects(self.package)
         plans.forget()
 
     def leave(self):
@@ -126,6 +126,10 @@ class Engine:
             return self._taken(False, meta, begun, stopped)  # what the try had in its hands has gone
         finally:
             plans.forget()
+
+    def shows_stacks(self):
+        """Whether the frames of all threads can be looked at."""
+        return not self._has_sub_interpreters()
 
     def _has_sub_interpreters(self):
         """Whether the stacks of this process can't be read without harm.
@@ -182,7 +186,7 @@ class Engine:
         if deep:
             hidden = self._hidden()
             hidden.add(id(meta))
-            found = roots.listed(self._package)
+            found = roots.listed(self.package)
             hidden.update([root.made for root in found])
             walk = Walk(strings, types, hidden, yield_gil, limit_bytes)
             walk.run(listed, found)
@@ -208,7 +212,7 @@ class Engine:
         """The rows in one call that holds the GIL, then their names in slices."""
         yield_gil = GilYielder(begun, stopped)
         limit_bytes = self._ask_system(meta, yield_gil, True)
-        found = roots.listed(self._package) if deep else []
+        found = roots.listed(self.package) if deep else []
         known, strings = self._lasting()
         marks = known.line_marks()
         hidden = self._hidden()
@@ -217,7 +221,9 @@ class Engine:
         if not deep:
             strings = write.Strings()
         hidden.update([root.made for root in found])
-        rows = native.take(self.native, deep, hidden, found, limit_bytes, marks, frontier_min(), self._holders)
+        line = (marks, frontier_min(), self._holders)
+        hidden.add(id(line))
+        rows = native.take(self.native, deep, hidden, found, limit_bytes, *line, yield_gil, SLICED_MIN)
         known.mark_line()
         left_out = rows.left_out()
         if left_out is not None:
@@ -235,6 +241,8 @@ class Engine:
             columns.update(native.name(rows, types, found, strings, known, yield_gil))
         if not listing.is_in_order_of_birth():
             del columns["spectrum.count"]
+        elif deep and rows.places() is not None:
+            columns["object.place"] = rows.places()
         elif deep:
             meta["generation_rows"] = "%d %d" % rows.generations()
         columns.update(types.columns)

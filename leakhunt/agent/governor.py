@@ -18,7 +18,8 @@ REPAYMENT = 1 / 6  # of the budget, until what was spent beyond it is paid back:
 SIDE_EFFECTS = 1.3  # seconds that the program loses for one of the agent: caches, the GIL (benchmarks/slowdown.py)
 CENSUS_SHARE = 0.5  # of the budget for censuses once it is overdrawn: the rest pays the debt off, and graphs come again
 WAIT_SECONDS_MAX = 600.0
-FRONTIER_PAUSES = 2.0  # pauses of a census that a frontier graph takes, at most (benchmarks/README.md)
+FRONTIER_RATIO = 1.5  # times what a census takes, in pause and in processor time (benchmarks/README.md)
+FRONTIER_SPACING = 0.9  # intervals between two graphs of a large heap, which cost little more than a census
 FIRST_SECONDS = 0.2  # to the first look at a program that has run for a while, and from it to its first graph
 
 
@@ -26,7 +27,7 @@ class Governor:
     """Decides over the snapshots of one process; `options` are the sampler's.
 
     `pauses_per_deep` is how many times the pause of a census a deep snapshot may take, until one was measured; of a
-    heap of `frontier_min` listed objects and more it is FRONTIER_PAUSES at most.
+    heap of `frontier_min` listed objects and more it is FRONTIER_RATIO at most.
     `lived_seconds` is how long the process ran before: one whose imports are long over is looked at at once, twice as
     deep as may be, for it can be judged by that (analysis/growth/age.py).
     `spent_seconds` is processor time of the agent; `waited_seconds` how long the last wait for a snapshot was to be.
@@ -77,6 +78,8 @@ class Governor:
         if self._is_overdrawn():
             affordable = self._cost_seconds / (self._budget * CENSUS_SHARE)
             self.waited_seconds = max(self._options.interval, min(affordable, WAIT_SECONDS_MAX))
+        elif self._is_large() and self._taken > 1 and self._options.deep == "auto" and self._budget > 0:
+            self.waited_seconds = max(self._options.interval, min(self._spread_seconds(), WAIT_SECONDS_MAX))
         return self.waited_seconds
 
     def tried_deep(self):
@@ -111,8 +114,8 @@ class Governor:
         """Of a graph now: by the last census, or by the last graph and what is listed since, whichever is longer."""
         grown = self._listed / self._deep_listed if self._deep_listed else 1.0
         ratio = self._pauses_per_deep
-        if not self._has_measured and self._listed >= self._frontier_min:
-            ratio = min(ratio, FRONTIER_PAUSES)
+        if not self._has_measured and self._is_large():
+            ratio = min(ratio, FRONTIER_RATIO)
         return max(self._census_pause_ms * ratio, self._deep_pause_ms * grown)
 
     def _is_deep_due(self):
@@ -126,6 +129,8 @@ class Governor:
             return since >= float(mode) * 0.99
         if self._is_old and self._graphs == 1:
             return since >= 0.75 * self._options.interval
+        if self._is_large() and now <= CREDIT_INTERVALS * self._options.interval:
+            return since >= FRONTIER_SPACING * self._options.interval  # `wait` spreads them
         spacing = max(self._deep_at * (DEEP_RATIO - 1), DEEP_SPACING * self._options.interval)
         return since >= min(spacing, max(DEEP_SPACING_MAX_SECONDS, self._options.interval))
 
@@ -141,7 +146,23 @@ class Governor:
 
     def _credit_seconds(self):
         least = CREDIT_SECONDS / max(1.0, self._options.interval)
-        return max(least, min(CREDIT_GRAPHS * self._deep_cost_seconds, CREDIT_SECONDS_MAX))
+        return max(least, min(CREDIT_GRAPHS * self._cost_of_graph(), CREDIT_SECONDS_MAX))
+
+    def _cost_of_graph(self):
+        """Processor time of the last graph; before there was one, of a large heap, by the last census."""
+        if self._deep_cost_seconds > 0 or not self._is_large():
+            return self._deep_cost_seconds
+        return FRONTIER_RATIO * self._cost_seconds
+
+    def _is_large(self):
+        """Whether graphs are of the frontier, and cost little more than a census: then most looks may be graphs."""
+        return self._listed >= self._frontier_min
+
+    def _spread_seconds(self):
+        """How far apart graphs are that spend what may be spent in the time in which a run is to be judged."""
+        seconds = CREDIT_INTERVALS * self._options.interval
+        may_spend = self._credit_seconds() + (1 - REPAYMENT) * self._budget * seconds
+        return seconds * self._cost_of_graph() / may_spend
 
     def _credit_so_far(self):
         share = min(1.0, self.elapsed() / (CREDIT_INTERVALS * self._options.interval))

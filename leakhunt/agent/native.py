@@ -16,6 +16,7 @@ ELF_KIND = slice(4, 6)  # 32 or 64 bits, byte order
 ELF_MACHINE = slice(18, 20)
 OLDEST_GLIBC = (2, 17)
 SLICE = 64
+NEVER = (1 << 64) - 1
 RECALL_SLICE = 2048
 
 
@@ -91,11 +92,14 @@ def rules():
     )  # fmt: skip
 
 
-def take(walk, deep, hidden, roots, limit_bytes, line_marks=(), frontier_min=0, sought=b""):
+def take(
+    walk, deep, hidden, roots, limit_bytes, line_marks=(), frontier_min=0, sought=b"", yield_gil=None, sliced_min=NEVER
+):
     """The rows of this moment. `hidden` are addresses that are never rows; `roots` as from roots.listed().
 
     In a list of `frontier_min` objects and more, what is older than all of the objects `line_marks` has no rows but
     where it leads to what is younger (_walk_frontier.h), or to `sought`, the `holders()` of the last rows.
+    Lists of `sliced_min` and more are counted in slices, between which `yield_gil` is called (_walk_slices.h).
 
     Raises MemoryError when the walk would take more than `limit_bytes`.
     """
@@ -113,7 +117,7 @@ def take(walk, deep, hidden, roots, limit_bytes, line_marks=(), frontier_min=0, 
         hidden.extend(map(id, group))
     line_marks = list(line_marks)
     hidden.append(id(line_marks))
-    return walk.take(given, hidden, flat, deep, limit_bytes, line_marks, frontier_min, sought)
+    return walk.take(given, hidden, flat, deep, limit_bytes, line_marks, frontier_min, sought, yield_gil, sliced_min)
 
 
 def census(rows, types):

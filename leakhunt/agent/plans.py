@@ -367,9 +367,12 @@ def attribute_names(kind):
 def members_in_c(kind):
     """Names under which a class of an extension gives out what it has in C, by its getset descriptors, as a list.
 
-    They are not asked: behind one there may be any code. What Cython calls `cdef public` is among them.
+    They are not asked: behind one there may be any code. What Cython calls `cdef public` is among them. The
+    interpreter's own classes have none: what a cell has is named by its function.
     """
     names = []
+    if not flags_of(kind) & HEAP_FLAG and text_of(module_of(kind)) == "builtins":
+        return names
     for base in mro_of(kind)[:-1]:
         for name, entry in list(namespace_proxy_of(base).items()):
             if type(entry) is FunctionType:

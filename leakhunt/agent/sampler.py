@@ -6,7 +6,7 @@ from _thread import RLock, allocate_lock, get_native_id, start_new_thread
 from time import monotonic, perf_counter, sleep, thread_time, time
 
 from . import __builtins__, asked, births, forked, marks, masking, schema, write
-from .engine import Engine, GilYielder, Interrupted, version
+from .engine import FRONTIER_MIN, Engine, GilYielder, Interrupted, version
 from .governor import Governor
 from .ledger import process_times
 
@@ -18,6 +18,10 @@ except ImportError:  # not every build has pthread_sigmask
 EXIT_WAIT_SECONDS = 10.0
 EXIT_GRAPH_SECONDS = 0.1  # who stops a service, or recycles a worker, waits for its end
 EXIT_GRAPHS = 4  # … but where there are fewer graphs than a trend needs, the one at exit may take longer
+ENDING = "ending"  # a file in the run folder while who waits outside was asked to end the program
+BROKEN_OFF_MAX = (
+    4  # graphs in a row that forks ended: the program forks faster than a graph is taken, so one fork waits
+)
 LOOK_SECONDS = 5.0
 PROBLEMS_BYTES = 4096
 # A process that ends sooner is not looked at: one snapshot can't be compared, and to a program that starts many short
@@ -84,9 +88,14 @@ class Sampler:
         self._governor = Governor(self._options, engine.pauses_per_deep, lived_seconds, engine.frontier_min)
         self._due = monotonic() + self._governor.first_wait()  # of the next snapshot
         self._footprint = {}
+        self._listed = 0  # objects at the last look
         self._fork_refused = ""
         self._lost = 0
         self._stop, self._leaves, self._is_over = True, False, False
+        self._broken_off, self._insists = (
+            0,
+            False,
+        )  # graphs in a row that a fork ended; whether a fork waits for this one
         self._is_starting, self._is_alive, self._started = False, False, []
         self._finished = allocate_lock()
         self._wake = allocate_lock()
@@ -211,9 +220,15 @@ class Sampler:
             self._stop = True
 
     def _has_time_for_graph(self):
-        """Whether a graph at exit is quick, by the last one of this process or of the one that it was forked from."""
-        is_quick = self._graph_seconds <= EXIT_GRAPH_SECONDS
-        return is_quick or self._options.deep == "every" or (not self._is_forked and self._graphs < EXIT_GRAPHS)
+        """Whether somebody waits for the end of this process, and a graph would hold it up.
+
+        It is known to be quick by the last one of this process, or of the one that it was forked from.
+        """
+        if self._options.deep == "every" or 0 < self._graph_seconds <= EXIT_GRAPH_SECONDS:
+            return True
+        if self._is_forked or write.is_there(self._run_folder + "/" + ENDING):
+            return False
+        return self._graphs < EXIT_GRAPHS
 
     def _run(self):
         try:
@@ -222,7 +237,10 @@ class Sampler:
                 pthread_sigmask(SIG_BLOCK, valid_signals())
             while not self._stop and not self._ends_by(self._due):
                 deep, graph_refused = self._governor.choose()
+                # The Python engine takes too long for a fork to wait.
+                self._insists = deep and self._broken_off >= BROKEN_OFF_MAX and self._engine.native is not None
                 self._take(deep, "interval", graph_refused)
+                self._insists = False
                 self._due = monotonic() + self._governor.wait()
             if self._leaves or not self._stop:
                 self._end_births()
@@ -257,6 +275,8 @@ class Sampler:
                 memory = self._engine.memory()
             if request is not None:
                 self._end_births()
+                if self._listed >= FRONTIER_MIN:  # the search for what was asked for would stop the program for long
+                    raise RuntimeError("%d objects are too many to be searched" % self._listed)
                 self._births = births.Births(
                     request, self._engine, self._folder, self._governor.elapsed(), self._options.budget,
                     self._options.births_seconds, GilYielder(perf_counter(), self._is_stopping),
@@ -329,7 +349,7 @@ class Sampler:
             else:
                 pause_ms = self._take_here(deep, meta, path)
         except Interrupted:
-            pass
+            self._broken_off += deep
         except forked.Lost as problem:
             self._fork_refused = str(problem)
             self._lost += 1
@@ -348,6 +368,7 @@ class Sampler:
         write.write_whole(path, write.pieces(meta, strings, columns))
         if meta["kind"] == "deep":
             self._graphs += 1
+            self._broken_off = 0
             self._graph_seconds = monotonic() - begun
         return meta["pause_ms"] if deep == (meta["kind"] == "deep") else 0.0
 
@@ -376,7 +397,7 @@ class Sampler:
             self._footprint[name] = self._footprint.get(name, 0) + value - before.get(key, value)
 
     def _is_stopping(self):
-        return self._stop
+        return self._stop and not self._insists
 
     def _open_folder(self):
         """Make this process's folder: what it is, and a page kept free for telling of problems on a full disk."""

@@ -99,6 +99,7 @@ has the same name there.
     cost_ms                  from its begin to its end, by the clock
     walk_ms, walk_bytes      time and memory of the walk over the heap
     generation_rows          see object.place
+    left_out                 listed objects without a row in a frontier graph, see there; absent in a whole one
     rss_bytes, rss_anonymous_bytes, swap_bytes, virtual_bytes, threads   by /proc/self/status
     mappings                 lines of /proc/self/maps
     process_seconds, process_cpu_seconds   since the process began: by the clock, and computed

@@ -20,10 +20,10 @@ class Refused(Exception):
 class Window:
     """From its making to `close`. `kinds` are addresses of classes, `places` those of containers, with ways to them."""
 
-    def __init__(self, kinds, places, seconds):
+    def __init__(self, kinds, places, seconds, package):
         import _tracemalloc
 
-        self._api, self._kinds, self._places = _tracemalloc, kinds, places
+        self._api, self._kinds, self._places, self._package = _tracemalloc, kinds, places, package
         self._is_ours = not _tracemalloc.is_tracing()
         self._until = monotonic() + seconds
         if self._is_ours:
@@ -48,7 +48,7 @@ class Window:
 
     def _found(self, heap):
         counts, traces, items = dict.fromkeys(self._kinds, 0), [], heap.of_classes(self._kinds)
-        items += self._below(asked.containers(self._places, heap).values())
+        items += self._below(asked.containers(self._places, heap, self._package).values())
         seen = set()
         for item in reversed(items):  # the youngest are last
             kind = id(type(item))

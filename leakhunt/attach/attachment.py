@@ -10,7 +10,10 @@ import shutil
 import time
 from pathlib import Path
 
+from leakhunt.agent.asked import BYTES_MAX as REQUEST_BYTES_MAX
+from leakhunt.agent.asked import FILE as REQUEST
 from leakhunt.errors import AttachError
+from leakhunt.reading import read_regular
 
 from . import attach, foreign, procfs
 from .refusals import Reason
@@ -22,7 +25,7 @@ _PROCESS_FOLDER = re.compile(r"pid-(\d{1,10})\.(\d{1,10})", re.ASCII)
 _MARK = re.compile(r"pid-\d{1,10}\.mark\.[ -.0-~]{1,200}")
 _MARKS_MAX = 100
 _SNAPSHOT_SUFFIX, _UNFINISHED_SUFFIX = ".leak", ".part"
-_FETCHED = re.compile(r"\d{1,9}\.leak|process|problems")
+_FETCHED = re.compile(r"\d{1,9}\.(?:leak|births)|process|problems")
 _COPY_BYTES = 1 << 20
 _KEPT_FREE = 0.02  # of our disk: what is fetched comes from somebody who may want to fill it
 _LAST_WORDS_SECONDS = 2.0
@@ -82,6 +85,7 @@ class Relay:
             files = [file for file in foreign.listed(folder) if _FETCHED.fullmatch(file)]
         try:
             home = self._homes.get(name) or self._homes.setdefault(name, self._new_home(name))
+            self._hand_over_request(name, home)
             for file in files:
                 with owner.acting():
                     source = foreign.open_file(file, folder)
@@ -91,6 +95,13 @@ class Relay:
                         os.unlink(file, dir_fd=folder)
         finally:
             os.close(folder)
+
+    def _hand_over_request(self, name: str, home: Path) -> None:
+        """Bring a request for births to the agent, which looks for it where it writes and takes one at a time."""
+        with contextlib.suppress(OSError):
+            text = read_regular(home / REQUEST, REQUEST_BYTES_MAX)
+            self._folder.write(f"{name}/{REQUEST}", text)
+            (home / REQUEST).unlink()
 
     def _new_home(self, name: str) -> Path:
         """A process folder for that pid: of the same number, unless another process had it before."""

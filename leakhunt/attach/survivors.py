@@ -10,7 +10,7 @@ from . import procfs
 from .stage import STOP
 from .target import Target
 
-GRACE_SECONDS = 0.3  # workers that end with their master need a moment
+GRACE_SECONDS, ENDING_SECONDS = 0.3, 2.0  # workers that end with their master need a moment; a daemon has a session
 _POLL_SECONDS = 0.03
 
 
@@ -22,11 +22,25 @@ def survivors(run_folder: Path) -> list[int]:
 
 
 def lasting(run_folder: Path) -> list[int]:
-    """The same, without those that end in a moment."""
-    deadline = time.monotonic() + GRACE_SECONDS
-    while (found := survivors(run_folder)) and time.monotonic() < deadline:
+    """The same, without those that end in a moment: who did not leave our session may be on its way out."""
+    begun = since = time.monotonic()
+    before: list[int] = []
+    while found := survivors(run_folder):
+        if found != before:
+            before, since = found, time.monotonic()
+        waited = time.monotonic() - begun
+        is_settled = time.monotonic() - since >= GRACE_SECONDS and not any(map(_is_in_our_session, found))
+        if is_settled or waited >= ENDING_SECONDS:
+            break
         time.sleep(_POLL_SECONDS)
     return found
+
+
+def _is_in_our_session(pid: int) -> bool:
+    try:
+        return os.getsid(pid) == os.getsid(0)
+    except OSError:
+        return False
 
 
 def roots(pids: list[int]) -> list[int]:

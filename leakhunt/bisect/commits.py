@@ -121,6 +121,7 @@ class Commits:
             return found
         self._tell(f"{WORDS[attempt]} on {release}", min(0.99, len(self._kept.outcomes) / self._expected))
         _git(["checkout", "-q", "--force", "--detach", release], self._clone)
+        trial.end_left_over(self._kept.run_folder(release, attempt))
         folder, log = self._kept.fresh_run(release, attempt)
         cwd = self._clone / self._question.below
         if not cwd.is_dir():

@@ -8,11 +8,12 @@ from typing import Protocol
 
 from leakhunt.bisect.kept import Kept, Outcome
 from leakhunt.bisect.opinion import CLEAN, LEAKS, UNCLEAR, Opinion, Target, different, opinion
-from leakhunt.bisect.trial import AGAIN, FIRST, LONGER, Settings
+from leakhunt.bisect.trial import AGAIN, AGAIN_LONGER, FIRST, LONGER, Settings
 from leakhunt.errors import LeakhuntError, UsageError
 from leakhunt.findings import Finding, Findings, Trial
 
 ENDS_TRIED_MAX = 5
+CANDIDATES_MAX = 3
 Tell = Callable[[str, float], None]  # what is done now, and the share of the whole that is done
 
 
@@ -47,7 +48,11 @@ class Judge:
         decisive = self.kept.outcome(release, LONGER) or self.kept.outcome(release, FIRST)
         settings = Settings(decisive.interval, decisive.duration) if decisive else self.settings
         found = self._opinion(release, AGAIN, settings)
-        return found is not None and found.state == state
+        if found is not None and found.state == UNCLEAR and not (found.goes_on and state == LEAKS):
+            again = self.kept.outcome(release, AGAIN)
+            more = settings.longer(again.seconds, again.was_ended) if again else settings
+            found = self._opinion(release, AGAIN_LONGER, more)
+        return found is not None and (found.state == state or (found.goes_on and state == LEAKS))
 
     def is_same(self, release: str) -> bool:
         """Whether it shows the leak under its own fingerprint, in every run."""
@@ -98,7 +103,7 @@ class Judge:
             state, why = "fails", f"the program ended with status {outcome.exit_status}"
         else:
             state, why = UNCLEAR, "it was not looked at"
-        run = str(self.kept.run_path(outcome))
+        run = str(self.kept.run_folder(outcome.release, outcome.attempt))
         return Trial(outcome.release, state, outcome.attempt, why, round(outcome.seconds, 1), run, outcome.moved)
 
 
@@ -138,17 +143,27 @@ def choose_target(judge: Judge, oldest: str, newest: str, goal: str | None, name
         old, new = judge.findings(oldest, is_long), judge.findings(newest, is_long)
         if old is None or new is None:
             continue
-        for wanted, leaky, other in (("leak", new, old), ("fixed", old, new)):
-            found = [finding for finding in different(leaky, other) if _is_called(finding, name)]
-            if goal in (None, wanted) and found:
-                usual = frozenset(finding.fingerprint for finding in other.findings)
-                judge.target = Target(found[0], leaky, usual)
-                leaks, clean = (newest, oldest) if wanted == "leak" else (oldest, newest)
-                if judge.state(leaks) == LEAKS and judge.state(clean) == CLEAN:
-                    return wanted
+        for wanted, target in _candidates(old, new, goal, name):
+            judge.target = target
+            leaks, clean = (newest, oldest) if wanted == "leak" else (oldest, newest)
+            if judge.state(leaks) == LEAKS and judge.state(clean) == CLEAN:
+                if is_long:  # a shorter run of the others would not show it either
+                    judge.settings = judge.longer_settings(leaks)
+                return wanted
         if goal is not None and old.verdict != "inconclusive" and new.verdict != "inconclusive":
             break
     raise _no_difference(judge, oldest, newest, goal, name)
+
+
+def _candidates(old: Findings, new: Findings, goal: str | None, name: str | None) -> list[tuple[str, Target]]:
+    """(goal, leak) for what the ends differ in, the surest first; of equally sure ones those of the newest."""
+    found = []
+    for wanted, leaky, other in (("leak", new, old), ("fixed", old, new)):
+        usual = frozenset(finding.fingerprint for finding in other.findings)
+        for finding in different(leaky, other):
+            if goal in (None, wanted) and _is_called(finding, name):
+                found.append((wanted, Target(finding, leaky, usual)))
+    return sorted(found, key=lambda one: -one[1].finding.confidence)[:CANDIDATES_MAX]
 
 
 def _is_called(finding: Finding, name: str | None) -> bool:

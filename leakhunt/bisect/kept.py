@@ -112,13 +112,12 @@ class Kept:
 
     def fresh_run(self, release: str, attempt: str) -> tuple[Path, Path]:
         """Run folder and log of a run that begins; what an interrupted one left is removed."""
-        name = _file_name(release, attempt)
-        run = self.folder / "runs" / name
+        run = self.run_folder(release, attempt)
         shutil.rmtree(run, ignore_errors=True)
-        return run, self.folder / "logs" / f"{name}.txt"
+        return run, self.folder / "logs" / f"{run.name}.txt"
 
-    def run_path(self, outcome: Outcome) -> Path:
-        return self.folder / "runs" / _file_name(outcome.release, outcome.attempt)
+    def run_folder(self, release: str, attempt: str) -> Path:
+        return self.folder / "runs" / _file_name(release, attempt)
 
     def report_path(self, outcome: Outcome) -> Path:
         return self.folder / "reports" / f"{_file_name(outcome.release, outcome.attempt)}.json"

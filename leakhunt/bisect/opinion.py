@@ -23,11 +23,16 @@ WATCHED_MIN = 0.6  # of the looks that the leak was named by
 
 @dataclass(frozen=True)
 class Opinion:
-    """`state` is LEAKS, CLEAN or UNCLEAR; `why` is a part of a sentence; `is_same` says that the fingerprint is."""
+    """`state` is LEAKS, CLEAN or UNCLEAR; `why` is a part of a sentence; `is_same` says that the fingerprint is.
+
+    `goes_on`: the leak is not named, but what leaked grows at its pace. That is too little to call a release leaking,
+    and enough to agree with a run in which it was named.
+    """
 
     state: str
     why: str
     is_same: bool = False
+    goes_on: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,7 @@ def opinion(seen: Findings, target: Target) -> Opinion:
         return Opinion(UNCLEAR, "no Python process reported in")
     pace = _pace(seen, target)
     if pace is not None and pace >= GOES_ON_MIN:
-        return Opinion(UNCLEAR, f"it is not named, but what leaked grows at {pace:.0%} of its pace")
+        return Opinion(UNCLEAR, f"it is not named, but what leaked grows at {pace:.0%} of its pace", goes_on=True)
     if seen.verdict == "healthy":
         return Opinion(CLEAN, "nothing grows without end")
     if pace is None or pace > STILL_MAX:

@@ -130,6 +130,7 @@ class _Releases:
             self._kept.remember(outcome, None)
             return outcome
         self._say(f"{WORDS[attempt]} on {called}")
+        trial.end_left_over(self._kept.run_folder(release, attempt))
         folder, log = self._kept.fresh_run(release, attempt)
         words, variables = in_environment(self._command, self._own, made.python)
         ran = trial.run(words, folder, Path.cwd(), variables, settings, log)

@@ -17,8 +17,13 @@ from leakhunt.errors import LeakhuntError
 from leakhunt.findings import Findings
 from leakhunt.pipeline import hunt
 
-FIRST, LONGER, AGAIN = "first", "longer", "again"
-WORDS = {FIRST: "running", LONGER: "running longer", AGAIN: "running once more, to be sure,"}
+FIRST, LONGER, AGAIN, AGAIN_LONGER = "first", "longer", "again", "again-longer"
+WORDS = {
+    FIRST: "running",
+    LONGER: "running longer",
+    AGAIN: "running once more, to be sure,",
+    AGAIN_LONGER: "running longer, to be sure,",
+}
 ENDING_SECONDS = 20.0  # that a program has to end when it is asked to
 LOOKS = 60  # in a run that was too short: more than any rule asks for
 INTERVAL_MIN = 0.05
@@ -64,6 +69,8 @@ def run(
             words, cwd=cwd, env=dict(variables), stdin=subprocess.DEVNULL, stdout=output, stderr=output,
             start_new_session=True,
         )  # fmt: skip
+        pid_file = folder.with_name(f"{folder.name}.pid")
+        pid_file.write_text(str(program.pid))
         try:
             status = program.wait(settings.duration)
             return Ran(time.monotonic() - begun, status, False)
@@ -73,6 +80,18 @@ def run(
         except BaseException:
             _end(program)
             raise
+        finally:
+            pid_file.unlink(missing_ok=True)
+
+
+def end_left_over(folder: Path) -> None:
+    """End the run of a search that was killed: it would go on and write where the next one does."""
+    pid_file = folder.with_name(f"{folder.name}.pid")
+    with contextlib.suppress(OSError, ValueError):
+        pid = int(pid_file.read_text())
+        if str(folder).encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
+            os.killpg(pid, signal.SIGKILL)
+    pid_file.unlink(missing_ok=True)
 
 
 def findings_of(folder: Path, known: Known) -> Findings | None:

@@ -18,6 +18,7 @@ COMMANDS = {
     "live": "leakhunt.cli.live:live",
     "report": "leakhunt.cli.report:report",
     "compare": "leakhunt.cli.compare:compare",
+    "advise": "leakhunt.cli.advise:advise",
     "bisect": "leakhunt.cli.bisect:bisect",
     "diff": "leakhunt.cli.diff:diff",
     "chains": "leakhunt.cli.chains:chains",

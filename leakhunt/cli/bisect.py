@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -77,7 +80,7 @@ def bisect(
     from leakhunt.bisect.trial import Settings
 
     settings = Settings(interval, duration)
-    with progress_bar(quiet) as bar:
+    with _ended_as_by_ctrl_c(), progress_bar(quiet) as bar:
         tell = bar or (lambda what, share: None if quiet else say(what))  # a line for each run where nobody watches
         if package is not None:
             found = _releases(package, command, goal, finding, python, settings, out, tell, keep)
@@ -89,6 +92,21 @@ def bisect(
         from leakhunt.render.bisection import bisection
 
         emit(bisection(found, **page_of(output)), output)
+
+
+@contextlib.contextmanager
+def _ended_as_by_ctrl_c() -> Iterator[None]:
+    """Told to end from outside, end the program that runs, too: it is in a session of its own."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    previous = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 def _releases(

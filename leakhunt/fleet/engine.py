@@ -64,7 +64,7 @@ def engine(place: Place, name: str = "duckdb") -> Iterator[Engine]:
     if name != "duckdb" and name != "spark" and not name.startswith(("spark://", "local[")):
         raise UsageError(f"There is no engine {name!r}.", "Choose duckdb, spark or spark://HOST:PORT.")
     ibis = needed("ibis", "fleet" if name == "duckdb" else "spark")
-    if not place.files("processes"):
+    if not place.has_runs():
         raise UsageError(f"{place.url} holds no runs.", "`leakhunt run --to PLACE` puts them there.")
     with _duckdb(ibis, place) if name == "duckdb" else _spark(ibis, place, name) as found:
         yield found

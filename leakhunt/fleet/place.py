@@ -13,7 +13,7 @@ import io
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from leakhunt.errors import LeakhuntError, UsageError
@@ -23,6 +23,9 @@ from . import columns
 from .tables import Origin, Tables
 
 OBJECT_STORES = {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oss", "oci", "r2", "memory"}
+if TYPE_CHECKING:
+    import pyarrow
+
 COMPRESSION = "zstd"
 
 
@@ -54,23 +57,34 @@ class Place:
         Raises:
             LeakhuntError: the place refuses, in its own words, or pyarrow is not installed.
         """
-        arrow, parquet = needed("pyarrow", "fleet"), needed("pyarrow.parquet", "fleet")
+        arrow = needed("pyarrow", "fleet")
         total = 0
         for table in columns.TABLES:  # `processes` is the last of them
+            schema = columns.schema(table, arrow)
             for day, tables in days.items():
-                data = _parquet(arrow, parquet, table, tables.get(table, []))
-                folder = "/".join(f"{name}={quote(value, safe='')}" for name, value in _parts(origin, day))
-                self._put(f"{self.root}/{table}/{folder}", f"{quote(origin.run, safe='')}.parquet", data)
-                total += len(data)
+                total += self.write_table(table, arrow.Table.from_pylist(tables.get(table, []), schema), origin, day)
         return total
 
-    def files(self, table: str) -> list[str]:
-        """The paths of a table's files, without the protocol."""
+    def write_table(self, table: str, rows: pyarrow.Table, origin: Origin, day: str) -> int:
+        """Write the rows of one table of a run and day; returns the bytes written."""
+        parquet = needed("pyarrow.parquet", "fleet")
+        written = io.BytesIO()
+        parquet.write_table(rows, written, compression=COMPRESSION, compression_level=9)
+        folder = "/".join(f"{name}={quote(value, safe='')}" for name, value in _parts(origin, day))
+        data = written.getvalue()
+        self._put(f"{self.root}/{table}/{folder}", f"{quote(origin.run, safe='')}.parquet", data)
+        return len(data)
+
+    def has_runs(self) -> bool:
+        """Whether anything was written there; nothing is listed for it.
+
+        Raises:
+            LeakhuntError: the place refuses to say.
+        """
         try:
-            found: list[str] = self.fs.glob(f"{self.root}/{table}/**/*.parquet")
+            return bool(self.fs.exists(f"{self.root}/processes"))
         except Exception as problem:
             raise _refused(self.url, problem) from problem
-        return sorted(found)
 
     def _put(self, folder: str, name: str, data: bytes) -> None:
         path = f"{folder}/{name}"
@@ -94,13 +108,6 @@ class Place:
 def _parts(origin: Origin, day: str) -> list[tuple[str, str]]:
     values = {"service": origin.service, "release": origin.release, "host": origin.host, "day": day}
     return [(name, values[name] or "unknown") for name in columns.PARTITIONS]
-
-
-def _parquet(arrow: Any, parquet: Any, table: str, rows: list[dict[str, Any]]) -> bytes:
-    made = arrow.Table.from_pylist(rows, columns.schema(table, arrow))
-    written = io.BytesIO()
-    parquet.write_table(made, written, compression=COMPRESSION, compression_level=9)
-    return written.getvalue()
 
 
 def _refused(url: str, problem: Exception) -> LeakhuntError:

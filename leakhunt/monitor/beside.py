@@ -96,8 +96,10 @@ class Monitor:
             process.stdin.write(last)
         with contextlib.suppress(OSError):
             process.stdin.close()
+        is_left = in_haste or lingers
+        if is_left and not (self._wishes.metrics or self._wishes.otel or self._wishes.on_leak):
+            return ""  # it holds no port, and lets go of stderr by itself
         try:
-            is_left = in_haste or lingers
             process.wait(HASTE_SECONDS if is_left else NOTIFY_SECONDS if self._wishes.on_leak else FLUSH_SECONDS)
         except subprocess.TimeoutExpired:
             if is_left:

@@ -13,6 +13,7 @@ from leakhunt.findings import Finding, Findings
 WARNING, NOTICE, INFO = 4, 5, 6  # priorities of syslog(3), as journald reads them from "<4>" before a line
 CHANGED_RATE = 2.0  # times as fast, or as slow, as when it was last told: a leak of the same pace is not told again
 CHANGED_RETAINED = 4.0  # times as much kept alive: of a leak that goes on for weeks a line comes now and then
+OVERDUE_SECONDS = 600.0  # without a verdict: the interval may be too long for workers that live for seconds
 GONE_ANALYSES = 2  # an analysis that does not name a leak may be of an unlucky moment: so many in a row say it is over
 
 _LEVELS = {WARNING: "warning", NOTICE: "notice", INFO: "info"}
@@ -45,7 +46,7 @@ class FindingsLog:
         self._known, self._starts = dict(known or {}), starts
         self._told: dict[str, Told] = {}
         self._verdict = ""
-        self._has_compared = False
+        self._has_compared = self._has_told_why = False
 
     def tell(self, findings: Findings, repeats: bool = False) -> None:
         """Say what is new or has changed since the last time; with `repeats` all that is known now."""
@@ -65,8 +66,9 @@ class FindingsLog:
             findings = replace(findings, verdict="leak")
         if findings.verdict == "healthy" and (repeats or self._verdict != "healthy"):
             self.say("healthy", INFO, f"healthy after {_duration(findings.run.seconds)}: {findings.summary}")
-        elif repeats and findings.verdict == "inconclusive":
-            self.say("inconclusive", INFO, findings.summary)
+        elif findings.verdict == "inconclusive" and (repeats or self._is_overdue(findings)):
+            self._has_told_why = True
+            self.say("inconclusive", INFO, f"no verdict after {_duration(findings.run.seconds)}: {findings.summary}")
         if findings.verdict != "inconclusive":
             self._verdict = findings.verdict
             self._compare(findings)
@@ -79,6 +81,10 @@ class FindingsLog:
         else:
             line = f"leakhunt: {_printable(text)}"
         self._write(f"<{priority}>{line}" if self._has_priorities else line)
+
+    def _is_overdue(self, findings: Findings) -> bool:
+        """Whether a verdict should be there by now: then it is said once what is missing for one."""
+        return not (self._has_told_why or self._verdict) and findings.run.seconds >= OVERDUE_SECONDS
 
     def _miss(self, current: Mapping[str, Finding]) -> None:
         for fingerprint, told in list(self._told.items()):

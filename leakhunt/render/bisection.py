@@ -11,7 +11,7 @@ from leakhunt.render import units, words
 from leakhunt.render.console import Page
 
 _STYLES = {"leaks": "red", "clean": "green", "unclear": "yellow", "fails": "yellow", "not installable": "yellow"}
-_AGAIN = {"longer": ", for longer", "again": ", once more"}
+_AGAIN = {"longer": ", for longer", "again": ", once more", "again-longer": ", once more and longer"}
 
 
 def bisection(found: Bisection, color: bool = False, width: int = 100, encoding: str = "utf-8") -> str:

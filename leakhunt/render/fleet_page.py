@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import time
+from collections.abc import Iterable
 from typing import Any
 
 import matplotlib
@@ -56,7 +57,7 @@ def _memory(found: Fleet) -> Figure:
     )
     axes.locator_params(axis="x", nbins=6)
     if found.memory:
-        axes.legend(fontsize=8, frameon=False)
+        _plain(axes.legend(fontsize=8, frameon=False).get_texts())
     return figure
 
 
@@ -74,7 +75,14 @@ def _growth(found: Fleet) -> Figure:
     axes.set_title("Growth of the workers, per hour", loc="left", size=9)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: units.size(value)))
     axes.tick_params(axis="x", labelrotation=20, labelsize=8)
+    _plain(axes.get_xticklabels())
     return figure
+
+
+def _plain(texts: Iterable[Any]) -> None:
+    """What a service calls itself is no formula."""
+    for text in texts:
+        text.set_parse_math(False)
 
 
 def _figure() -> tuple[Figure, Any]:

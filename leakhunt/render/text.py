@@ -94,7 +94,8 @@ def _rows(findings: Findings, finding: Finding, ascii_only: bool) -> Iterator[tu
     yield "made at", origin_lines(finding.allocated_at)
     yield "put in at", origin_lines(finding.added_at)
     for unseen in finding.unseen:
-        yield tuple(unseen.split(": ", 1))  # type: ignore[misc]
+        what, _, why = unseen.partition(": ")
+        yield what, words.sentence(why)
     for finalizer in finding.finalizers[:3]:
         yield "__del__", _finalizer(finalizer)
     if finding.packages:
@@ -109,7 +110,7 @@ def origin_lines(origin: Origin | None) -> Line | str:
         return ""
     line = Line(words.origin(origin), style="bold")
     if origin.source:
-        line.append(f"\n{origin.source}", style="not bold")
+        line.append(f"\n{words.name(origin.source)}", style="not bold")
     for depth, text in words.callers(origin):
         line.append(f"\n{'  ' * depth}{text}", style="dim not bold")
     return line

@@ -25,6 +25,7 @@ VERDICT_WORDS = {"leak": "LEAK", "healthy": "HEALTHY", "inconclusive": "INCONCLU
 PIDS_SHOWN = 3
 _NUMBER = re.compile(r"\d[\d,.]*")
 UNIT_SHOWN_MIN = 0.05  # what is rarer reads as nothing
+SHORT = ", leaked or not"
 CALLERS_SHOWN, CALLER_SHARE_MIN = 5, 0.1
 
 _UNSAFE = {"Cc", "Cf", "Cn", "Cs", "Co", "Zl", "Zp"}
@@ -131,7 +132,9 @@ def spot(file: str, line: int, function: str) -> str:
 
 def origin(found: Origin) -> str:
     """Where something happens, and in how many of the stacks that were seen: "shop/db.py:40 in connect (46 of 50)"."""
-    return f"{spot(found.file, found.line, found.function)} ({found.count} of {found.of})"
+    return (
+        f"{spot(found.file, found.line, found.function)} ({found.count} of {found.of}{'' if found.stayed else SHORT})"
+    )
 
 
 def origins(finding: Finding) -> list[tuple[str, Origin]]:

@@ -118,6 +118,36 @@ def test_births_of_a_class_of_c_are_seen_from_3_13_on(target: Target) -> None:
         assert of_set.why
 
 
+def test_a_birth_among_very_many_is_seen_when_the_object_is_put_in(any_engine: Target) -> None:
+    """Ten thousand sets come and go between two that stay: most are only counted, those that are put in are not."""
+    ran = any_engine.run(
+        ASKING + "STORE = []\ndef busy():\n    for n in range(2000): {n}\n"
+        "def keep(n):\n    item = {n, -1 - n}  # made here\n    STORE.append(item)\n    return item\n"
+        "ask([set], [STORE], ['attribute STORE'])\nfor n in range(5): busy(); keep(n)\nanswer()\n"
+        "print('kept', *[id(item) for item in STORE])\n"
+    )
+    [seen] = answers(ran)
+    if sees_additions(any_engine) and at_least(any_engine, "3.13"):
+        kept = set(map(int, ran.out.split()[1:]))
+        last = {birth.address: birth for birth in seen.births}  # others were at these addresses before
+        stayed = [birth for birth in last.values() if birth.address in kept]
+        assert innermost(stayed) == {(line_of(ran, "# made here"), "keep"): 5}
+
+
+def test_a_local_container_that_gc_freeze_hid_is_found(any_engine: Target) -> None:
+    ran = any_engine.run(
+        ASKING + "class Bus:\n    def __init__(self): self.items = {1: 1}\n"
+        "    def put(self, n): self.items[n] = n  # put in here\n"
+        "def main():\n    bus = Bus()\n    gc.freeze()\n"
+        "    ask([], [bus.items], ['attribute items'], ways={id(bus.items): [bus]})\n"
+        "    for n in range(2, 7): bus.put(n)\n    answer()\nmain()\n"
+    )
+    [seen] = answers(ran)
+    if sees_additions(any_engine):
+        assert {function.rpartition(".")[2] for _, function in innermost(seen.additions)} == {"put"}
+        assert len(seen.additions) == 5
+
+
 def test_who_adds_to_a_list_and_to_a_dict_is_seen_from_3_12_on(target: Target) -> None:
     ran = target.run(
         ASKING + SHOP + "ask([], [SESSIONS, BY_NUMBER], ['attribute SESSIONS'], ways={id(BY_NUMBER): [globals()]})\n"
@@ -295,6 +325,16 @@ def test_a_request_that_makes_no_sense_is_answered_so(any_engine: Target) -> Non
     assert not ran.processes[0].problems  # the run is as good as without it
 
 
+def test_a_heap_of_millions_is_not_searched_for_what_is_asked(any_engine: Target) -> None:
+    ran = any_engine.run(
+        ASKING + SHOP + "take(False)\nsampler = sys.modules['_leakhunt_agent']._sampler\n"
+        "sys.modules[type(sampler).__module__].FRONTIER_MIN = 1000\nask([Session])\ntick()\nanswer()\n"
+    )
+    [seen] = answers(ran)
+    assert seen.is_over
+    assert "too many to be searched" in seen.problem
+
+
 def test_never_means_never(any_engine: Target) -> None:
     ran = any_engine.run(
         ASKING + SHOP + "take(False)\nsys.modules['_leakhunt_agent']._sampler._options.births = 'never'\n"
@@ -307,3 +347,33 @@ def test_the_answer_is_private(any_engine: Target) -> None:
     ran = any_engine.run(ASKING + SHOP + "ask([Session])\nvisit(1)\nanswer()\n")
     [path] = ran.processes[0].births
     assert Path(path).stat().st_mode & 0o777 == 0o600
+
+
+def test_the_stack_of_a_task_is_joined_with_who_awaits_it(any_engine: Target) -> None:
+    ran = any_engine.run(
+        "import asyncio\n" + ASKING + "class A: pass\nkept = []\n"
+        "async def work():\n    for n in range(5):\n        kept.append(A())\n        await asyncio.sleep(0)\n"
+        "    tick()\n    await asyncio.sleep(0)\n"
+        "async def outer():\n    await asyncio.create_task(work())  # awaited here\n"
+        "async def main():\n    await asyncio.create_task(outer())\n"
+        "ask([A])\nasyncio.run(main())\nanswer()\n"
+    )
+    [seen] = answers(ran)
+    if has_hooks(any_engine):
+        assert {birth.stack.frames[0].function for birth in seen.births} == {"work"}
+        awaited = {(frame.function, frame.line) for birth in seen.births for frame in birth.stack.awaiting}
+        assert awaited == {("outer", line_of(ran, "# awaited here"))}
+
+
+def test_a_thread_is_told_by_the_function_that_it_runs(any_engine: Target) -> None:
+    """However deep the stack is below it."""
+    ran = any_engine.run(
+        ASKING + "class A: pass\nkept = []\ndef deep(n): return deep(n - 1) if n else kept.append(A())\n"
+        "gate = threading.Lock()\ngate.acquire()\ndef serve():\n    gate.acquire()\n    deep(25)\n"
+        "thread = threading.Thread(target=serve)\nthread.start()\nask([A])\ngate.release()\nthread.join()\nanswer()\n"
+    )
+    [seen] = answers(ran)
+    if has_hooks(any_engine):
+        [birth] = seen.births
+        assert len(birth.stack.frames) == 16
+        assert "serve" in [frame.function for frame in birth.stack.frames]

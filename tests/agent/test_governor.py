@@ -25,10 +25,16 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def a_run(
-    clock: Clock, options: str, seconds: float, census_cost: float, deep_cost: float, pauses: float = 4.0
+    clock: Clock,
+    options: str,
+    seconds: float,
+    census_cost: float,
+    deep_cost: float,
+    pauses: float = 4.0,
+    listed: int = 0,
 ) -> dict:
     """What becomes of a run in which snapshots cost so much processor time, all of it pause."""
-    governor = module.Governor(Options(options), pauses)
+    governor = module.Governor(Options(options), pauses, frontier_min=1000000)
     done = {"census": 0, "deep": 0, "budget": 0, "pause": 0, "waits": []}
     end = clock.now + seconds
     clock.now += governor.waited_seconds
@@ -38,7 +44,7 @@ def a_run(
             governor.tried_deep()
         cost = deep_cost if deep else census_cost
         clock.now += cost
-        governor.took(deep, cost, cost * 1e3)
+        governor.took(deep, cost, cost * 1e3, listed)
         done["deep" if deep else "census"] += 1
         if refused:
             done[refused] += 1
@@ -250,3 +256,25 @@ def test_the_first_version_of_control_groups_has_other_names(monkeypatch: pytest
     }
     monkeypatch.setattr(ledger, "read_file", lambda path: files.get(path, b""))
     assert headroom.limit_bytes() == 300_000_000
+
+
+def test_most_looks_at_a_heap_of_millions_are_graphs_spread_over_the_time_of_judgement(clock: Clock) -> None:
+    # 8 million objects: a census of 0.25 s, a graph of 0.35 s. Censuses had spent the credit before the first graph.
+    done = a_run(clock, "interval=5", 240, census_cost=0.25, deep_cost=0.35, listed=8000000)
+    assert done["deep"] >= 7
+    assert done["deep"] > done["census"]
+    assert done["pause"] == 0
+    assert done["share"] * 240 <= 0.01 * 240 + 3
+    assert done["waits"][1] >= 10
+
+
+def test_censuses_of_millions_do_not_spend_the_credit_while_graphs_would_take_too_long(clock: Clock) -> None:
+    done = a_run(clock, "interval=5,pause=0.1", 120, census_cost=0.25, deep_cost=0.35, listed=8000000)
+    assert done["deep"] == 0
+    assert done["census"] <= 9
+    assert done["pause"] >= 5
+
+
+def test_in_a_day_a_heap_of_millions_costs_the_budget(clock: Clock) -> None:
+    done = a_run(clock, "interval=5", 24 * 3600, census_cost=0.25, deep_cost=0.35, listed=8000000)
+    assert done["share"] <= 0.01

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from heap import Heap
 
@@ -73,3 +74,14 @@ def test_a_class_without_instances_is_no_near_match(graph: HeapGraph) -> None:
     with pytest.raises(UsageError) as raised:
         instances(graph, "shop.NoSuch")
     assert "NoSuch" in str(raised.value)
+
+
+def test_a_class_that_the_graph_of_a_large_heap_leaves_out_is_not_called_unknown() -> None:
+    whole = Heap()
+    whole.module("shop", ORDERS=whole.list([whole.instance("shop.Order") for _ in range(5)]))
+    snapshot = whole.snapshot()
+    snapshot.meta["left_out"] = "5"
+    graph = HeapGraph(snapshot)
+    graph.types = np.where(graph.types == snapshot.type_names.index("shop.Order"), 0, graph.types)
+    with pytest.raises(UsageError, match=r"The 5 objects of class shop\.Order are older than the first look"):
+        instances(graph, "shop.Order")

@@ -97,3 +97,15 @@ def test_classes_of_one_name_are_one_row() -> None:
     orders.append(heap.instance("shop.Order"))
     row = rows(heap.snapshot(), heap.snapshot())["shop.Order"]
     assert (row.before, row.after, row.survivors) == (2, 2, 2)
+
+
+def test_graphs_that_leave_something_out_are_compared_by_what_the_collector_lists() -> None:
+    heap, orders = shop()
+    before = heap.snapshot()
+    orders.extend(heap.instance("shop.Order") for _ in range(3))
+    after = heap.snapshot()
+    after.meta["left_out"] = "100"
+    found = diff([before, after])
+    row = next(row for row in found.rows if row.type == "shop.Order")
+    assert (row.before, row.after, row.births) == (0, 3, None)
+    assert "all of the heap" in found.notes[0]

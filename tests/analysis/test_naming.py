@@ -224,3 +224,21 @@ def test_an_endless_list_of_nodes_has_an_end_in_its_chain(heap: Heap) -> None:
         node = node.next
     heap.module("shop", HEAD=head)
     assert len(chain(heap, node)) < 100
+
+
+def test_what_functools_wraps_copied_to_a_wrapper_is_named_by_the_object_that_it_wraps(heap: Heap) -> None:
+    # module shop -> app -> handler_wrapper .__dict__ .peers -> list <- .peers Tracker <- .__wrapped__
+    peers = heap.list()
+    tracker = heap.instance("shop.Tracker", separate_dict=True, peers=peers)
+    wrapper = heap.function("web.Route.__init__.<locals>.handler_wrapper", "web.py", 4)
+    wrapper.peers, wrapper.__wrapped__ = peers, tracker
+    heap.module("shop", app=wrapper)
+    assert owners(heap, peers)[0] == "shop.Tracker.peers"
+
+
+def test_an_attribute_of_a_function_alone_is_named_by_the_function(heap: Heap) -> None:
+    seen = heap.list()
+    view = heap.function("shop.view", "shop.py", 4)
+    view.seen = seen
+    heap.module("shop", view=view)
+    assert owners(heap, seen)[0] == "shop.view.seen"

@@ -51,3 +51,8 @@ def test_an_engine_that_was_asked_for_and_does_not_fit_is_told() -> None:
     refused = taken(engine="python", engine_wanted="c", engine_refusal="a debug build")
     assert notes([refused]) == ["The C engine was asked for and does not fit: a debug build."]
     assert notes([taken(engine="python", engine_wanted="auto", engine_refusal="a debug build")]) == []
+
+
+def test_what_the_graphs_of_a_large_heap_leave_out_is_told() -> None:
+    (note,) = notes([taken(left_out=7000000), taken(left_out=8000000), taken()])
+    assert note.startswith("8,000,000 objects that were there at the first look")

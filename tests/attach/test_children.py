@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
+from shared import made_once
 
 from leakhunt.runfolder import ProcessFolder, read_run
 
@@ -242,12 +243,17 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """
     if found := os.environ.get("LEAKHUNT_TEST_SERVERS"):
         return Path(found) / "bin"
-    home = tmp_path_factory.mktemp("servers")
-    subprocess.run([PYTHON, "-m", "venv", home], check=True)
-    pip = [home / "bin" / "pip", "install", "-q", "--disable-pip-version-check", "gunicorn", "uvicorn", "celery"]
-    done = subprocess.run(pip, capture_output=True, text=True, timeout=300, check=False)
-    if done.returncode:
-        pytest.skip(f"no servers to be had from a package index: {done.stderr.strip().splitlines()[-1:]}")
+
+    def make(home: Path) -> None:
+        subprocess.run([PYTHON, "-m", "venv", home], check=True)
+        pip = [home / "bin" / "pip", "install", "-q", "--disable-pip-version-check", "gunicorn", "uvicorn", "celery"]
+        done = subprocess.run(pip, capture_output=True, text=True, timeout=300, check=False)
+        if done.returncode:
+            (home / "problem").write_text(str(done.stderr.strip().splitlines()[-1:]))
+
+    home = made_once(tmp_path_factory, "servers", make)
+    if (home / "problem").exists():
+        pytest.skip(f"no servers to be had from a package index: {(home / 'problem').read_text()}")
     return home / "bin"
 
 

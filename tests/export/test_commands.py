@@ -153,5 +153,5 @@ def test_a_missing_extra_is_one_sentence_with_the_command_to_type(
 def test_a_snapshot_of_a_living_interpreter_is_in_no_file() -> None:
     from leakhunt.notebook import HeapView
 
-    with pytest.raises(UsageError, match="no file"):
+    with pytest.raises(UsageError, match="not in a file"):
         HeapView(Heap().snapshot()).sql("SELECT 1")

@@ -147,7 +147,7 @@ def test_an_export_takes_the_place_of_an_export_and_of_nothing_else(run: Path, t
     parquet.write(Tables(run), folder)
     parquet.write(Tables(run), folder)
     (folder / "mine.txt").write_text("dear to me")
-    with pytest.raises(UsageError, match="no export of leakhunt"):
+    with pytest.raises(UsageError, match="not a leakhunt export"):
         parquet.write(Tables(run), folder)
     assert (folder / "mine.txt").exists()
     assert not list(tmp_path.glob(".run.parquet.*"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from leakhunt.findings import (
+    Caller,
     Chain,
     ClassSeries,
     Diff,
@@ -17,6 +18,7 @@ from leakhunt.findings import (
     Holder,
     Link,
     Node,
+    Origin,
     ProcessSummary,
     RefGraph,
     Retained,
@@ -243,12 +245,14 @@ def hostile() -> Findings:
         Growth(1.0, 1.0, SECONDS, rising(1), rising(2)),
         1,
         (Finalizer(bad, bad, 1, says=bad),),
-        bad,
+        Origin(bad, 1, bad, 1.0, 2, 2, (bad,), (Caller(bad, 1, bad, 2, (Caller(bad, 2, bad, 2),), bad),), source=bad),
         "f",
         bad,
         Chain(links),
         graph,
         (4711,),
+        added_at=Origin(bad, 1, bad, 1.0, 2, 2, (bad,), awaited_by=(bad,)),
+        unseen=(f"put in at: {bad}",),
     )
     classes = (ClassSeries(bad, rising(3), rising(5)),)
     kept = Retained("", "", 10, inside=(Retained(bad, bad, 9, inside=(Retained("", bad, 4, 2), Retained("", bad, 4))),))

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import json
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -134,37 +132,24 @@ def stop(process: subprocess.Popen[bytes], served: Served, number: int = signal.
 def serve(
     command: Sequence[str],
     folder: Path,
-    seconds: float = 20.0,
     *options: str,
+    is_enough: Callable[[], bool],
     port: int | None = None,
     per_second: float = 50.0,
     environment: Mapping[str, str] | None = None,
     with_leakhunt: bool = True,
 ) -> Served:
-    """A service under leakhunt for some seconds of requests, then SIGTERM to leakhunt; the run is in folder/run."""
+    """A service under leakhunt with requests until there are enough, then SIGTERM; the run is in folder/run."""
     folder.mkdir(parents=True, exist_ok=True)
     run = folder / "run"
     before = (*LEAKHUNT, "run", "--interval", "0.25", "--out", str(run), *options, "--") if with_leakhunt else ()
     with started([*before, *command], folder, environment or {}) as process:
         with asked(port, per_second) as served:
-            time.sleep(seconds)
+            while not is_enough():
+                assert process.poll() is None, (folder / "output").read_text(errors="replace")[-2000:]
+                time.sleep(0.2)
         stop(process, served)
     served.said = (folder / "output").read_text(errors="replace")
     if with_leakhunt:
         served.findings = hunt(run)
     return served
-
-
-def processes_like(pattern: str) -> list[int]:
-    """Pids of the processes whose command line has `pattern`."""
-    found = []
-    for name in os.listdir("/proc"):
-        with contextlib.suppress(OSError):
-            if name.isdecimal() and re.search(pattern, Path(f"/proc/{name}/cmdline").read_text().replace("\0", " ")):
-                found.append(int(name))
-    return found
-
-
-def log_lines(said: str) -> list[dict[str, object]]:
-    """The JSON lines among what was said."""
-    return [json.loads(line) for line in said.splitlines() if line.startswith("{")]

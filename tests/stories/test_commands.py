@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+from shared import made_once
 
 from .watching import APPS, LEAKHUNT, Accusation, concluded, expected, leakhunt, report, watched
 
@@ -24,10 +25,17 @@ pytestmark = pytest.mark.story
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run of the leaking session registry, every snapshot of it deep."""
-    folder, _, done = concluded(APP, tmp_path_factory.mktemp("story") / "run", "--deep", "every", "--budget", "1")
-    assert done.stdout.startswith("visits: ")
-    assert "__main__.SessionRegistry.sessions" in done.stderr
-    return folder
+
+    def make(folder: Path) -> None:
+        folder.mkdir()
+        made, _, done = concluded(APP, folder / "run", "--deep", "every", "--budget", "1")
+        assert done.stdout.startswith("visits: ")
+        assert "__main__.SessionRegistry.sessions" in done.stderr
+        if made != folder / "run":
+            shutil.rmtree(folder / "run")
+            made.rename(folder / "run")
+
+    return made_once(tmp_path_factory, "story", make) / "run"
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +131,7 @@ def test_a_snapshot_cut_short_is_left_out_and_named(run: Path, tmp_path: Path) -
 def test_what_is_no_snapshot_or_a_newer_one_is_refused(snapshots: list[Path], tmp_path: Path) -> None:
     foreign = tmp_path / "foreign.leak"
     foreign.write_text("not a snapshot")
-    assert "no leakhunt snapshot" in refusal(leakhunt("diff", snapshots[0], foreign), 3)
+    assert "not a leakhunt snapshot" in refusal(leakhunt("diff", snapshots[0], foreign), 3)
     newer = tmp_path / "newer.leak"
     data = bytearray(snapshots[0].read_bytes())
     data[-12:-8] = (99).to_bytes(4, "little")  # the format's version, before the magic at the end

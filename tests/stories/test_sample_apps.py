@@ -1,11 +1,10 @@
 """Each sample app is told apart from its repaired twin: verdict, class and holder as its docstring foretells.
 
-Alone the apps run five at a time (they mostly sleep); under pytest-xdist its workers do that.
+The apps run five at a time (they mostly sleep); under pytest-xdist one worker has them all (tests/conftest.py).
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -16,7 +15,7 @@ from leakhunt.findings import Findings
 
 from .watching import APPS, Accusation, concluded, expected
 
-AT_ONCE = 1 if "PYTEST_XDIST_WORKER" in os.environ else 5
+AT_ONCE = 5
 NAMES = sorted(path.stem for path in APPS.glob("*.py"))
 
 pytestmark = pytest.mark.story
@@ -44,9 +43,8 @@ def findings_of(
                 runs[name] = pool.submit(hunted, name, folder / name)
             return runs[name]
 
-        if AT_ONCE > 1:
-            for name in names:
-                start(name)
+        for name in names:
+            start(name)
         yield lambda name: start(name).result()
         pool.shutdown(cancel_futures=True)
 

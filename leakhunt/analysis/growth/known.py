@@ -63,6 +63,39 @@ FIXES = {
 }
 
 
+class Fixed(NamedTuple):
+    """A place leaked in a package from release `since` on ("": not known) and does not from `release` on."""
+
+    package: str
+    release: str
+    source: str
+    since: str = ""
+
+
+# Owner -> release that fixed it; each was found by its changelog or source, and most by `leakhunt bisect` as well.
+FIXED_IN = {
+    "CookieJar._cookies": Fixed("aiohttp", "3.12.3", "https://github.com/aio-libs/aiohttp/issues/11052", "3.10.0"),
+    "_build_middlewares": Fixed("aiohttp", "3.10.11", "https://github.com/aio-libs/aiohttp/releases", "3.10.6"),
+    "anyio.lowlevel._run_vars": Fixed("anyio", "4.15.0", "https://github.com/agronholm/anyio/issues/1203"),
+    "Local._context_refs": Fixed("asgiref", "3.2.8", "https://github.com/django/asgiref/issues/158"),
+    "AsyncMachine.async_tasks": Fixed("transitions", "0.8.4", "https://github.com/pytransitions/transitions/issues/475"),
+    "scope.global_event_processors": Fixed("sentry-sdk", "2.61.0", "https://github.com/getsentry/sentry-python/pull/6271"),
+    "_instrumented_fastapi_apps": Fixed(
+        "opentelemetry-instrumentation-fastapi", "0.58b0",
+        "https://github.com/open-telemetry/opentelemetry-python-contrib/pull/3688",
+    ),
+    "CeleryInstrumentor.task_id_to_start_time": Fixed(
+        "opentelemetry-instrumentation-celery", "0.63b0",
+        "https://github.com/open-telemetry/opentelemetry-python-contrib/issues/3458",
+    ),
+}  # fmt: skip
+
+
+def fixed_in(owner: str) -> Fixed | None:
+    """The release of a package in which the leak of a place was fixed, None where none is known."""
+    return next((fixed for name, fixed in FIXED_IN.items() if is_named(owner, name)), None)
+
+
 @dataclass(frozen=True)
 class Known:
     """Known places, by owner: why each `harmless` one is, what to do about others, and where some are pruned."""

@@ -24,8 +24,19 @@ def instances(graph: HeapGraph, type_name: str) -> Ints:
     rows = [row for row, name in enumerate(graph.snapshot.type_names) if name == type_name]
     found = np.flatnonzero(np.isin(graph.types, rows))
     if not len(found):
-        raise UsageError(f"No object of class {type_name} is in this snapshot.", suggestions(graph, type_name))
+        raise _absent(graph, type_name)
     return found
+
+
+def _absent(graph: HeapGraph, type_name: str) -> UsageError:
+    counted = graph.snapshot.census.get(type_name, (0, 0))[0]
+    if graph.snapshot.is_frontier and counted:
+        return UsageError(
+            f"The {counted:,} objects of class {type_name} are older than the first look at their process, and this "
+            "graph leaves them out.",
+            "Take a snapshot of the running process, which has all of the heap: leakhunt snapshot PID -o S.leak.",
+        )
+    return UsageError(f"No object of class {type_name} is in this snapshot.", suggestions(graph, type_name))
 
 
 def suggestions(graph: HeapGraph, type_name: str) -> str:

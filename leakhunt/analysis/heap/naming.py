@@ -122,12 +122,14 @@ class Names:
     def _owners_along(self, steps: list[Step], index: int) -> list[str]:
         tail: list[str] = []
         found: list[str] = []
-        pending_namespace = None
+        pending_namespace = pending = None
         for step in reversed(steps):
             label = step.label
             if step.is_internal:
                 pending_namespace = None
                 if label == "-__dict__" and (tail or step.target == index) and not self._is_bare(step.source):
+                    if self._is_wrapper(step.source) and pending is not None:
+                        found.extend(self._attributes_that_are(pending))
                     found.append(".".join([self.class_of(step.source), *(tail or ["__dict__"])]))
                 elif label.startswith(schema.LABEL_DEFAULTS) and tail:
                     found.append(".".join([self.class_of(step.source), *tail]))
@@ -144,7 +146,10 @@ class Names:
                 found.append(".".join([self._frame_name(step.source), *tail]))
             elif step.is_attribute:
                 tail.insert(0, label[1:])
+                pending = step.target
                 if not self._is_bare(step.source):
+                    if self._is_wrapper(step.source):
+                        found.extend(self._attributes_that_are(step.target))
                     found.append(".".join([self.class_of(step.source), *tail]))
             elif not tail and self.graph.is_a(step.source, schema.TYPE_SUSPENDED):
                 found.append(f"{self.class_of(step.source)}.<local>")
@@ -174,6 +179,10 @@ class Names:
             if label.startswith(schema.LABEL_ATTRIBUTE) and self._is_instance(owner) and not self._is_bare(owner):
                 found.append(self.class_of(owner) + label)
         return found
+
+    def _is_wrapper(self, index: int) -> bool:
+        """Whether it is a function, whose attributes `functools.wraps` may have copied from what it wraps."""
+        return self.graph.type_name(index) == "builtins.function"
 
     def _is_instance(self, index: int) -> bool:
         """Whether the object is of a class of Python or of an extension, and no container: it refers to attributes."""

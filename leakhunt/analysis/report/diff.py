@@ -21,11 +21,11 @@ def diff(snapshots: Sequence[Snapshot]) -> Diff:
     Births, deaths and survivors need the object graph of both; without it they are None.
     """
     first, last = snapshots[0], snapshots[-1]
-    both_deep = first.is_deep and last.is_deep
+    both_deep = _is_whole(first) and _is_whole(last)
     before, after = (counts(s, both_deep) for s in (first, last))
     lives = lifetimes(HeapGraph(first), HeapGraph(last)) if both_deep else {}
     middle = snapshots[1] if len(snapshots) == 3 else None
-    alive = born_and_alive([HeapGraph(s) for s in snapshots]) if middle and all(s.is_deep for s in snapshots) else {}
+    alive = born_and_alive([HeapGraph(s) for s in snapshots]) if middle and all(map(_is_whole, snapshots)) else {}
     ages = {name: tuple(tenths.tolist()) for name, tenths in spectra(last).items() if tenths.any()}
     rows = []
     for name in before.keys() | after.keys():
@@ -46,9 +46,19 @@ def seconds_between(first: Snapshot, last: Snapshot) -> float:
 
 
 def _notes(snapshots: Sequence[Snapshot]) -> tuple[str, ...]:
-    if all(s.is_deep for s in snapshots):
+    if all(map(_is_whole, snapshots)):
         return ()
+    if all(s.is_deep for s in snapshots):
+        return (
+            "Not all of these graphs have all of the heap: only what the collector lists is counted, and births are "
+            "not known. The first graph of a process, as `leakhunt snapshot` takes it, is whole.",
+        )
     return ("Not all of these snapshots are deep: only what the collector lists is counted, and births are not known.",)
+
+
+def _is_whole(snapshot: Snapshot) -> bool:
+    """Whether it has a graph, and leaves out nothing."""
+    return snapshot.is_deep and not snapshot.is_frontier
 
 
 def counts(snapshot: Snapshot, deep: bool) -> dict[str, tuple[int, int]]:

@@ -8,26 +8,35 @@ from typing import TypeVar
 
 import numpy as np
 
-from leakhunt.analysis.growth.evidence import Evidence
+from leakhunt.analysis.growth.evidence import EXIT, Evidence
 from leakhunt.analysis.rules.verdicts import Verdict
 from leakhunt.births import Addition, Birth, Births, Frame, Stack, Watched
 from leakhunt.findings import Caller, Origin
 
 Record = TypeVar("Record", Birth, Addition)
+SURELY = 20  # births before the last graph of which one at least would have stayed, were they those that leak
 TOLD_MAX = 50  # stacks of which a report tells
 DEPTH_MAX, WIDTH_MAX = 12, 4  # of a tree
 NOTHING_BORN = "nothing was born while it was watched"
+NONE_STAYED = "none of {:,} that were seen to be made is among what leaks"
 NOTHING_ADDED = "nothing was put in while it was watched"
 
 
 def made_at(evidence: Evidence, verdict: Verdict) -> tuple[Origin | None, str]:
     """(who makes objects of the leaked class, why that is not known: "" where it is, or was not asked for)."""
     answers = [(one, address) for one in evidence.births for address in _addresses(one, verdict.type)]
-    births = [b for one, address in answers for b in one.births if b.of == address]
+    births = _last_at_each_address([b for one, address in answers for b in one.births if b.of == address])
     watched = [one.classes[address] for one, address in answers]
     if not births:
         return None, _why(watched, NOTHING_BORN)
-    leaked = _leaked_since(evidence, verdict, births)
+    leaked = (
+        _leaked_since(evidence, verdict, births)
+        or _put_in(evidence, verdict, births)
+        or _there_at_exit(evidence, births)
+    )
+    in_time = [birth for birth in births if birth.seconds <= evidence.graph.snapshot.number("elapsed")]
+    if not leaked and len(in_time) >= SURELY:
+        return None, NONE_STAYED.format(len(births))
     told = _spread(leaked or births)
     package = verdict.type.partition(".")[0]
     return _origin([b.stack for b in told], lambda stack: maker(stack, package), bool(leaked), _way(watched)), ""
@@ -37,16 +46,15 @@ def added_at(evidence: Evidence, verdict: Verdict) -> tuple[Origin | None, str]:
     """(who adds to the containers that hold the leaked objects, why that is not known)."""
     if verdict.holder < 0:
         return None, ""
-    members = verdict.place.members if verdict.place is not None else (verdict.holder,)
-    held_by = set(evidence.graph.snapshot.column("object.address")[list(members)].tolist())
-    additions = [a for one in evidence.births for a in one.additions if a.of in held_by]
+    additions = _additions(evidence, verdict)
+    held_by = _held_by(evidence, verdict)
     watched = [place for one in evidence.births for address, place in one.places.items() if address in held_by]
     if not additions:
         return None, _why(watched, NOTHING_ADDED)
     leaked = _leaked_since(evidence, verdict, additions)
-    known = [a for a in additions if not a.address and not a.key]
-    told = _spread(leaked + known if leaked else additions)
-    return _origin([a.stack for a in told], adder, bool(leaked), _way(watched)), ""
+    nameless = [a for a in additions if not a.address and not a.key]
+    told = _spread(leaked + nameless if leaked else additions)
+    return _origin([a.stack for a in told], adder, True, _way(watched)), ""
 
 
 def of_class(answers: Sequence[Births], name: str) -> Origin | None:
@@ -59,7 +67,7 @@ def of_class(answers: Sequence[Births], name: str) -> Origin | None:
 def of_container(answers: Sequence[Births], address: int) -> Origin | None:
     """Who puts something into the container at an address."""
     additions = _spread([a for one in answers for a in one.additions if a.of == address])
-    return _origin([a.stack for a in additions], adder, False, "") if additions else None
+    return _origin([a.stack for a in additions], adder, True, "") if additions else None
 
 
 def maker(stack: Stack, package: str) -> Frame:
@@ -90,6 +98,40 @@ def _leaked_since(evidence: Evidence, verdict: Verdict, records: Sequence[Record
     addresses = graph.snapshot.column("object.address")
     leaked = set(addresses[np.concatenate([verdict.objects, verdict.direct])].tolist()) - {0}
     return [r for r in records if r.seconds <= taken and (r.address in leaked or getattr(r, "key", 0) in leaked)]
+
+
+def _last_at_each_address(births: Sequence[Birth]) -> list[Birth]:
+    """Without those whose address another object had later: they are gone."""
+    last = {birth.address: birth for birth in sorted(births, key=lambda birth: birth.seconds)}
+    return list(last.values())
+
+
+def _held_by(evidence: Evidence, verdict: Verdict) -> set[int]:
+    """Addresses of the containers of the leak's place."""
+    members = verdict.place.members if verdict.place is not None else (verdict.holder,)
+    return (
+        set(evidence.graph.snapshot.column("object.address")[list(members)].tolist()) if verdict.holder >= 0 else set()
+    )
+
+
+def _additions(evidence: Evidence, verdict: Verdict) -> list[Addition]:
+    held_by = _held_by(evidence, verdict)
+    return [a for one in evidence.births for a in one.additions if a.of in held_by]
+
+
+def _put_in(evidence: Evidence, verdict: Verdict, births: Sequence[Birth]) -> list[Birth]:
+    """Births of what was put into the place itself: known without a graph that was taken later."""
+    added = {address for a in _additions(evidence, verdict) for address in (a.address, a.key)} - {0}
+    return [birth for birth in births if birth.address in added]
+
+
+def _there_at_exit(evidence: Evidence, births: Sequence[Birth]) -> list[Birth]:
+    """Births of what was there at the exit, where a graph was taken then."""
+    last = evidence.snapshots[-1]
+    if not last.is_deep or last.meta.get("moment") != EXIT:
+        return []
+    there = set(last.column("object.address").tolist())
+    return [birth for birth in births if birth.address in there]
 
 
 def _spread(records: Sequence[Record]) -> list[Record]:

@@ -30,6 +30,11 @@ def notes(snapshots: Sequence[Snapshot]) -> list[str]:
             f"{_moments(refused['sub-interpreters'])} went without the object graph: the process had sub-interpreters, "
             "whose stacks can't be read without harm from Python 3.12 on."
         )
+    if left_out := int(max(snapshot.number("left_out") for snapshot in snapshots)):
+        found.append(
+            f"{left_out:,} objects that were there at the first look and lead to nothing younger are counted by class, "
+            "and are not in the object graph."
+        )
     kept_here = Counter(snapshot.meta.get("fork_refused", "") for snapshot in snapshots)
     found += [
         f"--fork-snapshot was not followed: {why} ({_moments(n).lower()})." for why, n in kept_here.items() if why

@@ -66,8 +66,8 @@ def question(evidence: Evidence, candidates: Sequence[Verdict]) -> Question:
 
 def likeliest(candidates: Sequence[Verdict]) -> list[Verdict]:
     """The candidates that are not ended, the surest and heaviest first; memory without objects has no births."""
-    with_objects = [v for v in candidates if not v.is_ended and (len(v.objects) or len(v.direct))]
-    return sorted(with_objects, key=lambda v: (-round(v.confidence, 1), -v.weight))[:SUSPECTS_MAX]
+    seen = [v for v in candidates if not v.is_ended and (len(v.objects) or len(v.direct) or v.holder >= 0)]
+    return sorted(seen, key=lambda v: (-round(v.confidence, 1), -v.weight))[:SUSPECTS_MAX]
 
 
 def _is_made_known(evidence: Evidence, verdict: Verdict) -> bool:
