@@ -475,6 +475,23 @@ def test_one_bytearray_that_grows_where_it_is_leaks() -> None:
     assert told(heap.live(lambda k: buffer.grow(100_000))) == [("python-leak", "builtins.bytearray", "shop.BUFFER")]
 
 
+def test_a_buffer_with_a_small_text_of_its_own_is_no_view_of_that() -> None:
+    # module shop -> SESSION -> Session .transcript -> StringIO -> str (its newline)
+    heap = Heap()
+    heap.type("_io.StringIO", flags=schema.TYPE_BUFFER)
+    transcript = heap.instance("_io.StringIO", size=184)
+    transcript._others = [(heap.string(50), "")]
+    written = [0]
+    kind = type("Buffered", (type(transcript),), {"_length": lambda self: written[0]})
+    object.__setattr__(transcript, "__class__", kind)
+    heap.module("shop", SESSION=heap.instance("shop.Session", transcript=transcript))
+
+    def serve(k: int) -> None:
+        written[0] += 60_000
+
+    assert told(heap.live(serve)) == [("python-leak", "_io.StringIO", "shop.Session.transcript")]
+
+
 def test_one_string_that_is_added_to_leaks() -> None:
     """`self.log += line`"""
     heap = Heap()
