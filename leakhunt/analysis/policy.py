@@ -72,6 +72,7 @@ class Policy:
     recurring_less: float = _limit(
         0.25, "a table that fills up to its number of keys looks like a leak until it is full"
     )
+    bound_bytes: float = _limit(1e9, "a limit at which a container takes a gigabyte limits no memory: maxsize=10**9")
     bursts: float = _limit(6, "tables loaded when first asked for come in bursts, too: fewer of them tell nothing")
     bursts_at_most: float = _limit(0.7, "worth a note")
     bounded_cache_less: float = _limit(0.11, "what a bounded cache keeps has an end")

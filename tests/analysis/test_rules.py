@@ -349,6 +349,18 @@ def test_a_deque_leaks_without_maxlen_and_not_with_it() -> None:
 
 
 # module shop -> CACHE (LRUCache, maxsize) -> ._data -> Page, …
+@pytest.mark.parametrize(("capacity", "leaks"), [(10_000, False), (100_000_000, True)])
+def test_a_bound_at_which_it_would_take_a_gigabyte_is_none(capacity: int, leaks: bool) -> None:
+    heap = Heap()
+    records = heap.deque(capacity)
+    heap.module("shop", RECORDS=records)
+
+    def serve(k: int) -> None:
+        records.extend(heap.instance("logging.LogRecord", msg=heap.string()) for _ in range(20))
+
+    assert bool(told(heap.live(serve))) == leaks
+
+
 def test_a_cache_that_declares_its_bound_on_its_owner_does_not_leak() -> None:
     def life(limit: int | None) -> list[tuple[str, str, str | None]]:
         heap = Heap()
@@ -461,6 +473,23 @@ def test_one_bytearray_that_grows_where_it_is_leaks() -> None:
     buffer = heap.bytearray(100)
     heap.module("shop", BUFFER=buffer)
     assert told(heap.live(lambda k: buffer.grow(100_000))) == [("python-leak", "builtins.bytearray", "shop.BUFFER")]
+
+
+def test_a_buffer_with_a_small_text_of_its_own_is_no_view_of_that() -> None:
+    # module shop -> SESSION -> Session .transcript -> StringIO -> str (its newline)
+    heap = Heap()
+    heap.type("_io.StringIO", flags=schema.TYPE_BUFFER)
+    transcript = heap.instance("_io.StringIO", size=184)
+    transcript._others = [(heap.string(50), "")]
+    written = [0]
+    kind = type("Buffered", (type(transcript),), {"_length": lambda self: written[0]})
+    object.__setattr__(transcript, "__class__", kind)
+    heap.module("shop", SESSION=heap.instance("shop.Session", transcript=transcript))
+
+    def serve(k: int) -> None:
+        written[0] += 60_000
+
+    assert told(heap.live(serve)) == [("python-leak", "_io.StringIO", "shop.Session.transcript")]
 
 
 def test_one_string_that_is_added_to_leaks() -> None:

@@ -96,8 +96,9 @@ def large_buffers(graph: HeapGraph, least_bytes: float = POLICY.buffer_bytes) ->
 def _views(graph: HeapGraph, is_buffer: Bools) -> Bools:
     """Buffers that show the memory of another one, bool[N]."""
     found = np.zeros(graph.count, dtype=bool)
-    edges = is_buffer[graph.targets] & is_buffer[graph.sources]
-    found[graph.sources[edges]] = True
+    edges = np.flatnonzero(is_buffer[graph.targets] & is_buffer[graph.sources])
+    sources, targets = graph.sources[edges], graph.targets[edges]
+    found[sources[graph.sizes[targets] >= graph.lengths[sources]]] = True  # a StringIO has a text for its newline
     return found
 
 

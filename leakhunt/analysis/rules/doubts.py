@@ -200,12 +200,17 @@ def bounded(case: Case, candidate: Verdict) -> Doubt | None:
     place = candidate.place
     if place is None:
         return None
-    if place.bound is not None:
+    if place.bound is not None and _bytes_at(case.evidence, place, place.bound) <= case.evidence.policy.bound_bytes:
         return ended("bounded", f"it declares a bound of {place.bound:,} and has not passed it")
     bound = case.evidence.known.bound_of(place.owner)
     if bound is None or place.extents[-1] > bound.limit:
         return None
     return ended("bounded", f"it is pruned at {bound.limit:,}, which it has not passed: {bound.source}")
+
+
+def _bytes_at(evidence: Evidence, place: Place, entries: float) -> float:
+    """What a place would hold with so many entries, each as heavy as those that it gained."""
+    return entries * float(evidence.graph.sizes[place.reached].sum()) / max(place.entries, 1.0)
 
 
 def class_does_not_follow(case: Case, candidate: Verdict) -> Doubt | None:
