@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import shlex
@@ -15,6 +16,7 @@ import pytest
 import wheels
 from pages import DOCS, ROOT, SHOP, commands
 
+HAS_SPARK = bool(shutil.which("java") and importlib.util.find_spec("pyspark"))
 PAGES = ("bisecting.md", "fleet.md", "mcp.md")
 
 
@@ -46,13 +48,13 @@ def test_the_commands_of_fleet_work(place: Path) -> None:
     pytest.importorskip("ibis")
     said = {}
     for command in commands("fleet.md"):
-        if command.startswith("pip ") or ("spark" in command and not shutil.which("java")):
+        if command.startswith("pip ") or ("spark" in command and not HAS_SPARK):
             continue
         said[command] = typed(place, command).stdout
     assert "in 1 process on 1 host" in said["leakhunt fleet fleet"]
     assert "1 leak in 2 processes" in said["leakhunt fleet fleet --service shop --since 7d"]
     assert "<svg" in (place / "fleet.html").read_text()
-    if shutil.which("java"):
+    if HAS_SPARK:
         spark, ours = (
             said[f"leakhunt fleet fleet{more}"] for more in (" --engine spark", " --service shop --since 7d")
         )
