@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from leakhunt.agent import headroom, native, schema, write
+from leakhunt.agent import headroom, labels, native, schema, walk, write
 from leakhunt.agent.engine import Engine
 from leakhunt.snapshot import Snapshot
 
@@ -133,8 +133,13 @@ def described(heap: Heap, address: int) -> dict[str, Any]:
 
 
 @pytest.fixture
-def quiet() -> Iterator[None]:
-    """No collection between two snapshots, and nothing of a test that failed before, whose heaps are far larger."""
+def quiet(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No collection between two snapshots, nothing of a test that failed before, and names for all objects of a class.
+
+    Of very many each engine names those that it comes to first, and with all tests in one process there are very many.
+    """
+    monkeypatch.setattr(labels, "LABELLED_MAX", sys.maxsize)
+    monkeypatch.setattr(walk, "LABELLED_MAX", sys.maxsize)
     for name in ("last_type", "last_value", "last_traceback", "last_exc"):
         sys.__dict__.pop(name, None)
     gc.collect()

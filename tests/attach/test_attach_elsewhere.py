@@ -225,7 +225,7 @@ def test_the_door_hears_nobody_but_its_user_and_root(tmp_path: Path) -> None:
         process.stdout.readline()
         command = [sys.executable, "-c", knock, str(process.pid)]
         said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
-    assert said[0] == f"Process {process.pid} hears user 0 and root only."
+    assert said[0] == f"Process {process.pid} accepts only user 0 and root."
     assert said[1] in ("b''", "ConnectionResetError", "BrokenPipeError")
 
 

@@ -197,7 +197,7 @@ def test_a_program_with_a_system_call_filter_of_its_own() -> None:
     with running(sys.executable, "-c", code) as process:
         if process.poll() is not None:
             pytest.skip("this kernel has no seccomp filters")
-        refused(process.pid, "limits its own system calls", "leakhunt run")
+        refused(process.pid, "restricts its own system calls", "leakhunt run")
 
 
 def test_shadow_stacks_and_an_ignored_sigtrap() -> None:
