@@ -39,7 +39,9 @@ def left(shell: Any, cell: str) -> dict[str, tuple[str, int]]:
 
 def test_a_cell_s_variable_is_named_with_all_that_it_holds(shell: Any) -> None:
     found = left(shell, "visitors = [Session() for _ in range(40)]")
-    assert found == {"__main__.visitors": ("__main__.Session", 81)}
+    (holder, (kind, count)), *others = found.items()
+    assert (holder, kind, others) == ("__main__.visitors", "__main__.Session", [])
+    assert count in (80, 81)  # the list itself may stand where a list stood before, which is no new object then
 
 
 def test_what_goes_into_an_older_container_is_left_in_that(shell: Any) -> None:

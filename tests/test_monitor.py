@@ -249,8 +249,8 @@ def test_a_command_that_fails_is_told_and_not_tried_again(
 
 
 WRONG = {
-    "a port that is none": (["--metrics", "soon"], "no port"),
-    "a port that there is not": (["--metrics", "70000"], "no port"),
+    "a port that is none": (["--metrics", "soon"], "neither a port"),
+    "a port that there is not": (["--metrics", "70000"], "neither a port"),
     "a host that there is not": (["--metrics", "no.such.host.invalid:9101"], "cannot listen"),
     "an address of another machine": (["--metrics", "192.0.2.1:9101"], "cannot listen"),
     "becoming the program": (["--metrics", "0", "--exec"], "--exec"),
