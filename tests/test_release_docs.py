@@ -17,6 +17,7 @@ import wheels
 from pages import DOCS, ROOT, SHOP, commands
 
 HAS_SPARK = bool(shutil.which("java") and importlib.util.find_spec("pyspark"))
+pytestmark = [pytest.mark.docs, pytest.mark.story]
 PAGES = ("bisecting.md", "fleet.md", "mcp.md")
 
 
@@ -43,7 +44,6 @@ def typed(place: Path, command: str, **more: str) -> subprocess.CompletedProcess
     return done
 
 
-@pytest.mark.story
 def test_the_commands_of_fleet_work(place: Path) -> None:
     pytest.importorskip("ibis")
     said = {}
@@ -61,7 +61,6 @@ def test_the_commands_of_fleet_work(place: Path) -> None:
         assert spark.replace("asked by spark", "asked by duckdb") == ours
 
 
-@pytest.mark.story
 def test_the_commands_of_mcp_work(place: Path) -> None:
     pytest.importorskip("mcp")
     for command in commands("mcp.md"):
@@ -69,7 +68,6 @@ def test_the_commands_of_mcp_work(place: Path) -> None:
             typed(place, command)
 
 
-@pytest.mark.story
 def test_the_commands_of_bisecting_work(place: Path) -> None:
     """With a package of three releases in place of aiohttp, of which the third is fixed, and quicker."""
     index = place / "index"
