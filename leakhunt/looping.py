@@ -79,14 +79,19 @@ class Loop:
         settings = self._settings
         self._check_time(settings.warmup + settings.rounds - self.done)
         self._repeat(max(0, settings.warmup - self.done))
-        before = counted()
-        self._repeat(settings.rounds)
-        if not any(now - then >= settings.gain for then, now in zip(before, counted(), strict=True)):
+        if not (self._gains() and self._has_time(settings.rounds) and self._gains()):  # the first may be a late import
             return []
         self._looks_closer()
         while self.done < LONGER_LOOK_ROUNDS and self._has_time(settings.rounds + 1):
             self._repeat(1)
         return self._look()
+
+    def _gains(self) -> bool:
+        """Whether the rounds leave something behind that can be counted."""
+        first, before = counted(), counted()  # the second shows what keeping a count adds by itself
+        self._repeat(self._settings.rounds)
+        pairs = zip(first, before, counted(), strict=True)
+        return any(now - then >= self._settings.gain + (then - own) for own, then, now in pairs)
 
     def run_once(self) -> None:
         """The first round, which tells how long the others will take."""

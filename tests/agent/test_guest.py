@@ -48,7 +48,7 @@ def test_snapshots_leave_nothing_behind(target: Target) -> None:
     seen = dict(said(ran))
     assert seen["objects"] <= 0
     assert seen["cycles"] == 0
-    assert abs(seen["blocks"]) <= 30  # free lists yield_gil; one block left by each snapshot would make 100
+    assert abs(seen["blocks"]) <= 40  # free lists breathe; one block left by each snapshot would make 100
 
 
 def test_the_agent_is_not_in_its_own_results(target: Target) -> None:
