@@ -26,6 +26,8 @@ from tests.analysis.judging import accused
 from .target import Heap
 from .test_engines_agree import heap  # skips where there is no C engine
 
+pytestmark = pytest.mark.hostile  # minutes; with the rest of the long part
+
 if not module.listing.is_in_order_of_birth():
     pytest.skip("the collector of this Python has no order of birth", allow_module_level=True)
 

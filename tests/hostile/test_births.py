@@ -9,6 +9,8 @@ import pytest
 from tests.agent.target import VERSIONS, Ran, Target, interpreters, said
 from tests.agent.test_births import ASKING, answers
 
+pytestmark = pytest.mark.hostile  # minutes; with the rest of the long part
+
 HOOKED = [version for version in VERSIONS if VERSIONS.index(version) >= VERSIONS.index("3.11")]
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.agent.target import interpreters
 
-pytestmark = pytest.mark.story
+pytestmark = [pytest.mark.hostile, pytest.mark.story]
 
 PROGRAM = """
 import os, time
